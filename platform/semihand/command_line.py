@@ -1,0 +1,112 @@
+"""Recipes, arguments and one-line errors: what every job does before and around its work."""
+
+import os
+import shlex
+import sys
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+from pydantic_settings import BaseSettings, CliApp, SettingsError
+
+from semihand.frames.errors import InputError
+from semihand.tables import ConcurrentDriver, DamagedTable
+
+Config = TypeVar("Config", bound=BaseSettings)
+
+USER_ERRORS = (InputError, ConcurrentDriver, DamagedTable)
+
+
+def run_job(config_class: type[Config], main: Callable[[Config], None], recipes: Path, default: str | None) -> None:
+    """Read recipe and command line, run the job, and end with exit code 2 and one line where the input is wrong.
+
+    Args:
+        config_class: what the job may be told.
+        main: the job.
+        recipes: folder of the recipes that `--recipe NAME` knows.
+        default: the recipe without `--recipe`; None for none.
+    """
+    try:
+        main(read_config(config_class, sys.argv[1:], recipes, default))
+    except USER_ERRORS as error:
+        refuse(str(error))
+
+
+def read_config(config_class: type[Config], arguments: list[str], recipes: Path, default: str | None) -> Config:
+    """The configuration: the recipe's values, and above them what the command line says.
+
+    Raises:
+        InputError: a recipe is missing or no TOML, or a key or value is not one of the configuration's.
+    """
+    name, rest = _recipe_of(arguments, default)
+    values = {} if name is None else _read_recipe(name, recipes)
+    try:
+        return CliApp.run(config_class, cli_args=rest, **values)
+    except ValidationError as error:
+        raise InputError(_first_problem(error, name)) from None
+    except SettingsError as error:
+        raise InputError(f"the command line cannot be read: {error}") from None
+
+
+def where_to_look(campaign: Path) -> str:
+    """The last lines of a job: how to see what it left."""
+    folder = campaign.expanduser().resolve()
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{folder}/mlflow.db"
+    query = (
+        f"import polars as pl; print(pl.scan_delta('{folder}/tables/labels').group_by('subject_id')"
+        ".agg(pl.col('predicted_error_mm').mean()).collect())"
+    )
+    return "\n".join(
+        [
+            f"summary: {folder}/summary.json",
+            f"rounds side by side: mlflow ui --backend-store-uri {shlex.quote(uri)}",
+            f"labels: python -c {shlex.quote(query)}",
+        ]
+    )
+
+
+def refuse(message: str) -> None:
+    """One line for the user, exit code 2."""
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(2)
+
+
+def _recipe_of(arguments: list[str], default: str | None) -> tuple[str | None, list[str]]:
+    """Take `--recipe NAME` out of the arguments."""
+    rest, name = [], default
+    words = iter(arguments)
+    for word in words:
+        if word == "--recipe":
+            name = next(words, None)
+            if name is None:
+                raise InputError("--recipe needs a name or a path to a TOML file")
+        elif word.startswith("--recipe="):
+            name = word.removeprefix("--recipe=")
+        else:
+            rest.append(word)
+    return name, rest
+
+
+def _read_recipe(name: str, recipes: Path) -> dict[str, Any]:
+    path = Path(name) if name.endswith(".toml") else recipes / f"{name}.toml"
+    if not path.is_file():
+        known = ", ".join(sorted(found.stem for found in recipes.glob("*.toml")))
+        raise InputError(
+            f"--recipe {name}: there is no {path}. Known recipes are {known}; or give a path to a TOML file."
+        )
+    try:
+        return tomllib.loads(path.read_text())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"--recipe {path} is not TOML: {error}") from error
+
+
+def _first_problem(error: ValidationError, recipe: str | None) -> str:
+    """The first of pydantic's complaints in a line, with the name, the value and the limit."""
+    problem = error.errors(include_url=False)[0]
+    name = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        return f"unknown key {name!r} in recipe {recipe!r}. Remove it, or see --help for the keys there are."
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    return f"{name} is {problem['input']!r}: {problem['msg']}{more}. See --help."

@@ -1,0 +1,173 @@
+"""A path to FRAMES: every frame that can be used as one row, every other one as its reason.
+
+`--frames PATH` may be a manifest, a folder of pictures and videos, one video or picture, or a FRAMES table.
+Nothing but headers is decoded here; what only decoding shows comes up when the frame is read.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from polars.exceptions import PolarsError
+
+from semihand.frames.checks import fill_boxes, fill_cameras
+from semihand.frames.draft import Draft, draft_rows
+from semihand.frames.errors import BadFrame, InputError
+from semihand.frames.folder import PICTURE_EXTENSIONS, VIDEO_EXTENSIONS, find_files
+from semihand.frames.identify import fill_identity
+from semihand.frames.manifest import JSON_EXTENSIONS, PARQUET_EXTENSIONS, from_frames, read_manifest
+from semihand.frames.media import Medium, inspect_media
+from semihand.frames.options import ListOptions
+from semihand.frames.truth import check_truth, open_truth, without_truth
+from semihand.tables.arrays import rows_of
+from semihand.tables.log import DamagedTable, open_table
+from semihand.tables.readers import scan_table
+from semihand.tables.rows import filter_rows, take_rows
+from semihand.tables.schemas import FRAMES, QUARANTINE, TRUTH_COLUMNS
+
+STAGE = "ingest"
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Every frame of a path, in exactly one of two tables.
+
+    Attributes:
+        frames: FRAMES; the truth only where the options asked for it and the row's supervision opens it.
+        quarantine: QUARANTINE, stage `ingest`; its frame_ids are none of those in `frames`.
+    """
+
+    frames: pa.Table
+    quarantine: pa.Table
+
+
+def list_frames(path: str | Path, options: ListOptions, round_index: int = 0) -> Listing:
+    """List the frames of a manifest, folder, video, picture or FRAMES table.
+
+    Args:
+        path: what `--frames` was given.
+        options: what the frames do not say themselves.
+        round_index: the round that quarantined rows are booked on.
+
+    Raises:
+        InputError: the path is missing or holds no usable frame, a manifest has unknown columns, no `hand`
+            or a focal length of 0 or below, or nothing says which hand pictures show.
+    """
+    path = Path(path)
+    draft = _read(path, options)
+    media = inspect_media(draft)
+    draft, media = _expand_videos(draft, media, options)
+    for row, medium in enumerate(media):
+        if isinstance(medium, BadFrame):
+            draft.note(row, medium)
+    found = [None if isinstance(medium, BadFrame) else medium for medium in media]
+    sizes = [(medium.width, medium.height) if medium else (0, 0) for medium in found]
+    sizes_px = np.array(sizes, np.int64).reshape(-1, 2)
+    draft = fill_identity(draft, found, options)
+    draft = fill_cameras(fill_boxes(draft, sizes_px, options), sizes_px, options)
+    return _split(draft, options, round_index)
+
+
+def _read(path: Path, options: ListOptions) -> Draft:
+    if not path.exists():
+        raise InputError(f"{path}: no such file or folder; give a manifest, a folder of pictures or a video")
+    if path.is_dir():
+        return _read_folder(path, options)
+    extension = path.suffix.lower()
+    if extension in PARQUET_EXTENSIONS | JSON_EXTENSIONS:
+        return read_manifest(path, options)
+    if extension in PICTURE_EXTENSIONS | VIDEO_EXTENSIONS:
+        return _from_files(path.parent, path, [path.name], {}, options)
+    raise InputError(f"{path}: unknown extension {extension!r}; give .parquet, .jsonl, a video or a folder")
+
+
+def _read_folder(path: Path, options: ListOptions) -> Draft:
+    for table in (path, path / "tables" / "frames", path / "frames"):
+        if (table / "_delta_log").is_dir():
+            return from_frames(_read_table(table, options), table.resolve(), options)
+    if (path / "frames.parquet").is_file():
+        return read_manifest(path / "frames.parquet", options)
+    found = find_files(path)
+    if not found:
+        raise InputError(f"{path}: no picture or video in it; give a folder of .jpg, .png, .webp, .bmp or .mp4")
+    problems = {row: file.problem for row, file in enumerate(found) if file.problem}
+    return _from_files(path, path, [file.key for file in found], problems, options)
+
+
+def _read_table(path: Path, options: ListOptions) -> pa.Table:
+    """A FRAMES table of our own, its truth left on the disk unless it was asked for."""
+    hidden = [] if options.with_truth else list(TRUTH_COLUMNS)
+    try:
+        return scan_table(open_table(str(path), None), FRAMES).drop(hidden).collect().to_arrow()
+    except (DamagedTable, FileNotFoundError, PolarsError) as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def _from_files(
+    folder: Path, path: Path, keys: list[str], problems: dict[int, BadFrame], options: ListOptions
+) -> Draft:
+    if options.hand is None:
+        raise InputError(f"{path}: pictures do not say which hand they show; pass --hand left|right")
+    folder = folder.resolve()
+    rows = draft_rows(len(keys), {"uri": pa.array(keys, pa.string())})
+    root = options.root.resolve() if options.root else folder
+    return Draft(rows, folder, root, str(path), np.arange(1, len(keys) + 1), problems)
+
+
+def _expand_videos(
+    draft: Draft, media: list[Medium | BadFrame], options: ListOptions
+) -> tuple[Draft, list[Medium | BadFrame]]:
+    """One row per wanted frame for every row that names a whole video."""
+    numbers: list[int | None] = draft.rows["video_frame"].to_pylist()
+    rows: list[int] = []
+    frames: list[int | None] = []
+    for row, (medium, number) in enumerate(zip(media, numbers, strict=True)):
+        video = medium.video if isinstance(medium, Medium) and number is None else None
+        if video is not None and draft.rows["frame_id"][row].is_valid:
+            detail = "frame_id names one frame, the row a whole video; give video_frame, or leave out frame_id"
+            draft.note(row, BadFrame("bad_row", detail))
+        whole = video is not None and row not in draft.problems
+        wanted = range(0, video.num_frames, options.frame_step) if video and whole else [number]
+        rows.extend([row] * len(wanted))
+        frames.extend(wanted)
+    if frames == numbers:
+        return draft, media
+    expanded = draft.take(np.array(rows, np.int64)).with_columns(video_frame=pa.array(frames, pa.int64()))
+    return expanded, [media[row] for row in rows]
+
+
+def _split(draft: Draft, options: ListOptions, round_index: int) -> Listing:
+    """The good rows as FRAMES, the others as QUARANTINE."""
+    if options.with_truth:
+        for row, problem in check_truth(draft.rows).items():
+            draft.note(row, problem)
+    good = np.array([row not in draft.problems for row in range(draft.rows.num_rows)], bool)
+    if not good.any():
+        reasons = Counter(problem.reason for problem in draft.problems.values()).most_common()
+        counts = ", ".join(f"{count} {reason}" for reason, count in reasons)
+        first = draft.problems[min(draft.problems)]
+        raise InputError(f"{draft.source}: no usable frame ({counts}); the first: {first.detail}")
+    kept = draft.rows if good.all() else filter_rows(draft.rows, good)
+    frames = pa.Table.from_arrays([kept[name] for name in FRAMES.names], schema=FRAMES)
+    bad = np.flatnonzero(~good)
+    rows = take_rows(draft.rows.select(["frame_id", "uri"]), bad)
+    problems = [draft.problems[int(row)] for row in bad]
+    quarantine = quarantine_rows(rows["frame_id"].to_pylist(), rows["uri"].to_pylist(), problems, STAGE, round_index)
+    return Listing(open_truth(frames) if options.with_truth else without_truth(frames), quarantine)
+
+
+def quarantine_rows(
+    frame_ids: list[str], uris: list[str | None], problems: list[BadFrame], stage: str, round_index: int
+) -> pa.Table:
+    """QUARANTINE rows, one per problem, for any step that met BadFrames."""
+    columns = {
+        "frame_id": frame_ids,
+        "uri": uris,
+        "round": [round_index] * len(problems),
+        "stage": [stage] * len(problems),
+        "reason": [problem.reason for problem in problems],
+        "detail": [problem.detail for problem in problems],
+    }
+    return rows_of(QUARANTINE, columns)

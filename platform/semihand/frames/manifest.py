@@ -1,0 +1,206 @@
+"""Manifests: FRAMES columns in Parquet or JSON lines, or a FRAMES table that was written before.
+
+A manifest has one row per hand in a picture, or per video whose frames are all wanted. Any column of FRAMES
+may be given, `hand` must be unless the caller says it, and `uri` or `image` must be. Paths are relative to
+the manifest's folder; boxes, joints and cameras are those of the upright picture. What cannot be read as a
+whole is an InputError, what is wrong in one row is that row's problem.
+"""
+
+import difflib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from polars.exceptions import PolarsError
+
+from semihand.frames.draft import Column, Draft, draft_rows
+from semihand.frames.errors import BadFrame, InputError
+from semihand.frames.options import ListOptions
+from semihand.tables.arrays import without_nulls
+from semihand.tables.schemas import FRAMES, PICTURE_COLUMNS, TRUTH_COLUMNS
+
+PARQUET_EXTENSIONS = frozenset({".parquet", ".pq"})
+JSON_EXTENSIONS = frozenset({".jsonl", ".ndjson", ".json"})
+MAX_LINE_BYTES = 2**20  # a row of FRAMES with all its truth is 10 kB
+
+
+def read_manifest(path: Path, options: ListOptions) -> Draft:
+    """The rows of a Parquet or JSON-lines manifest.
+
+    Raises:
+        InputError: it cannot be read, is empty, has unknown columns, or lacks `hand`.
+    """
+    parquet = path.suffix.lower() in PARQUET_EXTENSIONS
+    columns, problems = _read_parquet(path, options) if parquet else _read_json_lines(path, options)
+    num_rows = max((len(values) for values in columns.values()), default=0)
+    if num_rows == 0:
+        raise InputError(f"{path}: no row in it; give one row per hand, with hand and uri")
+    numbers = np.arange(1, num_rows + 1)
+    return _typed(path, columns, numbers, problems, options)
+
+
+def from_frames(table: pa.Table, path: Path, options: ListOptions) -> Draft:
+    """The rows of a FRAMES table that our own store wrote; its paths may lead anywhere.
+
+    Raises:
+        InputError: it is empty, or has columns that FRAMES has not.
+    """
+    _check_names(path, table.column_names, options)
+    if table.num_rows == 0:
+        raise InputError(f"{path}: the table is empty; write frames to it first")
+    kept = {name: table[name] for name in table.column_names if _wanted(name, options)}
+    draft = _typed(path, kept, np.arange(1, table.num_rows + 1), {}, options)
+    return Draft(draft.rows, path, options.root, str(path), draft.numbers, draft.problems)
+
+
+def _wanted(name: str, options: ListOptions) -> bool:
+    """The truth of an unlabelled pool is not even read."""
+    return options.with_truth or name not in TRUTH_COLUMNS
+
+
+def _read_parquet(path: Path, options: ListOptions) -> tuple[dict[str, Any], dict[int, BadFrame]]:
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            names = file.schema_arrow.names
+            _check_names(path, names, options)
+            wanted = [name for name in names if _wanted(name, options)]
+            table = _read_columns(file, path, wanted)
+    except InputError:
+        raise
+    except (pa.ArrowException, PolarsError, OSError, ValueError) as error:
+        raise InputError(f"{path}: not readable as Parquet ({_first_line(error)}); write it again") from error
+    return {name: table[name] for name in wanted}, {}
+
+
+def _read_columns(file: pq.ParquetFile, path: Path, names: list[str]) -> pa.Table:
+    try:
+        return file.read(columns=names)
+    except pa.ArrowInvalid:
+        # Arrow writes null fixed-size lists that it cannot read back ("Expected all lists to be of size").
+        return pl.read_parquet(path, columns=names).to_arrow()
+
+
+def _read_json_lines(path: Path, options: ListOptions) -> tuple[dict[str, Any], dict[int, BadFrame]]:
+    rows: list[dict[str, Any]] = []
+    problems: dict[int, BadFrame] = {}
+    try:
+        with open(path, "rb") as file:
+            while line := file.readline(MAX_LINE_BYTES + 1):
+                if len(line) > MAX_LINE_BYTES:
+                    raise InputError(f"{path}: row {len(rows) + 1} is longer than {MAX_LINE_BYTES} bytes; "
+                                     "write one JSON object per line")  # fmt: skip
+                if line.strip(b"\xef\xbb\xbf \t\r\n"):
+                    rows.append(_parse_line(line, len(rows), problems))
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}; give a readable file") from error
+    if not rows:
+        return {}, {}
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    if len(problems) == len(rows):
+        raise InputError(f"{path}: no line of it is a JSON object ({problems[0].detail}); write one per line")
+    _check_names(path, names, options)
+    if binary := sorted(set(names) & {*PICTURE_COLUMNS}):
+        raise InputError(f"{path}: column {binary[0]!r} holds bytes, JSON cannot; write Parquet, or give uri")
+    return {name: [row.get(name) for row in rows] for name in names if _wanted(name, options)}, problems
+
+
+def _parse_line(line: bytes, row: int, problems: dict[int, BadFrame]) -> dict[str, Any]:
+    try:
+        parsed = json.loads(line.decode("utf-8-sig"), parse_constant=_refuse, object_pairs_hook=_no_repeats)
+        if not isinstance(parsed, dict):
+            raise ValueError(f"it is {type(parsed).__name__}, not an object")
+    except (ValueError, RecursionError) as error:
+        problems[row] = BadFrame("bad_row", f"row {row + 1}: {_first_line(error)[:300]}")
+        return {}
+    return parsed
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON; leave out what is unknown")
+
+
+def _no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    keys = [key for key, _ in pairs]
+    if len(set(keys)) < len(keys):
+        raise ValueError(f"a key is given twice: {', '.join(keys)}")
+    return dict(pairs)
+
+
+def _check_names(path: Path, names: list[str], options: ListOptions) -> None:
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise InputError(f"{path}: column {repeated[0]!r} stands there more than once; keep one")
+    if unknown := [name for name in names if name not in FRAMES.names]:
+        near = difflib.get_close_matches(unknown[0], FRAMES.names, 1)
+        hint = f"did you mean {near[0]!r}?" if near else "FRAMES has no such column:"
+        raise InputError(f"{path}: unknown column {', '.join(map(repr, unknown))}; {hint} "
+                         "rename or drop it (schemas/frames.v1.json lists all)")  # fmt: skip
+    if "hand" not in names and options.hand is None:
+        raise InputError(f"{path}: no column 'hand'; add it with left or right, or pass --hand left|right")
+    if "uri" not in names and "image" not in names:
+        raise InputError(f"{path}: no column 'uri' or 'image'; add the path of each picture")
+
+
+def _typed(
+    path: Path, columns: dict[str, Any], numbers: np.ndarray, problems: dict[int, BadFrame],
+    options: ListOptions,
+) -> Draft:  # fmt: skip
+    typed = {name: _as_type(path, name, values, problems) for name, values in columns.items()}
+    folder = path.resolve().parent
+    root = options.root.resolve() if options.root else folder
+    return Draft(draft_rows(len(numbers), typed), folder, root, str(path), numbers, problems)
+
+
+def _as_type(path: Path, name: str, values: Any, problems: dict[int, BadFrame]) -> Column:
+    """The column in its FRAMES type; cell by cell where the whole does not fit."""
+    kind = FRAMES.field(name).type
+    try:
+        whole = values.cast(kind) if isinstance(values, pa.ChunkedArray) else pa.array(values, kind)
+        return _without_gaps(whole, kind)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError):
+        cells = values.to_pylist() if isinstance(values, pa.ChunkedArray) else values
+    wrong: dict[int, str] = {}
+    for row, cell in enumerate(cells):
+        try:
+            pa.array([cell], kind)
+        except (pa.ArrowException, TypeError, ValueError, OverflowError):
+            wrong[row] = f"row {row + 1}: {name} is {str(cell)[:80]!r}, not {kind}"
+    num_given = sum(cell is not None for cell in cells)
+    if len(wrong) == num_given and (num_given > 1 or num_given == len(cells)):
+        raise InputError(f"{path}: no {name!r} in it has the type {kind}; {wrong[min(wrong)]}")
+    reason = "bad_truth" if name in TRUTH_COLUMNS else "bad_row"
+    for row, detail in wrong.items():
+        problems.setdefault(row, BadFrame(reason, detail))
+    fitting = pa.array([None if row in wrong else cell for row, cell in enumerate(cells)], kind)
+    return _without_gaps(fitting, kind)
+
+
+def _without_gaps(column: Column, kind: pa.DataType) -> Column:
+    """The column with NaN (or False) for nulls inside its lists, which JSON has to write for NaN."""
+    if not pa.types.is_fixed_size_list(kind):
+        return column
+    present = without_nulls(column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column)
+    entries, num_entries, leaf = present, len(present), kind
+    while pa.types.is_fixed_size_list(leaf):
+        entries, num_entries, leaf = pc.list_flatten(entries), num_entries * leaf.list_size, leaf.value_type
+    if len(entries) == num_entries and not entries.null_count:
+        return column
+    cells = column.to_pylist()
+    return pa.array([None if cell is None else _filled(cell, kind) for cell in cells], kind)
+
+
+def _filled(cell: Any, kind: pa.DataType) -> Any:
+    if pa.types.is_fixed_size_list(kind):
+        entries = [None] * kind.list_size if cell is None else cell
+        return [_filled(entry, kind.value_type) for entry in entries]
+    if cell is None:
+        return False if pa.types.is_boolean(kind) else float("nan")
+    return cell
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]

@@ -1,0 +1,157 @@
+"""Ray casting with embreex: what each pixel sees, and how the light falls on it.
+
+Pixel centres are integers; the camera looks along +z with y down.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from embreex import rtcore_scene
+from embreex.mesh_construction import TriangleMesh
+from jaxtyping import Float, Float32, Int
+
+from semihand.frames.synthetic.meshes import Mesh, vertex_normals
+
+_SUBPIXELS = np.array([[-0.375, -0.125], [0.125, -0.375], [0.375, 0.125], [-0.125, 0.375]])
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A pinhole: focal length and principal point in px of a square picture of `size_px`."""
+
+    focal_px: float
+    centre_px: tuple[float, float]
+    size_px: int
+
+    def rays(self, pixels: Float[np.ndarray, "N 2"]) -> Float32[np.ndarray, "N 3"]:
+        """Directions with z = 1, so that a hit's distance along them is its depth."""
+        directions = np.ones((len(pixels), 3), np.float32)
+        directions[:, :2] = (pixels - np.array(self.centre_px)) / self.focal_px
+        return directions
+
+    def project(self, points_mm: Float[np.ndarray, "*batch 3"]) -> Float[np.ndarray, "*batch 2"]:
+        """Pixel coordinates of points in the camera frame."""
+        return np.asarray(self.focal_px * points_mm[..., :2] / points_mm[..., 2:] + np.array(self.centre_px))
+
+
+@dataclass(frozen=True)
+class Hits:
+    """Samples that met a surface: `pixel` is the flat pixel index, `share` the part of the pixel it stands for."""
+
+    pixel: Int[np.ndarray, " N"]
+    share: Float[np.ndarray, " N"]
+    face: Int[np.ndarray, " N"]
+    barycentric: Float[np.ndarray, "N 3"]
+    position_mm: Float[np.ndarray, "N 3"]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A mesh made ready for rays."""
+
+    mesh: Mesh
+    normals: Float[np.ndarray, "V 3"]
+    caster: rtcore_scene.EmbreeScene
+
+    def interpolate(self, values: Float[np.ndarray, "V C"], hits: Hits) -> Float[np.ndarray, "N C"]:
+        """Per-vertex values at the hits."""
+        return np.asarray(np.einsum("nk,nkc->nc", hits.barycentric, values[self.mesh.faces[hits.face]]))
+
+
+def build_scene(mesh: Mesh) -> Scene:
+    """Index the mesh for ray casting."""
+    caster = rtcore_scene.EmbreeScene()
+    TriangleMesh(caster, mesh.vertices, mesh.corners)
+    return Scene(mesh, vertex_normals(mesh.vertices, mesh.faces), caster)
+
+
+def centre_hits(scene: Scene, camera: Camera) -> Hits:
+    """What the centre of each pixel sees."""
+    size = camera.size_px
+    low, high = _extent(scene, camera)
+    columns, rows = np.meshgrid(np.arange(low[0], high[0] + 1), np.arange(low[1], high[1] + 1))
+    pixels = np.stack([columns.ravel(), rows.ravel()], axis=1)
+    return _cast(scene, camera, pixels.astype(float), pixels[:, 1] * size + pixels[:, 0], 1.0)
+
+
+def sharpened(scene: Scene, camera: Camera, hits: Hits) -> Hits:
+    """The hits with pixels at outlines replaced by four samples each, so that outlines are smooth."""
+    size = camera.size_px
+    depth = np.zeros(size * size)
+    depth[hits.pixel] = hits.position_mm[:, 2]
+    kind = np.full(size * size, -1)
+    kind[hits.pixel] = scene.mesh.kinds[hits.face]
+    edge = _edges(depth.reshape(size, size), kind.reshape(size, size)).ravel()
+    outline = np.flatnonzero(edge)
+    pixels = np.stack([outline % size, outline // size], axis=1)
+    samples = (pixels[:, None] + _SUBPIXELS).reshape(-1, 2)
+    fine = _cast(scene, camera, samples, np.repeat(outline, 4), 0.25)
+    kept = ~edge[hits.pixel]
+    return Hits(
+        *(
+            np.concatenate([getattr(hits, name)[kept], getattr(fine, name)])
+            for name in ("pixel", "share", "face", "barycentric", "position_mm")
+        )
+    )
+
+
+def occluded(
+    scene: Scene, start_mm: Float[np.ndarray, "N 3"], direction: Float[np.ndarray, "N 3"], reach_mm: float
+) -> Float[np.ndarray, " N"]:
+    """1 where something stands within `reach_mm` in the direction, else 0."""
+    reach = np.full(len(start_mm), reach_mm, np.float32)
+    hit = scene.caster.run(start_mm.astype(np.float32), direction.astype(np.float32), reach, query="OCCLUDED")
+    return (np.asarray(hit) >= 0).astype(float)
+
+
+def _extent(scene: Scene, camera: Camera) -> tuple[Int[np.ndarray, "2"], Int[np.ndarray, "2"]]:
+    vertices = scene.mesh.vertices
+    projected = camera.project(vertices[vertices[:, 2] > 1.0])
+    low = np.floor(projected.min(axis=0)).clip(0, camera.size_px - 1).astype(int)
+    high = np.ceil(projected.max(axis=0)).clip(0, camera.size_px - 1).astype(int)
+    return low, high
+
+
+def _cast(
+    scene: Scene, camera: Camera, samples: Float[np.ndarray, "N 2"], pixel: Int[np.ndarray, " N"], share: float
+) -> Hits:
+    directions = camera.rays(samples)
+    first = np.asarray(scene.caster.run(np.zeros_like(directions), directions))
+    hit = np.flatnonzero(first >= 0)
+    face = first[hit].astype(int)
+    barycentric, depth_mm = _meeting(scene.mesh.vertices[scene.mesh.faces[face]], directions[hit].astype(float))
+    return Hits(pixel[hit], np.full(len(hit), share), face, barycentric, directions[hit] * depth_mm[:, None])
+
+
+def _meeting(
+    corners_mm: Float[np.ndarray, "N 3 3"], directions: Float[np.ndarray, "N 3"]
+) -> tuple[Float[np.ndarray, "N 3"], Float[np.ndarray, " N"]]:
+    """Where rays from the origin meet their triangles: barycentric coordinates and depth (Cramer's rule)."""
+    # embreex would tell, but hands every number over as a Python object
+    a, b, c = corners_mm[:, 0], corners_mm[:, 1], corners_mm[:, 2]
+    volumes = np.stack(
+        [_dot(directions, _cross(b, c)), _dot(directions, _cross(c, a)), _dot(directions, _cross(a, b))], axis=1
+    )
+    barycentric = volumes / volumes.sum(axis=1, keepdims=True)
+    return barycentric, _dot(barycentric, corners_mm[:, :, 2])
+
+
+def _dot(left: Float[np.ndarray, "N 3"], right: Float[np.ndarray, "N 3"]) -> Float[np.ndarray, " N"]:
+    return np.asarray(np.einsum("ni,ni->n", left, right))
+
+
+def _cross(left: Float[np.ndarray, "N 3"], right: Float[np.ndarray, "N 3"]) -> Float[np.ndarray, "N 3"]:
+    x, y, z = left.T
+    u, v, w = right.T
+    return np.stack([y * w - z * v, z * u - x * w, x * v - y * u], axis=1)
+
+
+def _edges(depth: Float[np.ndarray, "S S"], kind: Int[np.ndarray, "S S"]) -> np.ndarray:
+    edge = np.zeros(depth.shape, bool)
+    for axis in (0, 1):
+        step = (np.abs(np.diff(depth, axis=axis)) > 8.0) | (np.diff(kind, axis=axis) != 0)
+        before, after = [slice(None)] * 2, [slice(None)] * 2
+        before[axis], after[axis] = slice(None, -1), slice(1, None)
+        edge[tuple(before)] |= step
+        edge[tuple(after)] |= step
+    return edge

@@ -1,0 +1,1 @@
+"""The hand itself: arrays in, arrays out."""

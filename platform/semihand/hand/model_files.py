@@ -1,0 +1,179 @@
+"""Reading a hand model's file without running what it may carry.
+
+A pickle is a program. The one here may call nothing but numpy's array builders, and classes of our own that
+stand in for scipy's sparse matrices and chumpy's arrays; every other name is refused.
+"""
+
+import io
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+from jaxtyping import Shaped
+
+MAX_BYTES = 64 * 2**20
+REQUIRED = (
+    "v_template", "f", "shapedirs", "posedirs", "J_regressor", "weights", "kintree_table", "hands_components",
+    "hands_mean",
+)  # fmt: skip
+IGNORED = frozenset({"J", "bs_style", "bs_type", "hands_coeffs"})  # in MANO's files, used by nobody here
+
+_NUMPY_CORES = ("numpy.core.multiarray", "numpy._core.multiarray", "numpy.core.numeric", "numpy._core.numeric")
+_SPARSE_MODULES = ("scipy.sparse.csc", "scipy.sparse._csc", "scipy.sparse.csr", "scipy.sparse._csr")
+
+
+def read_arrays(path: Path) -> dict[str, Shaped[np.ndarray, "..."]]:
+    """The arrays of a `.pkl` or `.npz` under MANO's key names.
+
+    Raises:
+        ValueError: see `semihand.hand.mano.read_hand_model`.
+    """
+    if not path.is_file():
+        raise ValueError(f"hand model {path}: no such file")
+    if path.stat().st_size > MAX_BYTES:
+        raise ValueError(f"hand model {path}: {path.stat().st_size} bytes, the limit is {MAX_BYTES}")
+    if path.suffix not in (".pkl", ".npz"):
+        raise ValueError(f"hand model {path}: type {path.suffix!r}, give a .pkl or an .npz")
+    content = _read_npz(path) if path.suffix == ".npz" else _read_pickle(path)
+    missing = [name for name in REQUIRED if name not in content]
+    unknown = sorted(str(name) for name in content if name not in REQUIRED and name not in IGNORED)
+    if missing or unknown:
+        raise ValueError(f"hand model {path}: missing keys {missing}, unknown keys {unknown}; is it a MANO file?")
+    return {name: _as_numeric(content[name], f"hand model {path}: {name}") for name in REQUIRED}
+
+
+def _read_npz(path: Path) -> dict[str, Any]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(entry.file_size for entry in archive.infolist())
+        if unpacked > MAX_BYTES:
+            raise ValueError(f"{unpacked} bytes unpacked, the limit is {MAX_BYTES}")
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files if name in REQUIRED or name not in IGNORED}
+    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        raise ValueError(f"hand model {path}: not a readable .npz of plain arrays ({error})") from error
+
+
+def _read_pickle(path: Path) -> dict[str, Any]:
+    try:
+        content = _ArrayUnpickler(io.BytesIO(path.read_bytes())).load()
+    except (
+        pickle.UnpicklingError, ValueError, TypeError, EOFError, IndexError, KeyError, AttributeError, MemoryError,
+        ImportError, OverflowError, RecursionError,
+    ) as error:  # fmt: skip  # what the pickle machine raises on damaged input
+        raise ValueError(f"hand model {path}: not a readable MANO pickle ({error})") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"hand model {path}: holds a {type(content).__name__}, a MANO pickle holds a dict")
+    return content
+
+
+class _Held:
+    """Stands for an instance of a foreign class: keeps the state, runs nothing."""
+
+    def __setstate__(self, state: object) -> None:
+        self.state = state if isinstance(state, dict) else {}
+
+
+class _SparseMatrix(_Held):
+    """scipy.sparse.csc_matrix or csr_matrix."""
+
+    by_column = True
+
+
+class _SparseMatrixByRow(_SparseMatrix):
+    by_column = False
+
+
+class _ChumpyArray(_Held):
+    """chumpy.ch.Ch: the array is in `x`."""
+
+
+class _ChumpySelection(_Held):
+    """chumpy.reordering.Select: `a.ravel()[idxs].reshape(preferred_shape)`."""
+
+
+class _ArrayUnpickler(pickle.Unpickler):
+    def __init__(self, file: io.BytesIO) -> None:
+        super().__init__(file, encoding="latin1")
+
+    def find_class(self, module: str, name: str) -> Any:
+        known = _ADMITTED.get((module, name))
+        if known is None:
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no hand model needs: refused")
+        return known
+
+
+def _reconstruct(kind: object, shape: object, type_code: object) -> Shaped[np.ndarray, "..."]:
+    if kind is not np.ndarray or shape != (0,):  # numpy itself always starts from an empty array
+        raise pickle.UnpicklingError(f"it reserves an array of shape {shape}: refused")
+    return np.ndarray.__new__(np.ndarray, (0,), np.int8)
+
+
+def _encode(text: str, encoding: str) -> bytes:
+    if encoding not in ("latin1", "latin-1"):
+        raise pickle.UnpicklingError(f"it encodes text as {encoding}: refused")
+    return text.encode("latin1")
+
+
+def _reconstructor(kind: type, base: object, state: object) -> object:
+    if not (isinstance(kind, type) and issubclass(kind, _Held)) or state is not None:
+        raise pickle.UnpicklingError("it rebuilds an object that is no array: refused")
+    return kind()
+
+
+_ADMITTED: dict[tuple[str, str], Any] = {
+    ("numpy", "ndarray"): np.ndarray,
+    ("numpy", "dtype"): np.dtype,
+    ("_codecs", "encode"): _encode,
+    ("copy_reg", "_reconstructor"): _reconstructor,
+    ("copyreg", "_reconstructor"): _reconstructor,
+    ("__builtin__", "object"): object,
+    ("builtins", "object"): object,
+    ("chumpy.ch", "Ch"): _ChumpyArray,
+    ("chumpy.reordering", "Select"): _ChumpySelection,
+    **{(module, "_reconstruct"): _reconstruct for module in _NUMPY_CORES},
+    **{(module, "scalar"): np._core.multiarray.scalar for module in _NUMPY_CORES},  # type: ignore[attr-defined]
+    **{
+        (module, name): _SparseMatrix if name == "csc_matrix" else _SparseMatrixByRow
+        for module in _SPARSE_MODULES
+        for name in ("csc_matrix", "csr_matrix")
+    },
+}
+
+
+def _as_numeric(value: object, where: str) -> Shaped[np.ndarray, "..."]:
+    try:
+        array = _as_array(value)
+    except (KeyError, TypeError, ValueError, IndexError, RecursionError) as error:
+        raise ValueError(f"{where} cannot be read as an array ({error})") from error
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "iuf":
+        kind = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
+        raise ValueError(f"{where} is of type {kind}, numbers are needed")
+    return array
+
+
+def _as_array(value: object) -> object:
+    if isinstance(value, _ChumpyArray):
+        return _as_array(value.state["x"])
+    if isinstance(value, _ChumpySelection):
+        chosen = np.asarray(_as_array(value.state["a"])).ravel()[np.asarray(value.state["idxs"])]
+        return chosen.reshape(value.state["preferred_shape"])
+    if isinstance(value, _SparseMatrix):
+        return _dense(value)
+    return value
+
+
+def _dense(matrix: _SparseMatrix) -> Shaped[np.ndarray, "..."]:
+    rows, columns = (int(n) for n in matrix.state["_shape"])
+    if rows * columns * 8 > MAX_BYTES:
+        raise ValueError(f"sparse matrix of {rows} x {columns} is larger than any hand model's")
+    parts = tuple(np.asarray(matrix.state[name]) for name in ("data", "indices", "indptr"))
+    if any(part.dtype.kind not in "iuf" for part in parts):
+        raise ValueError("sparse matrix holds something else than numbers")
+    kind = scipy.sparse.csc_matrix if matrix.by_column else scipy.sparse.csr_matrix
+    sparse = kind(parts, shape=(rows, columns))
+    sparse.check_format(full_check=True)  # indices out of range would read foreign memory
+    return np.asarray(sparse.toarray())

@@ -1,0 +1,1 @@
+"""SemiHand (Yang, Chen and Yao, ICCV 2021)."""

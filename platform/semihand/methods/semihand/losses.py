@@ -1,0 +1,94 @@
+"""The losses of SemiHand, numbered as in the paper (Yang, Chen and Yao, ICCV 2021)."""
+
+from typing import Annotated, Literal
+
+import torch
+from jaxtyping import Float
+from pydantic import BaseModel, Field, NonNegativeFloat, PositiveFloat
+from torch import Tensor
+
+from semihand.methods.semihand.network import Prediction
+
+
+class LossConfig(BaseModel, frozen=True, extra="forbid"):
+    """Weights of the losses; the λ are the paper's."""
+
+    depth_weight: PositiveFloat = 50.0  # λ_d: 1 reference bone of depth weighs as much as √50 px
+    mask_weight: NonNegativeFloat = 100.0  # λ_w
+    consistency_weight: NonNegativeFloat = 0.1  # λ_c
+    label_weight: NonNegativeFloat = 1.0  # of L_unsup; 1 in the paper
+    distance: Literal["squared", "huber"] = "huber"  # "squared" is ℓ as printed; "huber" bounds what one joint says
+    huber_px: Annotated[float, Field(gt=0)] = 2.0  # where the Huber distance turns linear, px of a 64 px crop
+
+
+def pose_distance(a: Prediction, b: Prediction, config: LossConfig) -> Float[Tensor, "batch 21"]:
+    """ℓ of eq. 2 for every joint: ‖uv₁ − uv₂‖² + λ_d ‖d₁ − d₂‖², px² of a 64 px crop.
+
+    With `distance="huber"` the square grows into a straight line beyond `huber_px`.
+    """
+    squared = (a.uv - b.uv).square().sum(-1) + config.depth_weight * (a.depth - b.depth).square()
+    if config.distance == "squared":
+        return squared
+    delta = config.huber_px
+    root = (squared + 1e-12).sqrt()
+    return torch.where(root <= delta, squared, 2 * delta * root - delta**2)
+
+
+def mask_distance(
+    mask_logits: Float[Tensor, "batch rows columns"], mask: Float[Tensor, "batch rows columns"]
+) -> Float[Tensor, " batch"]:
+    """‖w₁ − w₂‖₁ of eqs. 3 and 10, mean over the pixels."""
+    return (torch.sigmoid(mask_logits) - mask).abs().flatten(1).mean(1)
+
+
+def supervised_loss(
+    predicted: Prediction,
+    truth: Prediction,
+    joint_weight: Float[Tensor, "batch 21"],
+    mask_weight: Float[Tensor, " batch"],
+    config: LossConfig,
+) -> Float[Tensor, ""]:
+    """L_sup of eq. 3: ℓ(p, p_gt) + λ_w ‖w − w_gt‖₁; `truth.mask_logits` holds the mask itself, 0..1."""
+    pose = (pose_distance(predicted, truth, config) * joint_weight).mean()
+    mask = (mask_distance(predicted.mask_logits, truth.mask_logits) * mask_weight).mean()
+    return pose + config.mask_weight * mask
+
+
+def label_loss(
+    predicted: Prediction, label: Prediction, joint_weight: Float[Tensor, "batch 21"], config: LossConfig
+) -> Float[Tensor, ""]:
+    """L_unsup of eq. 4: 1(C(p̂) ≤ τ) ℓ(p, p̂), the gate being the weight 0 or 1 (or anything between) of a joint."""
+    return (pose_distance(predicted, label, config) * joint_weight).mean()
+
+
+def view_consistency_loss(
+    of_view: Prediction, view_of: Prediction, inside: Float[Tensor, "batch rows columns"], config: LossConfig
+) -> Float[Tensor, ""]:
+    """L_vc of eq. 10: ℓ(f(p; T(x)), T(f(p; x))) + ‖f(w; T(x)) − T(f(w; x))‖₁.
+
+    Args:
+        of_view: the prediction for the transformed crop.
+        view_of: the transformed prediction for the crop; `mask_logits` holds the mask itself, 0..1.
+        inside: 1 where the transformed crop shows the crop, 0 where it came from beyond its edge.
+        config: the weights.
+    """
+    pose = pose_distance(of_view, view_of, config).mean()
+    difference = (torch.sigmoid(of_view.mask_logits) - view_of.mask_logits).abs() * inside
+    return pose + difference.mean()
+
+
+def instability(
+    consensus_uv: Float[Tensor, "batch 21 2"],
+    consensus_depth: Float[Tensor, "batch 21"],
+    views_uv: Float[Tensor, "views batch 21 2"],
+    views_depth: Float[Tensor, "views batch 21"],
+    depth_weight: float,
+) -> Float[Tensor, " batch"]:
+    """First term of C(p̂), eq. 8: ℓ(T(p̂), f(p|θ; T(x))), mean over views and joints; px² of a 64 px crop.
+
+    The views are compared in the frame of the crop; the transforms are similarities of about unit scale, so the
+    distance is the same one up to that scale.
+    """
+    uv = (views_uv - consensus_uv).square().sum(-1)
+    depth = (views_depth - consensus_depth).square()
+    return (uv + depth_weight * depth).mean(dim=(0, 2))

@@ -1,0 +1,148 @@
+"""The SemiHand network: an encoder from `AutoBackbone`, a decoder, 2.5D latent heatmaps and one mask map."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal, NamedTuple
+
+import torch
+from jaxtyping import Float
+from pydantic import BaseModel, Field
+from torch import Tensor, nn
+from transformers import AutoBackbone, AutoConfig, ResNetConfig
+
+from semihand.hand.skeleton import NUM_JOINTS
+
+GRID_PX = 64.0  # every 2D coordinate inside the method is in pixels of a 64 px crop, whatever the input size
+
+_RGB_MEAN = (0.485, 0.456, 0.406)
+_RGB_STD = (0.229, 0.224, 0.225)
+
+
+class NetworkConfig(BaseModel, frozen=True, extra="forbid"):
+    """What the network looks like."""
+
+    input_px: Literal[64, 128, 256] = 64  # side of the square crop
+    backbone: str = "resnet"  # "resnet": ResNet-18-like, random weights; else a folder `AutoBackbone` can load
+    width: Annotated[int, Field(ge=8, le=128)] = 32  # channels of the first ResNet stage (ResNet-18: 64)
+    depth: Annotated[int, Field(ge=1, le=6)] = 2  # blocks in each ResNet stage (ResNet-18: 2)
+    decoder_channels: Annotated[int, Field(ge=16, le=512)] = 64
+
+
+class Prediction(NamedTuple):
+    """What the network says of a batch of crops."""
+
+    uv: Float[Tensor, "batch 21 2"]  # pixels of a 64 px crop
+    depth: Float[Tensor, "batch 21"]  # relative to the root, in lengths of the reference bone
+    mask_logits: Float[Tensor, "batch rows columns"]  # hand against everything else
+
+
+class HandNetwork(nn.Module):
+    """f(x) = (p, w): 2.5D pose and hand mask of a crop.
+
+    Latent 2.5D heatmaps follow Iqbal et al. (ECCV 2018) as SemiHand uses them (supplement, eq. 1): the place of
+    a joint is the soft-argmax of its heatmap, its depth the mean of its depth map under the same weights.
+    """
+
+    beta: nn.Parameter
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = _encoder(config)
+        self.stem = _block(3, config.decoder_channels // 2, stride=2)
+        self.decoder = _Decoder(self.encoder.channels, config.decoder_channels)
+        self.head = nn.Conv2d(config.decoder_channels, 2 * NUM_JOINTS + 1, kernel_size=1)
+        self.beta = nn.Parameter(torch.full((NUM_JOINTS,), 1.0))
+        self.register_buffer("mean", torch.tensor(_RGB_MEAN).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(_RGB_STD).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, crops: Float[Tensor, "batch 3 rows columns"]) -> Prediction:
+        """Predict from RGB crops in 0..1; the mask has half the side of the crop."""
+        crops = (crops - self.mean) / self.std
+        return _read_out(self.head(self.decoder(self.encoder(crops), self.stem(crops))), self.beta)
+
+
+def _read_out(maps: Float[Tensor, "batch 43 rows columns"], beta: Float[Tensor, " 21"]) -> Prediction:
+    """Soft-argmax and mean depth, always in single precision: bf16 would round a place to a quarter of a pixel."""
+    with torch.autocast(maps.device.type, enabled=False):
+        heat, depth_maps, mask_logits = maps.float().split((NUM_JOINTS, NUM_JOINTS, 1), dim=1)
+        weights = torch.softmax(beta.view(1, -1, 1) * heat.flatten(2), dim=-1)
+        uv = weights @ _grid(heat.shape[2], heat.shape[3], heat.device)
+        depth = (weights * depth_maps.flatten(2)).sum(-1)
+    return Prediction(uv, depth, mask_logits[:, 0])
+
+
+class _Encoder(nn.Module):
+    """The backbone's feature maps, finest first."""
+
+    def __init__(self, backbone: nn.Module, channels: Sequence[int]) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.channels = list(channels)
+
+    def forward(self, crops: Tensor) -> list[Tensor]:
+        return list(self.backbone(crops).feature_maps)
+
+
+def _encoder(config: NetworkConfig) -> _Encoder:
+    if config.backbone == "resnet":
+        shape = ResNetConfig(
+            embedding_size=config.width,
+            hidden_sizes=[config.width * factor for factor in (1, 2, 4, 8)],
+            depths=[config.depth] * 4,
+            layer_type="basic",
+            out_features=["stage1", "stage2", "stage3", "stage4"],
+        )
+        backbone = AutoBackbone.from_config(shape)
+    elif Path(config.backbone).is_dir():
+        num_stages = len(AutoConfig.from_pretrained(config.backbone, local_files_only=True).stage_names) - 1
+        backbone = AutoBackbone.from_pretrained(
+            config.backbone, out_indices=tuple(range(1, num_stages + 1)), local_files_only=True
+        )
+    else:
+        raise ValueError(
+            f"network.backbone is {config.backbone!r}: neither 'resnet' nor a folder. "
+            "Name a folder that transformers' AutoBackbone can load (config.json and model.safetensors)."
+        )
+    return _Encoder(backbone, backbone.channels)
+
+
+class _Decoder(nn.Module):
+    """From the coarsest feature map up to half the crop's side, taking every finer map on the way."""
+
+    def __init__(self, channels: Sequence[int], width: int) -> None:
+        super().__init__()
+        self.laterals = nn.ModuleList([nn.Conv2d(count, width, kernel_size=1) for count in channels])
+        self.smooth = nn.ModuleList([_block(width, width) for _ in channels])
+        self.last = _block(width + width // 2, width)
+
+    def forward(self, features: Sequence[Tensor], stem: Tensor) -> Tensor:
+        x: Tensor | None = None
+        for lateral, smooth, feature in zip(
+            reversed(self.laterals), reversed(self.smooth), reversed(features), strict=True
+        ):
+            side = lateral(feature)
+            x = smooth(side if x is None else side + _resize(x, side))
+        return self.last(torch.cat([_resize(x, stem), stem], dim=1))  # type: ignore[no-any-return]
+
+
+def _resize(x: Tensor | None, like: Tensor) -> Tensor:
+    assert x is not None
+    return nn.functional.interpolate(x, size=like.shape[-2:], mode="bilinear", align_corners=False)
+
+
+def _block(num_in: int, num_out: int, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(num_in, num_out, kernel_size=3, stride=stride, padding=1, bias=False),
+        nn.BatchNorm2d(num_out),
+        nn.ReLU(inplace=True),
+    )
+
+
+def _grid(rows: int, columns: int, device: torch.device) -> Float[Tensor, "cells 2"]:
+    """Centres of the map's cells in pixels of a 64 px crop."""
+    v = (torch.arange(rows, device=device) + 0.5) * (GRID_PX / rows) - 0.5
+    u = (torch.arange(columns, device=device) + 0.5) * (GRID_PX / columns) - 0.5
+    return torch.stack(torch.meshgrid(u, v, indexing="xy"), dim=-1).reshape(-1, 2)

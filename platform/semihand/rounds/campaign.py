@@ -1,0 +1,88 @@
+"""A campaign: one folder that holds its tables, models, record and summary."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import semihand.rounds.config as _config
+from semihand.frames.errors import InputError
+from semihand.rounds.ledger import Ledger
+from semihand.tables import Store
+from semihand.tracking import CampaignTracker
+
+_SETTLED = "config.json"
+# What may change while a campaign goes on: how many rounds, on what machine, and what is merely reported.
+_FREE = ("campaign", "rounds", "cluster", "evaluation", "protocol", "control")
+
+
+@dataclass(frozen=True)
+class Campaign:
+    """An open campaign."""
+
+    config: _config.RoundConfig
+    folder: Path
+    store: Store
+    ledger: Ledger
+    tracker: CampaignTracker
+
+    @property
+    def name(self) -> str:
+        """The folder's name, which names the MLflow experiment and the fits."""
+        return self.folder.name
+
+    def round_folder(self, round_number: int) -> Path:
+        """Where a round keeps what is no table."""
+        folder = self.folder / "rounds" / str(round_number)
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def say(self, text: str) -> None:
+        """A line of progress for whoever watches."""
+        print(text, flush=True)
+
+
+def open_campaign(config: _config.RoundConfig) -> Campaign:
+    """Make the folder, or open it again to continue.
+
+    Raises:
+        InputError: the folder was made with another configuration, or cannot be written.
+    """
+    folder = config.campaign.expanduser().resolve()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"--campaign {folder} cannot be made: {error.strerror}. Name a folder you may write to."
+        ) from error
+    _settle(config, folder / _SETTLED)
+    store = Store(folder)
+    store.create()
+    return Campaign(config, folder, store, Ledger(store), CampaignTracker(folder.name, folder))
+
+
+def _settle(config: _config.RoundConfig, path: Path) -> None:
+    """Write the configuration down, or compare it with what the campaign began with."""
+    ours = config.model_dump(mode="json", exclude=set(_FREE))
+    if not path.is_file():
+        unfinished = path.with_suffix(".tmp")
+        unfinished.write_text(json.dumps(ours, indent=2))
+        unfinished.rename(path)
+        return
+    theirs = json.loads(path.read_text())
+    changed = sorted(_differences(ours, theirs))
+    if changed:
+        raise InputError(
+            f"{path.parent} began with another configuration: {'; '.join(changed[:3])}. "
+            "Continue it with the same one, or name another folder with --campaign."
+        )
+
+
+def _differences(ours: Any, theirs: Any, name: str = "") -> list[str]:
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        below = [
+            _differences(ours.get(key), theirs.get(key), f"{name}.{key}".lstrip("."))
+            for key in ours.keys() | theirs.keys()
+        ]
+        return [line for lines in below for line in lines]
+    return [] if ours == theirs else [f"{name} was {theirs!r}, is {ours!r}"]

@@ -1,0 +1,84 @@
+"""Ray, joined where there is a cluster, started where there is none; and a look before the leap."""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import ray
+import ray.data
+
+import semihand
+from semihand.frames.errors import InputError
+from semihand.rounds.config import ClusterConfig
+
+_WRITER_CPUS = 0.25
+
+
+@contextmanager
+def connected(config: ClusterConfig) -> Iterator[None]:
+    """Join the cluster that RAY_ADDRESS or the running job names, else start Ray on this machine.
+
+    Raises:
+        InputError: the actors or workers would leave no CPU for anything else, or there are too few.
+    """
+    ours = not ray.is_initialized()
+    if ours:
+        _start(config)
+    try:
+        preflight(config, ray.cluster_resources())
+        yield
+    finally:
+        if ours:
+            ray.shutdown()
+
+
+def _start(config: ClusterConfig) -> None:
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    for name in ("ray.data", "ray.tune", "ray.train"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    # Workers of a cluster do not have this checkout; those of a Ray started here inherit the path.
+    package = Path(semihand.__file__).parent
+    if os.environ.get("RAY_ADDRESS"):
+        ray.init(runtime_env={"py_modules": [str(package)]}, log_to_driver=False)
+        return
+    inherited = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(package.parent), inherited)))
+    ray.init(
+        address="local",
+        num_cpus=config.num_cpus,
+        object_store_memory=config.object_store_mb * 1024**2,
+        include_dashboard=False,
+        log_to_driver=False,
+        configure_logging=True,
+    )
+
+
+def preflight(config: ClusterConfig, resources: dict[str, float]) -> None:
+    """Refuse a run that would stall: Ray waits for ever for CPUs that its own actors hold.
+
+    Raises:
+        InputError: says what was asked, what there is, and what to change.
+    """
+    cpus, gpus = resources.get("CPU", 0.0), resources.get("GPU", 0.0)
+    label, train = config.label, config.train
+    actors = label.num_actors * label.cpus_per_actor
+    if actors + _WRITER_CPUS > cpus:
+        raise InputError(
+            f"{label.num_actors} label actors of {label.cpus_per_actor:g} CPUs need {actors:g} and the writers "
+            f"{_WRITER_CPUS:g} more, but the cluster has {cpus:g}: the run would stall. "
+            "Lower --cluster.label.num_actors or --cluster.label.cpus_per_actor."
+        )
+    workers = train.num_workers * train.cpus_per_worker
+    if workers > cpus:
+        raise InputError(
+            f"{train.num_workers} training workers of {train.cpus_per_worker:g} CPUs need {workers:g}, but the "
+            f"cluster has {cpus:g}. Lower --cluster.train.num_workers or --cluster.train.cpus_per_worker."
+        )
+    asked = max(label.num_actors * label.gpus_per_actor, train.num_workers * train.gpus_per_worker)
+    if asked > gpus:
+        raise InputError(
+            f"{asked:g} GPUs are asked for, but the cluster has {gpus:g}. "
+            "Lower --cluster.label.gpus_per_actor and --cluster.train.gpus_per_worker."
+        )

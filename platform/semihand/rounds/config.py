@@ -1,0 +1,112 @@
+"""What a user may say about a campaign: recipe, command line, nothing else."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field, PositiveFloat, PositiveInt
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from semihand.frames.options import Box, Hand
+from semihand.methods.semihand.network import NetworkConfig
+from semihand.stages.labelling import LabelClusterConfig
+from semihand.stages.training import TrainClusterConfig
+from semihand.steps.calibrate import CalibrateConfig
+from semihand.steps.harden import HardenConfig
+from semihand.steps.label import LabelConfig
+from semihand.steps.selection import SelectConfig
+from semihand.steps.subjects import SubjectConfig
+from semihand.steps.train import TrainConfig
+
+ProtocolName = Literal["default", "stb", "do", "rhd", "freihand", "ho3d", "interhand", "nyu"]
+
+
+class DataConfig(BaseModel, frozen=True, extra="forbid"):
+    """The hands made by code, where the user names no frames of their own."""
+
+    num_source: PositiveInt = 6000  # labelled source frames, those held out for calibration included
+    num_target: PositiveInt = 1600  # unlabelled frames of the synthetic target
+    num_evaluation: PositiveInt = 600  # unseen target frames with truth, for the report alone
+    size_px: Literal[64, 128, 256] = 64  # side of the pictures
+    seed: int = 1
+    backgrounds: Path | None = None  # pictures behind the `randomised` hands; None: procedural clutter
+
+
+class PromoteConfig(BaseModel, frozen=True, extra="forbid"):
+    """The gate that makes a student the champion."""
+
+    # A student learns the target, not the source, so on strongly augmented source frames it may be a little
+    # worse than its teacher; more than this and it has forgotten.
+    max_relative_error: PositiveFloat = 1.10
+
+
+class ClusterConfig(BaseModel, frozen=True, extra="forbid"):
+    """What a campaign takes of the cluster."""
+
+    num_cpus: PositiveInt | None = None  # of a Ray started here; None: all there are
+    object_store_mb: PositiveInt = 512  # of a Ray started here
+    label: LabelClusterConfig = LabelClusterConfig()
+    train: TrainClusterConfig = TrainClusterConfig()
+
+
+class RoundConfig(BaseSettings):
+    """A campaign of `jobs/semihand_round.py`; every field is also a command-line option."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", cli_implicit_flags=True)
+
+    campaign: Path = Field(Path("campaigns/laptop"), description="folder that keeps everything of the campaign")
+    frames: Path | None = Field(
+        None, description="unlabelled frames: manifest, folder, video or table; none: synthetic"
+    )
+    source: str | None = Field(
+        None,
+        description="labelled source: a path, or source|randomised made by code; default: source without --frames, else randomised",
+    )
+    calibration: Path | None = Field(None, description="checked real frames instead of held-out source frames")
+    evaluation: Path | None = Field(None, description="frames with truth, for the report alone")
+    rounds: PositiveInt = Field(2, description="rounds in all; more continue a campaign")
+    hand: Hand | None = Field(None, description="which hand frames show where nothing says it")
+    box: Box | None = Field(None, description="x,y,w,h of the hand in px where a frame has no box")
+    frame_step: PositiveInt = Field(1, description="take every n-th frame of a video")
+    protocol: ProtocolName = Field("default", description="convention of the reported errors")
+    control: bool = Field(False, description="also train source-only for the same steps, to compare")
+    crop_margin: Annotated[float, Field(ge=1, le=3)] = Field(
+        1.2, description="side of the crop over the longer side of the box"
+    )
+
+    data: DataConfig = DataConfig()
+    network: NetworkConfig = NetworkConfig()
+    pretrain: TrainConfig = TrainConfig(target_batch=0)
+    subjects: SubjectConfig = SubjectConfig()
+    harden: HardenConfig = HardenConfig()
+    calibrate: CalibrateConfig = CalibrateConfig()
+    label: LabelConfig = LabelConfig()
+    select: SelectConfig = SelectConfig()
+    train: TrainConfig = TrainConfig()
+    promote: PromoteConfig = PromoteConfig()
+    cluster: ClusterConfig = ClusterConfig()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Recipe and command line only: an environment variable called ROUNDS must not change a run."""
+        return (init_settings,)
+
+    @property
+    def source_domain(self) -> str | None:
+        """The synthetic domain that serves as source, None when the source is a path."""
+        if self.source in ("source", "randomised"):
+            return self.source
+        if self.source is None:
+            return "source" if self.frames is None else "randomised"
+        return None
+
+    @property
+    def held_out(self) -> int:
+        """Source frames that training leaves to calibration."""
+        return 0 if self.calibration is not None else self.calibrate.num_frames

@@ -1,0 +1,58 @@
+"""Evaluate a model by itself: what `jobs/evaluate.py` does."""
+
+import json
+from pathlib import Path
+
+from semihand.frames.errors import InputError
+from semihand.frames.listing import list_frames
+from semihand.frames.options import Box, Hand, ListOptions
+from semihand.methods.semihand.weights import CARD
+from semihand.rounds.config import ProtocolName
+from semihand.rounds.ledger import Ledger
+from semihand.steps.evaluate import PROTOCOLS, evaluate
+from semihand.tables import Store
+
+
+def champion_of(campaign: Path) -> Path:
+    """The model that the campaign's gate promoted last.
+
+    Raises:
+        InputError: there is no campaign here, or it has no model yet.
+    """
+    store = Store(campaign)
+    try:
+        ledger = Ledger(store)
+        found = ledger.champion()
+    except FileNotFoundError:
+        raise InputError(
+            f"--campaign {campaign}: no campaign here. Name its folder, or a model with --model."
+        ) from None
+    if found is None:
+        raise InputError(f"--campaign {campaign} has no promoted model yet. Let it finish pre-training.")
+    return found
+
+
+def evaluate_frames(
+    frames: Path, model: Path, protocol: ProtocolName, hand: Hand | None, box: Box | None
+) -> dict[str, float]:
+    """The figures of a model on frames with truth.
+
+    Raises:
+        InputError: the model or the frames are not there, or none has truth.
+    """
+    if not (model / CARD).is_file():
+        raise InputError(f"--model {model} is no model folder: it holds no {CARD}")
+    listing = list_frames(frames, ListOptions(with_truth=True, hand=hand, box=box))
+    try:
+        return evaluate(listing.frames, model, PROTOCOLS[protocol]).metrics
+    except ValueError as error:
+        raise InputError(f"--frames {frames}: {error}") from error
+
+
+def write_evaluation(out: Path, model: Path, protocol: str, metrics: dict[str, float]) -> Path:
+    """`summary.json` in the output folder."""
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / "summary.json"
+    about = {"model": str(model), "protocol": protocol, "note": PROTOCOLS[protocol].note, "evaluation": metrics}
+    path.write_text(json.dumps(about, indent=2))
+    return path

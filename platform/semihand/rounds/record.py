@@ -1,0 +1,177 @@
+"""What MLflow and the page of a round are told: figures, tables, curves, inputs and the model."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+from jaxtyping import Float
+from matplotlib.figure import Figure
+
+from semihand.frames.errors import BadFrame
+from semihand.frames.reading import read_pictures
+from semihand.hand.bones import bone_lengths
+from semihand.methods.semihand.predictor import Predictor
+from semihand.methods.semihand.weights import read_card
+from semihand.report.campaign_figures import bone_lengths_figure, threshold_search_figure
+from semihand.report.curves import loss_curves, pck_curve, reliability_figure, risk_coverage_curve
+from semihand.report.overlays import overlay_grid
+from semihand.report.page import round_page
+from semihand.rounds.campaign import Campaign
+from semihand.rounds.ledger import Done
+from semihand.rounds.steps import CURVES, ERRORS, TRIALS, RoundSteps
+from semihand.steps.cropping import read_crops
+from semihand.steps.evaluate import PROTOCOLS, evaluate
+from semihand.tables import scan
+from semihand.tables.rows import take_rows
+from semihand.tracking import RoundRun
+
+_SHOWN = 16  # pictures in an overlay
+
+
+def record_pretraining(campaign: Campaign, model: Path, metrics: Mapping[str, float]) -> Done:
+    """Round 0 in MLflow: its loss, its figures, and the first champion."""
+    with campaign.tracker.round_run(0, campaign.config.model_dump(mode="json")) as run:
+        run.log_metrics(dict(metrics))
+        _log_curves(run, campaign.round_folder(0) / CURVES, "")
+        registered = run.register_model(model, dict(metrics))
+        campaign.tracker.promote(registered.version)
+        return Done({"promoted": 1.0}, model_sha256=read_card(model).sha256, model_uri=registered.uri,
+                    mlflow_run_id=run.run_id)  # fmt: skip
+
+
+def record_round(
+    steps: RoundSteps, student: Path, decision: Done, metrics: dict[str, float], evaluation: pa.Table | None
+) -> Done:
+    """A round in MLflow, its page in the campaign's folder, and the alias moved if the gate said so."""
+    campaign = steps.campaign
+    with campaign.tracker.round_run(steps.number, campaign.config.model_dump(mode="json")) as run:
+        store = campaign.store
+        tables = ("frames", "labels", "selections", "quarantine", "subjects")
+        run.log_inputs({name: (store.path(name), store.version(name)) for name in tables})
+        figures = round_figures(steps, student, evaluation)
+        for name, figure in figures.items():
+            run.log_figure(name, figure)
+        _log_curves(run, steps.folder / CURVES, "")
+        if (steps.folder / TRIALS).is_file():
+            run.log_table("threshold_search", pl.read_parquet(steps.folder / TRIALS))
+        facts = _facts(steps)
+        run.log_metrics({**metrics, **facts, **decision.metrics})
+        rows = [(name, value) for name, value in {**facts, **decision.metrics, **metrics}.items()]
+        page = round_page(f"{campaign.name}: round {steps.number}", rows, figures)
+        (steps.folder / "report.html").write_text(page)
+        run.log_page("report", page)
+        registered = run.register_model(student, metrics)
+        if decision.metrics["promoted"]:
+            campaign.tracker.promote(registered.version)
+        return replace(decision, mlflow_run_id=run.run_id)
+
+
+def _facts(steps: RoundSteps) -> dict[str, float]:
+    """What the earlier steps of the round measured, as one flat mapping."""
+    ledger = steps.campaign.ledger
+    done = [ledger.finished(steps.number, step) for step in ("subjects", "calibrate", "seal", "search", "select")]
+    facts = {name: value for step in done if step is not None for name, value in step.metrics.items()}
+    searched = ledger.finished(steps.number, "search")
+    return facts | ({} if searched is None else dict(searched.thresholds))
+
+
+def _log_curves(run: RoundRun, path: Path, prefix: str) -> None:
+    if not path.is_file():
+        return
+    rows = json.loads(path.read_text())
+    for name in rows[0]:
+        if name != "step":
+            run.log_curve(f"{prefix}loss_{name}", [int(row["step"]) for row in rows], [row[name] for row in rows])
+
+
+def round_figures(steps: RoundSteps, student: Path, evaluation: pa.Table | None) -> dict[str, Figure]:
+    """Every picture of a round, by name."""
+    campaign, number = steps.campaign, steps.number
+    labels = scan(campaign.store, "labels").filter(pl.col("round") == number).sort("frame_id").collect()
+    frames = scan(campaign.store, "frames").sort("frame_id").collect().to_arrow()
+    figures = _label_overlays(labels, frames) | {"same_frames_before_after": _before_after(steps, student, frames)}
+    raw = np.stack(labels["bone_mm"].to_list()).astype(np.float64)
+    corrected = bone_lengths(labels["corrected_mm"].to_numpy().astype(np.float64))
+    template = np.array(read_card(steps.teacher).template_mm)
+    figures["bone_lengths"] = bone_lengths_figure(raw, corrected, template)
+    errors = pl.read_parquet(steps.folder / ERRORS)
+    stability, true_mm = errors["stability"].to_numpy(), errors["error_mm"].to_numpy()
+    predicted = steps.read_calibration().error_mm(stability.astype(np.float64))
+    figures["risk_coverage"] = risk_coverage_curve(true_mm, stability.astype(np.float64))
+    figures["reliability"] = reliability_figure(predicted, true_mm)
+    curves = json.loads((steps.folder / CURVES).read_text())
+    steps_of = [int(row["step"]) for row in curves]
+    figures["loss"] = loss_curves({k: (steps_of, [row[k] for row in curves]) for k in curves[0] if k != "step"})
+    if (steps.folder / TRIALS).is_file():
+        figures["threshold_search"] = _search_figure(steps)
+    if evaluation is not None:
+        protocol = PROTOCOLS[campaign.config.protocol]
+        models = {"teacher": steps.teacher, "student": student}
+        figures["pck"] = pck_curve({k: evaluate(evaluation, v, protocol).error_mm for k, v in models.items()})
+    return figures
+
+
+def _search_figure(steps: RoundSteps) -> Figure:
+    trials = pl.read_parquet(steps.folder / TRIALS).filter(pl.col("error_mm").is_finite())
+    done = steps.campaign.ledger.finished(steps.number, "search")
+    assert done is not None
+    labels = [round(share * len(pl.read_parquet(steps.folder / ERRORS)) / 2) for share in trials["share"]]
+    return threshold_search_figure(trials["error_mm"].to_numpy(), labels, done.metrics["error_limit_mm"], 0)
+
+
+def _label_overlays(labels: pl.DataFrame, frames: pa.Table) -> dict[str, Figure]:
+    """The labels that are thought best and worst, and those that the correction moved most."""
+    orders = {
+        "labels_best": labels.sort("predicted_error_mm", "stability"),
+        "labels_worst": labels.sort("predicted_error_mm", "stability", descending=True),
+        "labels_most_moved": labels.sort("moved_mm", descending=True),
+    }
+    row_of = {frame_id: row for row, frame_id in enumerate(frames["frame_id"].to_pylist())}
+    figures = {}
+    for name, ordered in orders.items():
+        shown = ordered.head(_SHOWN)
+        rows = [row_of[frame_id] for frame_id in shown["frame_id"]]
+        captions = [
+            f"expected {expected:.1f} mm, moved {moved:.1f} mm"
+            for expected, moved in zip(shown["predicted_error_mm"], shown["moved_mm"], strict=True)
+        ]
+        figures[name] = _overlay(take_rows(frames, rows), shown["joints_uv_px"].to_numpy(), captions)
+    return figures
+
+
+def _overlay(
+    frames: pa.Table,
+    joints_uv_px: Float[np.ndarray, "frames 21 2"],
+    captions: Sequence[str],
+    before_uv_px: Float[np.ndarray, "frames 21 2"] | None = None,
+) -> Figure:
+    pictures: dict[int, np.ndarray] = {
+        row: picture for row, picture in read_pictures(frames) if not isinstance(picture, BadFrame)
+    }
+    rows = sorted(pictures)
+    before = None if before_uv_px is None else before_uv_px[rows].astype(np.float64)
+    return overlay_grid([pictures[row] for row in rows], joints_uv_px[rows].astype(np.float64),
+                        [captions[row] for row in rows], before)  # fmt: skip
+
+
+def _before_after(steps: RoundSteps, student: Path, frames: pa.Table) -> Figure:
+    """The same frames in every round: the pre-trained teacher's prediction dashed, this student's drawn."""
+    first = steps.campaign.ledger.finished(0, "train")
+    assert first is not None
+    chosen = frames.slice(0, _SHOWN)
+    before, after = (_predicted(Path(str(model)), chosen) for model in (first.model_uri, student))
+    rows = sorted(before)
+    moved = [float(np.linalg.norm(after[row] - before[row], axis=-1).mean()) for row in rows]
+    captions = [f"moved {value:.1f} px" for value in moved]
+    return _overlay(take_rows(chosen, rows), np.stack([after[row] for row in rows]), captions,
+                    np.stack([before[row] for row in rows]))  # fmt: skip
+
+
+def _predicted(model: Path, frames: pa.Table) -> dict[int, np.ndarray]:
+    predictor = Predictor(model)
+    read = read_crops(frames, predictor.card.network.input_px, predictor.card.crop_margin)
+    return dict(zip(read.rows, predictor.in_pictures(read.pictures, read.cameras.affine), strict=True))

@@ -1,0 +1,132 @@
+"""Run a campaign: pre-train unless there is a teacher, then round after round, each step once."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from semihand.frames.truth import open_truth
+from semihand.hand.bones import bone_lengths
+from semihand.methods.semihand.weights import ModelCard, read_card
+from semihand.rounds.campaign import Campaign, open_campaign
+from semihand.rounds.cluster import connected
+from semihand.rounds.config import RoundConfig
+from semihand.rounds.ledger import Done
+from semihand.rounds.record import record_pretraining, record_round
+from semihand.rounds.sets import calibration_frames, evaluation_frames, ingest_pool, source_folder
+from semihand.rounds.steps import CURVES, RoundSteps
+from semihand.rounds.summary import Summary, write_summary
+from semihand.stages.training import Fit, fit
+from semihand.steps.evaluate import PROTOCOLS, evaluate
+from semihand.steps.selection import Thresholds
+from semihand.steps.training_data import DataSource, read_frames
+from semihand.tables import as_numpy
+
+
+def run_rounds(config: RoundConfig) -> Summary:
+    """Everything that `jobs/semihand_round.py` does; run again, it goes on where it stopped."""
+    with connected(config.cluster):
+        campaign = open_campaign(config)
+        campaign.say(f"campaign {campaign.name} in {campaign.folder}")
+        campaign.ledger.once(0, "ingest", lambda: ingest_pool(campaign))
+        source = source_folder(campaign)
+        evaluation = evaluation_frames(campaign)
+        summary = Summary(evaluated=evaluation is not None)
+        pretrained = pretrain(campaign, source, evaluation, summary)
+        calibration = calibration_frames(campaign, source)
+        teacher = control = Path(str(pretrained.model_uri))
+        for number in range(1, config.rounds + 1):
+            steps = RoundSteps(campaign, number, teacher, source, calibration)
+            teacher, control = run_round(steps, control, evaluation, summary)
+            write_summary(campaign.folder, summary)
+    return summary
+
+
+def run_pretraining(config: RoundConfig) -> Summary:
+    """Everything that `jobs/pretrain.py` does: the source, and a teacher trained on it."""
+    with connected(config.cluster):
+        campaign = open_campaign(config)
+        source = source_folder(campaign)
+        evaluation = evaluation_frames(campaign)
+        summary = Summary(evaluated=evaluation is not None)
+        pretrain(campaign, source, evaluation, summary)
+        write_summary(campaign.folder, summary)
+    return summary
+
+
+def pretrain(campaign: Campaign, source: Path, evaluation: pa.Table | None, summary: Summary) -> Done:
+    """Round 0: the teacher that has seen the source alone."""
+    config = campaign.config
+
+    def train() -> Done:
+        campaign.say(f"round 0: pre-training for {config.pretrain.num_steps} steps")
+        card = ModelCard(network=config.network, crop_margin=config.crop_margin, template_mm=_template(source))
+        data = DataSource(str(source), held_out=config.held_out)
+        inputs = json.dumps([card.model_dump(mode="json"), config.pretrain.model_dump(mode="json"), data], default=str)
+        name = f"{campaign.name}-r0-train-{hashlib.sha256(inputs.encode()).hexdigest()[:10]}"
+        fitted = fit(Fit(name, config.pretrain, None, card, data, campaign.folder), config.cluster.train)
+        (campaign.round_folder(0) / CURVES).write_text(json.dumps(fitted.curves))
+        return Done(model_sha256=fitted.sha256, model_uri=str(fitted.model))
+
+    trained = campaign.ledger.once(0, "train", train)
+    model = Path(str(trained.model_uri))
+    evaluated = campaign.ledger.once(0, "evaluate", lambda: Done(_evaluated(campaign, model, evaluation)))
+    campaign.ledger.once(0, "promote", lambda: record_pretraining(campaign, model, evaluated.metrics))
+    summary.add_round(0, {}, evaluated.metrics)
+    campaign.say(f"round 0: {summary.line(0)}")
+    return trained
+
+
+def run_round(steps: RoundSteps, control: Path, evaluation: pa.Table | None, summary: Summary) -> tuple[Path, Path]:
+    """One round from labels to promotion.
+
+    Returns:
+        The next round's teacher, and where the source-only control stands.
+    """
+    campaign, number = steps.campaign, steps.number
+    once = campaign.ledger.once
+    campaign.say(f"round {number}: labels by model {read_card(steps.teacher).sha256[:8]}")
+    once(number, "subjects", steps.measure)
+    calibrated = once(number, "calibrate", steps.calibrate)
+    once(number, "label", steps.label)
+    sealed = once(number, "seal", steps.seal)
+    searched = once(number, "search", steps.search)
+    thresholds = Thresholds.model_validate(searched.thresholds)
+    selected = once(number, "select", lambda: steps.select(thresholds))
+    versions = dict(sealed.versions) | dict(selected.versions) | {"frames": campaign.store.version("frames")}
+    campaign.say(
+        f"round {number}: {selected.metrics['selected']:.0f} of {sealed.metrics['labels']:.0f} labels selected, "
+        f"{sealed.metrics['quarantined']:.0f} quarantined; training for {campaign.config.train.num_steps} steps"
+    )
+    trained = once(number, "train", lambda: steps.train(versions))
+    student = Path(str(trained.model_uri))
+    evaluated = once(number, "evaluate", lambda: Done(steps.evaluate(student, evaluation)))
+    promoted = once(number, "promote", lambda: _promoted(steps, student, trained, evaluated, evaluation))
+    if campaign.config.control:
+        left = once(number, "control", lambda: steps.train_control(control))
+        control = Path(str(left.model_uri))
+        summary.source_only = _evaluated(campaign, control, evaluation)
+    summary.add_round(number, {**sealed.metrics, **selected.metrics, **calibrated.metrics, **searched.metrics,
+                               **promoted.metrics}, evaluated.metrics)  # fmt: skip
+    campaign.say(f"round {number}: {summary.line(number)}")
+    return (student if promoted.metrics["promoted"] else steps.teacher), control
+
+
+def _promoted(steps: RoundSteps, student: Path, trained: Done, evaluated: Done, evaluation: pa.Table | None) -> Done:
+    decision = steps.promote(student, dict(trained.versions))
+    return record_round(steps, student, decision, dict(evaluated.metrics), evaluation)
+
+
+def _evaluated(campaign: Campaign, model: Path, frames: pa.Table | None) -> dict[str, float]:
+    if frames is None:
+        return {}
+    return evaluate(frames, model, PROTOCOLS[campaign.config.protocol]).metrics
+
+
+def _template(source: Path) -> list[float]:
+    """The mean bone lengths of the source's hands."""
+    joints_mm = as_numpy(open_truth(read_frames(source))["joints_mm"]).astype(np.float64)
+    lengths: list[float] = bone_lengths(joints_mm).mean(axis=0).tolist()
+    return lengths

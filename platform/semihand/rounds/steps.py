@@ -1,0 +1,248 @@
+"""The steps of one round, in order; each leaves its result in the campaign's folder and in the ledger."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+import ray
+
+from semihand.frames.truth import without_truth
+from semihand.methods.semihand.weights import read_card
+from semihand.rounds.campaign import Campaign
+from semihand.rounds.ledger import Done
+from semihand.stages.labelling import Labelling, label_frames, labelled_blocks
+from semihand.stages.search import search_thresholds
+from semihand.stages.training import Fit, fit
+from semihand.steps.calibrate import Calibration, fit_calibration, halves, label_errors
+from semihand.steps.evaluate import PROTOCOLS, evaluate
+from semihand.steps.label import LABELLER
+from semihand.steps.label_rows import split_labelled
+from semihand.steps.selection import (
+    Score,
+    Thresholds,
+    error_limit_mm,
+    score_thresholds,
+    select_labels,
+)
+from semihand.steps.subjects import Lengths, measure_subjects
+from semihand.steps.training_data import DataSource, read_frames
+from semihand.tables import QUARANTINE, SUBJECTS, scan
+from semihand.tables.rows import filter_rows
+
+_CALIBRATION, ERRORS, TRIALS, CURVES = (
+    "calibration.json",
+    "calibration.parquet",
+    "trials.parquet",
+    "curves.json",
+)
+
+
+@dataclass(frozen=True)
+class RoundSteps:
+    """One round: what it is given, and a method per step."""
+
+    campaign: Campaign
+    number: int
+    teacher: Path
+    source: Path
+    calibration: pa.Table
+
+    @property
+    def folder(self) -> Path:
+        """Where this round keeps what is no table."""
+        return self.campaign.round_folder(self.number)
+
+    def measure(self) -> Done:
+        """SUBJECTS of this round from the labels accepted in the one before; the template at first."""
+        store = self.campaign.store
+        before = pl.col("round") == self.number - 1
+        chosen = scan(store, "selections").filter(before, pl.col("selected")).select("frame_id", "labeller")
+        labels = scan(store, "labels").filter(before).select("frame_id", "labeller", "subject_id", "bone_mm")
+        accepted = labels.join(chosen, on=["frame_id", "labeller"], how="inner").collect()
+        template = pl.Series(read_card(self.teacher).template_mm).to_numpy()
+        subjects = measure_subjects(accepted, template, self.number, self.campaign.config.subjects)
+        store.replace_round("subjects", subjects, self.number)
+        return Done({"subjects": float(subjects.num_rows)}, versions={"subjects": store.version("subjects")})
+
+    def calibrate(self) -> Done:
+        """Label the calibration set as the pool will be, and fit what its instability means in mm."""
+        frames = self.calibration
+        config = self.campaign.config
+        hidden = without_truth(_unboxed(frames))
+        labelled = labelled_blocks(hidden, self._job(None), config.cluster.label)
+        tables = ray.get(labelled.to_arrow_refs())
+        labels, _ = split_labelled(pa.concat_tables(tables))
+        errors = label_errors(labels, frames)
+        errors.write_parquet(self.folder / ERRORS)
+        _write(self.folder / _CALIBRATION, fit_calibration(errors).model_dump_json())
+        return Done(
+            {
+                "calibration_frames": float(len(errors)),
+                "calibration_error_mm": _mean(errors["error_mm"]),
+                "calibration_raw_error_mm": _mean(errors["raw_error_mm"]),
+            }
+        )
+
+    def label(self) -> Done:
+        """Label and correct the pool in one pass."""
+        store = self.campaign.store
+        self._quarantine_listing()
+        frames = without_truth(read_frames(self.campaign.folder))
+        job = self._job(self.read_calibration())
+
+        def progress(labelled: int, quarantined: int) -> None:
+            self.campaign.say(f"  labelled {labelled}, quarantined {quarantined} of {frames.num_rows}")
+
+        label_frames(frames, job, store, self.campaign.config.cluster.label, progress)
+        versions = {name: store.version(name) for name in ("frames", "subjects", "labels", "quarantine")}
+        return Done(versions=versions, model_sha256=read_card(self.teacher).sha256)
+
+    def seal(self) -> Done:
+        """Close the round's labels: every frame of the manifest is there exactly once."""
+        store = self.campaign.store
+        listed = scan(store, "frames").select("frame_id").collect()["frame_id"].to_list()
+        refused = self._listing_quarantine()["frame_id"].to_pylist()
+        record = store.seal(self.number, [LABELLER], [*listed, *refused])
+        of_round = pl.col("round") == self.number
+        counts = {
+            name: float(scan(store, name).filter(of_round).select(pl.len()).collect().item())
+            for name in ("labels", "quarantine")
+        }
+        manifest = hashlib.sha256("\n".join(sorted([*listed, *refused])).encode()).hexdigest()
+        versions = {"labels": record.labels_version, "quarantine": record.quarantine_version}
+        return Done({"labels": counts["labels"], "quarantined": counts["quarantine"]}, versions=versions,
+                    hashes={"manifest": manifest})  # fmt: skip
+
+    def search(self) -> Done:
+        """Thresholds that accept the most calibration labels at or under the error limit, checked on the rest."""
+        config = self.campaign.config.select
+        errors = pl.read_parquet(self.folder / ERRORS)
+        search_rows, check_rows = halves(errors["frame_id"].to_list())
+        ours, held_out = errors[search_rows], errors[check_rows]
+        chosen, score = config.default, None
+        if config.num_trials:
+            chosen, score, trials = search_thresholds(ours, config, self.folder / "search")
+            trials.write_parquet(self.folder / TRIALS)
+        limit = error_limit_mm(ours, config)
+        metrics = {"error_limit_mm": limit}
+        for name, found in (
+            ("search", score),
+            ("held_out", score_thresholds(held_out, chosen, limit)),
+            ("held_out_default", score_thresholds(held_out, config.default, limit)),
+        ):
+            metrics |= _named(name, found)
+        return Done(metrics, thresholds=chosen.model_dump())
+
+    def select(self, thresholds: Thresholds) -> Done:
+        """SELECTIONS of this round: every label's fate."""
+        store = self.campaign.store
+        labels = scan(store, "labels").filter(pl.col("round") == self.number)
+        columns = [
+            "frame_id",
+            "round",
+            "labeller",
+            "stability",
+            "feasibility_mm",
+            "mask_agreement",
+            "joint_confidence",
+        ]
+        rows = labels.select(columns).sort("frame_id").collect().to_arrow()
+        selections = select_labels(rows, thresholds, self.campaign.config.select)
+        store.replace_round("selections", selections, self.number)
+        selected = pa.compute.sum(selections["selected"]).as_py() or 0
+        return Done({"selected": float(selected)}, versions={"selections": store.version("selections")})
+
+    def train(self, versions: dict[str, int]) -> Done:
+        """Fine-tune the teacher's weights on source and selected labels."""
+        data = DataSource(
+            str(self.source),
+            held_out=self.campaign.config.held_out,
+            campaign=str(self.campaign.folder),
+            round_number=self.number,
+            versions=tuple(sorted(versions.items())),
+        )
+        return self._fit("train", self.teacher, data, CURVES)
+
+    def train_control(self, start: Path) -> Done:
+        """The same steps on the source alone, from where the control stood."""
+        data = DataSource(str(self.source), held_out=self.campaign.config.held_out)
+        return self._fit("control", start, data, "control_" + CURVES)
+
+    def evaluate(self, model: Path, frames: pa.Table | None) -> dict[str, float]:
+        """The report's figures; they steer nothing."""
+        if frames is None:
+            return {}
+        return evaluate(frames, model, PROTOCOLS[self.campaign.config.protocol]).metrics
+
+    def promote(self, student: Path, trained_on: dict[str, int]) -> Done:
+        """The gate: no worse than allowed on the calibration set, and trained on what this round sealed."""
+        limit = self.campaign.config.promote.max_relative_error
+        protocol = PROTOCOLS["default"]
+        old = evaluate(self.calibration, self.teacher, protocol).metrics["epe_mm"]
+        new = evaluate(self.calibration, student, protocol).metrics["epe_mm"]
+        store = self.campaign.store
+        record = store.seal_record(self.number)
+        consistent = record is not None and trained_on["labels"] == record.labels_version
+        promoted = consistent and new <= limit * old
+        metrics = {"champion_epe_mm": old, "student_epe_mm": new, "promoted": float(promoted)}
+        return Done(metrics, model_sha256=read_card(student).sha256, model_uri=str(student))
+
+    def read_calibration(self) -> Calibration:
+        """What `calibrate` left."""
+        return Calibration.model_validate_json((self.folder / _CALIBRATION).read_text())
+
+    def _fit(self, role: str, start: Path, data: DataSource, curves: str) -> Done:
+        config, card = self.campaign.config, read_card(start)
+        inputs = json.dumps([card.sha256, config.train.model_dump(mode="json"), data], default=str)
+        name = f"{self.campaign.name}-r{self.number}-{role}-{hashlib.sha256(inputs.encode()).hexdigest()[:10]}"
+        fitted = fit(Fit(name, config.train, start, card, data, self.campaign.folder), config.cluster.train)
+        _write(self.folder / curves, json.dumps(fitted.curves))
+        return Done(
+            {f"loss_{key}": value for key, value in fitted.curves[-1].items() if key != "step"},
+            versions=dict(data.versions),
+            model_sha256=fitted.sha256,
+            model_uri=str(fitted.model),
+        )
+
+    def _job(self, calibration: Calibration | None) -> Labelling:
+        subjects = scan(self.campaign.store, "subjects").filter(pl.col("round") == self.number).collect().to_arrow()
+        lengths = Lengths.of(subjects.select(SUBJECTS.names))
+        return Labelling(self.campaign.config.label, self.teacher, lengths, calibration, self.number)
+
+    def _listing_quarantine(self) -> pa.Table:
+        """What listing refused, booked on round 0."""
+        rows = scan(self.campaign.store, "quarantine").filter(pl.col("round") == 0).collect().to_arrow()
+        return filter_rows(rows, pa.compute.not_equal(rows["reason"], "duplicate"))
+
+    def _quarantine_listing(self) -> None:
+        """What listing refused is quarantined in every round, so that a round accounts for all of its manifest."""
+        store = self.campaign.store
+        refused = self._listing_quarantine()
+        done = store.done_ids(self.number, LABELLER)
+        rows = [row | {"round": self.number} for row in refused.to_pylist() if row["frame_id"] not in done]
+        if rows:
+            store.append("quarantine", pa.Table.from_pylist(rows, schema=QUARANTINE), self.number)
+
+
+def _unboxed(frames: pa.Table) -> pa.Table:
+    """Boxes drawn from the truth become given ones: a calibration set's truth is the user's to use."""
+    place = frames.schema.get_field_index("box_source")
+    given = pa.array(["given"] * frames.num_rows, pa.string())
+    return frames.set_column(place, frames.schema.field(place), given)
+
+
+def _named(name: str, score: Score | None) -> dict[str, float]:
+    return {} if score is None else {f"{name}_{key}": value for key, value in score._asdict().items()}
+
+
+def _mean(column: pl.Series) -> float:
+    return float(column.to_numpy().mean())
+
+
+def _write(path: Path, text: str) -> None:
+    unfinished = path.with_suffix(".tmp")
+    unfinished.write_text(text)
+    unfinished.rename(path)

@@ -1,0 +1,127 @@
+"""Label on a cluster: actors predict, tasks write shards, the driver commits a few at a time."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import ray
+import torch
+from pydantic import BaseModel, Field, NonNegativeFloat, PositiveFloat, PositiveInt
+
+from semihand.frames.crop import shards
+from semihand.steps.calibrate import Calibration
+from semihand.steps.label import FrameLabeller, LabelConfig
+from semihand.steps.label_rows import split_labelled
+from semihand.steps.subjects import Lengths
+from semihand.tables import Shard, Store
+from semihand.tables.rows import take_rows
+
+
+class LabelClusterConfig(BaseModel, frozen=True, extra="forbid"):
+    """How the labelling is spread."""
+
+    num_actors: PositiveInt = 2
+    cpus_per_actor: PositiveFloat = Field(default=0.5, le=64)  # fractions: writers need a CPU, too
+    gpus_per_actor: NonNegativeFloat = 0.0
+    rows_per_shard: PositiveInt = 128  # the frames an actor takes at once, and the rows of a label file
+    shards_per_commit: PositiveInt = 8  # what is lost when the driver dies, at most
+
+
+class Labelling(NamedTuple):
+    """Everything an actor has to know."""
+
+    config: LabelConfig
+    teacher: Path
+    lengths: Lengths
+    calibration: Calibration | None
+    round_number: int
+
+
+class _Labeller:
+    """A Ray Data actor: one teacher, loaded once; writes nothing, looks at one row at a time."""
+
+    def __init__(self, job: Labelling) -> None:
+        torch.set_num_threads(1)  # the sums of a convolution must not depend on the size of the machine
+        self.label = FrameLabeller(job.config, job.teacher, job.lengths, job.calibration, job.round_number)
+
+    def __call__(self, frames: pa.Table) -> pa.Table:
+        return self.label(frames)
+
+
+def labelled_blocks(frames: pa.Table, job: Labelling, cluster: LabelClusterConfig) -> "ray.data.Dataset":
+    """LABELLED rows of the frames as a streaming data set, a block per shard."""
+    blocks = [piece.combine_chunks() for piece in shards(frames, cluster.rows_per_shard)]
+    return ray.data.from_arrow(blocks).map_batches(
+        _Labeller,
+        fn_constructor_args=(job,),
+        batch_format="pyarrow",
+        batch_size=cluster.rows_per_shard,
+        compute=ray.data.ActorPoolStrategy(size=min(cluster.num_actors, len(blocks))),
+        num_cpus=cluster.cpus_per_actor,
+        num_gpus=cluster.gpus_per_actor,
+    )
+
+
+def label_frames(
+    frames: pa.Table,
+    job: Labelling,
+    store: Store,
+    cluster: LabelClusterConfig,
+    progress: Callable[[int, int], None] = lambda done, quarantined: None,
+) -> None:
+    """Label the frames of a round that have neither a label nor a quarantine row yet, and commit what comes.
+
+    Args:
+        frames: the round's manifest, without truth.
+        job: teacher, lengths, calibration and round.
+        store: where labels and quarantine rows go.
+        cluster: how many actors, and how often to commit.
+        progress: told the rows labelled and quarantined so far, at every commit.
+    """
+    done = store.done_ids(job.round_number, "semihand")
+    todo = [row for row, frame_id in enumerate(frames["frame_id"].to_pylist()) if frame_id not in done]
+    if not todo:
+        return
+    labelled = labelled_blocks(take_rows(frames, todo), job, cluster)
+    written = labelled.map_batches(
+        _write, fn_args=(store, job.round_number), batch_format="pyarrow", batch_size=None, num_cpus=0.25
+    )
+    _commit_all(written.iter_rows(), store, job.round_number, cluster.shards_per_commit, progress)
+
+
+def _write(labelled: pa.Table, store: Store, round_number: int) -> pa.Table:
+    """Write both kinds of rows; a row of metadata per file is all that travels on."""
+    labels, quarantine = split_labelled(labelled)
+    written = [
+        store.write_shard("labels", labels, round_number).as_row(),
+        store.write_shard("quarantine", quarantine, round_number).as_row(),
+    ]
+    return pa.Table.from_pylist(written)
+
+
+def _commit_all(
+    rows: Iterator[dict[str, Any]],
+    store: Store,
+    round_number: int,
+    shards_per_commit: int,
+    progress: Callable[[int, int], None],
+) -> None:
+    waiting: list[Shard] = []
+    counts = {"labels": 0, "quarantine": 0}
+    for row in rows:
+        waiting.append(Shard.from_row(row))
+        if len(waiting) >= 2 * shards_per_commit:
+            _commit(waiting, store, round_number, counts)
+            progress(counts["labels"], counts["quarantine"])
+            waiting = []
+    _commit(waiting, store, round_number, counts)
+    progress(counts["labels"], counts["quarantine"])
+
+
+def _commit(waiting: list[Shard], store: Store, round_number: int, counts: dict[str, int]) -> None:
+    for name in counts:
+        found = [shard for shard in waiting if shard.table == name and shard.num_rows]
+        if found:
+            store.commit(name, found, round_number)
+            counts[name] += sum(shard.num_rows for shard in found)

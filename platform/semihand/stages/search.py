@@ -1,0 +1,85 @@
+"""Search thresholds: Ray Tune and Optuna over labels whose error is known."""
+
+from pathlib import Path
+
+import polars as pl
+from ray import tune
+from ray.tune.search.optuna import OptunaSearch
+
+from semihand.steps.selection import (
+    Score,
+    SelectConfig,
+    Thresholds,
+    error_limit_mm,
+    score_thresholds,
+    search_space,
+)
+
+_AT_ONCE = 2
+
+
+class _Trial(tune.Trainable):  # type: ignore[misc]  # Ray is untyped
+    """One set of thresholds, scored once."""
+
+    def setup(self, config: dict[str, float], errors: pl.DataFrame | None = None, limit_mm: float = 0.0) -> None:
+        self.errors, self.limit_mm = errors, limit_mm
+        self.thresholds = Thresholds.model_validate(config)
+
+    def reset_config(self, new_config: dict[str, float]) -> bool:
+        self.thresholds = Thresholds.model_validate(new_config)
+        return True
+
+    def step(self) -> dict[str, object]:
+        assert self.errors is not None
+        score = score_thresholds(self.errors, self.thresholds, self.limit_mm)
+        return {**score._asdict(), "done": True}
+
+
+def search_thresholds(
+    errors: pl.DataFrame, config: SelectConfig, folder: Path
+) -> tuple[Thresholds, Score, pl.DataFrame]:
+    """The thresholds that accept the most labels at or under the error limit.
+
+    The recipe's defaults are the first trial, so that the answer is never worse than they are on these labels.
+
+    Args:
+        errors: labels with their true error, from `label_errors`.
+        config: limit, number of trials and seed.
+        folder: where Tune keeps its state.
+
+    Returns:
+        The best thresholds, their score, and every trial as a table.
+    """
+    limit_mm = error_limit_mm(errors, config)
+    bounds = search_space(errors)
+    space = {
+        name: tune.loguniform(low, high) if name != "min_mask_agreement" else tune.uniform(low, high)
+        for name, (low, high) in bounds.items()
+    }
+    first = {
+        name: min(max(value, bounds[name][0]), bounds[name][1]) for name, value in config.default.model_dump().items()
+    }
+    tuner = tune.Tuner(
+        tune.with_parameters(_Trial, errors=errors, limit_mm=limit_mm),
+        param_space=space,
+        tune_config=tune.TuneConfig(
+            metric="value",
+            mode="max",
+            num_samples=max(config.num_trials, 1),
+            search_alg=OptunaSearch(points_to_evaluate=[first], seed=config.seed),
+            max_concurrent_trials=_AT_ONCE,
+            reuse_actors=True,
+        ),
+        run_config=tune.RunConfig(name="thresholds", storage_path=str(folder), verbose=0),
+    )
+    results = tuner.fit()
+    trials = pl.DataFrame(
+        [
+            result.config | {name: result.metrics[name] for name in Score._fields}
+            for result in results
+            if result.metrics and "value" in result.metrics
+        ]
+    ).sort("value", descending=True)
+    best = trials.row(0, named=True)
+    thresholds = Thresholds.model_validate({name: best[name] for name in Thresholds.model_fields})
+    return thresholds, score_thresholds(errors, thresholds, limit_mm), trials

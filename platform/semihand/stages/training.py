@@ -1,0 +1,139 @@
+"""Train on a cluster: the steps' `train` inside Ray Train, one to many workers, checkpointed and resumed."""
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import ray.train
+import ray.train.torch
+import torch
+from pydantic import BaseModel, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+
+from semihand.methods.semihand.network import HandNetwork
+from semihand.methods.semihand.weights import ModelCard, load_model, save_model
+from semihand.steps.checkpoint import load_checkpoint, save_checkpoint
+from semihand.steps.train import Report, TrainConfig, TrainState, World, train
+from semihand.steps.training_data import DataSource, load_data
+
+_CURVES = "curves.json"
+
+
+class TrainClusterConfig(BaseModel, frozen=True, extra="forbid"):
+    """How the training is spread."""
+
+    num_workers: PositiveInt = 1
+    cpus_per_worker: PositiveFloat = Field(default=1.0, le=256)
+    gpus_per_worker: NonNegativeFloat = 0.0
+    max_failures: NonNegativeInt = 2  # restarts from the last checkpoint before the fit gives up
+    checkpoint_every: PositiveInt = 4  # reports between checkpoints
+
+
+class Fit(NamedTuple):
+    """One training job."""
+
+    name: str  # names the fit for good: the same name resumes it, and returns it once it is done
+    config: TrainConfig
+    start: Path | None  # a model folder; None: random weights
+    card: ModelCard
+    data: DataSource
+    folder: Path  # of the campaign: fits/ and models/ below it
+
+
+class Fitted(NamedTuple):
+    """What a fit left."""
+
+    model: Path  # the EMA teacher's folder
+    sha256: str
+    curves: list[dict[str, float]]  # a row per report: step and losses
+
+
+def fit(job: Fit, cluster: TrainClusterConfig) -> Fitted:
+    """Run a fit to its end, or take up one that was interrupted.
+
+    Raises:
+        ray.train.TrainingFailedError: it failed more often than `max_failures`.
+    """
+    job.config.check_workers(cluster.num_workers)
+    trainer = ray.train.torch.TorchTrainer(
+        _work,
+        train_loop_config={"job": job, "checkpoint_every": cluster.checkpoint_every},
+        scaling_config=ray.train.ScalingConfig(
+            num_workers=cluster.num_workers,
+            use_gpu=cluster.gpus_per_worker > 0,
+            resources_per_worker={"CPU": cluster.cpus_per_worker}
+            | ({"GPU": cluster.gpus_per_worker} if cluster.gpus_per_worker else {}),
+        ),
+        run_config=ray.train.RunConfig(
+            name=job.name,
+            storage_path=str(job.folder / "fits"),
+            failure_config=ray.train.FailureConfig(max_failures=cluster.max_failures),
+            checkpoint_config=ray.train.CheckpointConfig(num_to_keep=2),
+        ),
+    )
+    metrics = trainer.fit().metrics
+    assert metrics is not None
+    return Fitted(Path(metrics["model"]), metrics["sha256"], metrics["curves"])
+
+
+def _work(loop: dict[str, Any]) -> None:
+    """What one worker does."""
+    job: Fit = loop["job"]
+    context = ray.train.get_context()
+    world = World(context.get_world_rank(), context.get_world_size())
+    device = ray.train.torch.get_device()
+    if device.type == "cpu":
+        torch.set_num_threads(_threads(world))
+    state = TrainState.start(_network(job), job.config, device)
+    curves: list[dict[str, float]] = []
+    checkpoint = ray.train.get_checkpoint()
+    if checkpoint is not None:
+        with checkpoint.as_directory() as folder:
+            load_checkpoint(state, Path(folder))
+            curves = json.loads((Path(folder) / _CURVES).read_text())
+    reports = train(state, load_data(job.data, job.card), job.config, world, _wrapped)
+    for num_reports, report in enumerate(reports, start=1):
+        curves.append(_curve_row(report))
+        last = state.step == job.config.num_steps
+        _report(job, state, curves, last or num_reports % loop["checkpoint_every"] == 0, world.rank == 0)
+
+
+def _report(job: Fit, state: TrainState, curves: list[dict[str, float]], with_checkpoint: bool, is_first: bool) -> None:
+    """A barrier over the workers; the first one saves."""
+    metrics: dict[str, Any] = {"step": state.step, "curves": curves}
+    if state.step == job.config.num_steps and is_first:
+        model = save_model(state.teacher, job.card, job.folder / "models")
+        metrics |= {"model": str(model), "sha256": load_model(model)[1].sha256}
+    if not with_checkpoint:
+        ray.train.report(metrics)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoint = None
+        if is_first:
+            save_checkpoint(state, Path(folder))
+            (Path(folder) / _CURVES).write_text(json.dumps(curves))
+            checkpoint = ray.train.Checkpoint.from_directory(folder)
+        ray.train.report(metrics, checkpoint=checkpoint)
+
+
+def _network(job: Fit) -> HandNetwork:
+    if job.start is not None:
+        return load_model(job.start)[0]
+    torch.manual_seed(job.config.seed)
+    return HandNetwork(job.card.network)
+
+
+def _wrapped(network: torch.nn.Module) -> torch.nn.Module:
+    """Average the gradients over the workers; alone, leave the network as it is."""
+    if ray.train.get_context().get_world_size() == 1:
+        return network
+    return torch.nn.parallel.DistributedDataParallel(network)
+
+
+def _threads(world: World) -> int:
+    """Share this machine's cores among its workers."""
+    return max(1, (torch.get_num_threads() if world.size == 1 else torch.get_num_threads() // world.size))
+
+
+def _curve_row(report: Report) -> dict[str, float]:
+    return {"step": float(report.step), **report.losses}

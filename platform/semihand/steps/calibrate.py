@@ -1,0 +1,99 @@
+"""Calibrate: what an instability means in millimetres, from frames whose truth may be read."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+from jaxtyping import Float
+from pydantic import BaseModel, Field
+from sklearn.isotonic import IsotonicRegression
+
+from semihand.hand.camera import scale_mm
+from semihand.hand.metrics import joint_errors, root_relative
+from semihand.tables import as_numpy
+from semihand.tables.rows import filter_rows, take_rows
+
+_LEAST_FRAMES = 20  # an isotonic fit of fewer says nothing
+
+
+class Calibration(BaseModel, frozen=True, extra="forbid"):
+    """An isotonic fit: the error expected of a label, given its stability; a straight line between knots."""
+
+    stability: list[float]
+    expected_mm: list[float]
+
+    def error_mm(self, stability: Float[np.ndarray, " batch"]) -> Float[np.ndarray, " batch"]:
+        """Expected mean joint error in mm; constant beyond the outermost knots."""
+        expected: np.ndarray = np.interp(stability, self.stability, self.expected_mm)
+        return expected
+
+
+def label_errors(labels: pa.Table, frames: pa.Table) -> pl.DataFrame:
+    """The labels of calibration frames beside their true errors.
+
+    Errors are mean joint errors in mm with root (middle-finger MCP) and scale known: a label is moved onto the
+    true root and scaled to the true length of the reference bone before it is compared.
+
+    Args:
+        labels: LABELS rows of these frames.
+        frames: FRAMES with truth opened; a frame without 3D truth is left out.
+
+    Returns:
+        One row per label, by frame_id: subject_id, stability, feasibility_mm, mask_agreement, confidence,
+        error_mm (of label_mm) and raw_error_mm (of joints_mm).
+    """
+    known = filter_rows(frames.select(["frame_id", "joints_mm"]), frames["joints_mm"].is_valid())
+    truth = dict(zip(known["frame_id"].to_pylist(), as_numpy(known["joints_mm"]).astype(np.float64), strict=True))
+    ids = labels["frame_id"].to_pylist()
+    rows = [row for row, frame_id in enumerate(ids) if frame_id in truth]
+    labels = take_rows(labels, rows)
+    true_mm = np.array([truth[ids[row]] for row in rows]).reshape(-1, 21, 3)
+    columns = ["frame_id", "subject_id", "stability", "feasibility_mm", "mask_agreement", "confidence"]
+    table = pl.DataFrame(pl.from_arrow(labels.select(columns)))
+    errors = {
+        name: pl.Series(_error_mm(as_numpy(labels[column]).astype(np.float64), true_mm))
+        for name, column in (("error_mm", "label_mm"), ("raw_error_mm", "joints_mm"))
+    }
+    return table.with_columns(**errors).sort("frame_id")
+
+
+def _error_mm(
+    label_mm: Float[np.ndarray, "batch 21 3"], true_mm: Float[np.ndarray, "batch 21 3"]
+) -> Float[np.ndarray, " batch"]:
+    factor = scale_mm(true_mm) / scale_mm(label_mm)
+    errors = joint_errors(root_relative(label_mm) * factor[:, None, None], root_relative(true_mm))
+    mean: np.ndarray = errors.mean(-1)
+    return mean
+
+
+def fit_calibration(errors: pl.DataFrame) -> Calibration:
+    """Fit the isotonic line from `label_errors`' stability to its error.
+
+    Raises:
+        ValueError: there are too few frames to fit to.
+    """
+    if len(errors) < _LEAST_FRAMES:
+        raise ValueError(
+            f"the calibration set has {len(errors)} labelled frames with 3D truth, at least {_LEAST_FRAMES} are "
+            "needed. Give more with --calibration, or raise --calibrate.num_frames."
+        )
+    stability, error = errors["stability"].to_numpy(), errors["error_mm"].to_numpy()
+    fit = IsotonicRegression(out_of_bounds="clip").fit(stability, error)
+    return Calibration(stability=fit.X_thresholds_.tolist(), expected_mm=fit.y_thresholds_.tolist())
+
+
+class CalibrateConfig(BaseModel, frozen=True, extra="forbid"):
+    """The calibration set, where the user gives none: source frames held out of training, strongly augmented."""
+
+    num_frames: Annotated[int, Field(ge=_LEAST_FRAMES)] = 400
+    seed: int = 7
+
+
+def halves(frame_ids: Sequence[str]) -> tuple[list[int], list[int]]:
+    """Rows to search on and rows to check on, told apart by the frame's id alone."""
+    rows: tuple[list[int], list[int]] = ([], [])
+    for row, frame_id in enumerate(frame_ids):
+        rows[int(frame_id[-1], 16) % 2].append(row)
+    return rows

@@ -1,0 +1,97 @@
+"""Evaluation protocols: which root, which joints, which alignment and which AUC a data set's figures use."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from semihand.hand.metrics import (
+    auc_by_convention,
+    epe,
+    max_error_fraction,
+    median_epe,
+    pck,
+    procrustes_aligned,
+    root_relative,
+)
+from semihand.hand.skeleton import FINGERTIPS, JOINT_ORDERS, MIDDLE_MCP, WRIST
+
+Joints = Float[np.ndarray, "frames 21 3"]
+_ALL = tuple(range(21))
+_NYU = tuple(index for index, at in enumerate(JOINT_ORDERS["nyu14"].source_index) if at >= 0)
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How a figure called EPE is taken.
+
+    Attributes:
+        root: joint that prediction and truth are moved onto before they are compared; None: absolute.
+        joints: those that count.
+        auc: name of the AUC convention.
+        note: the protocol in words.
+        depth_root: the joint whose true depth places a 2.5D prediction in space.
+    """
+
+    root: int | None
+    joints: tuple[int, ...]
+    auc: str
+    note: str
+    depth_root: int = MIDDLE_MCP
+
+
+PROTOCOLS: dict[str, Protocol] = {
+    "default": Protocol(MIDDLE_MCP, _ALL, "default", "root middle MCP, scale known, 21 joints; AUC 0-50 mm"),
+    "stb": Protocol(MIDDLE_MCP, _ALL, "stb", "SemiHand: root middle MCP, scale known; AUC 20-50 mm (21.05-50)"),
+    "do": Protocol(MIDDLE_MCP, FINGERTIPS, "do", "Dexter+Object: five tips, root middle MCP, scale known; AUC 0-100 mm"),
+    "rhd": Protocol(WRIST, _ALL, "rhd", "hand3d: root wrist, scale known; AUC 0-50 mm, 20 thresholds"),
+    "freihand": Protocol(WRIST, _ALL, "freihand", "root wrist; pa_epe_mm is its headline; AUC 0-50 mm, 100 thresholds"),
+    "ho3d": Protocol(WRIST, _ALL, "ho3d", "root wrist; AUC 0-50 mm, 100 thresholds"),
+    "interhand": Protocol(WRIST, _ALL, "default", "InterHand2.6M MPJPE: root wrist, scale known"),
+    "nyu": Protocol(None, _NYU, "default", "NYU: its joints among ours, absolute; frames with all joints near"),
+}  # fmt: skip
+
+
+def scores(
+    joints_mm: Joints, true_mm: Joints, protocol: Protocol
+) -> tuple[Float[np.ndarray, "frames 21"], dict[str, float]]:
+    """Errors per joint under the protocol's root, and every figure drawn from them.
+
+    Args:
+        joints_mm: predictions in the camera frame, scale and depth of the root known.
+        true_mm: the truth.
+        protocol: how to compare.
+
+    Returns:
+        Errors of all 21 joints in mm, and the figures: epe_mm, median_epe_mm, auc and pck_20mm over the
+        protocol's joints; pa_epe_mm after Procrustes with rotation only; xy_mm and depth_mm, the parts of the
+        error across and along the line of sight.
+    """
+    compared: Callable[[Joints], Joints] = (
+        (lambda joints: joints) if protocol.root is None else (lambda joints: root_relative(joints, _root(protocol)))
+    )
+    chosen = list(protocol.joints)
+    ours, theirs = compared(joints_mm), compared(true_mm)
+    error_mm: np.ndarray = np.linalg.norm(ours - theirs, axis=-1)
+    counted = error_mm[:, chosen]
+    aligned = procrustes_aligned(joints_mm[:, chosen], true_mm[:, chosen])
+    offset = np.abs(ours - theirs)[:, chosen]
+    figures = {
+        "epe_mm": epe(ours[:, chosen], theirs[:, chosen]),
+        "median_epe_mm": median_epe(ours[:, chosen], theirs[:, chosen]),
+        "pa_epe_mm": epe(aligned, true_mm[:, chosen]),
+        "auc": auc_by_convention(counted, protocol.auc),
+        "pck_20mm": float(pck(counted, np.array([20.0]))[0]),
+        "xy_mm": float(np.hypot(offset[..., 0], offset[..., 1]).mean()),
+        "depth_mm": float(offset[..., 2].mean()),
+        "frames": float(len(joints_mm)),
+    }
+    if protocol.root is None:
+        figures["frames_within_50mm"] = float(max_error_fraction(counted, np.array([50.0]))[0])
+    return error_mm, figures
+
+
+def _root(protocol: Protocol) -> int:
+    assert protocol.root is not None
+    return protocol.root

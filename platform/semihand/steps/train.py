@@ -1,0 +1,263 @@
+"""Train: a student and its EMA teacher on labelled source and selected target crops.
+
+The order of the rows and every random number are functions of (seed, step, cell): a batch is cut into cells of
+a few rows, and each worker takes whole cells, so that any number of workers trains on the same views.
+"""
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Annotated, Literal, NamedTuple
+
+import torch
+from pydantic import BaseModel, Field, NonNegativeInt, PositiveFloat, PositiveInt
+from torch import Tensor, nn
+
+from semihand.methods.semihand.batches import Crops
+from semihand.methods.semihand.network import HandNetwork, Prediction
+from semihand.methods.semihand.objective import (
+    ObjectiveConfig,
+    View,
+    source_loss,
+    source_view,
+    target_losses,
+    target_view,
+)
+
+
+class TrainConfig(BaseModel, frozen=True, extra="forbid"):
+    """One fit."""
+
+    num_steps: PositiveInt = 600
+    source_batch: PositiveInt = 64
+    target_batch: NonNegativeInt = 64  # over all workers, as source_batch
+    cell: PositiveInt = 16  # rows that one worker takes together
+    learning_rate: PositiveFloat = 1e-3
+    final_rate: Annotated[float, Field(gt=0, le=1)] = 0.02  # share of the learning rate at the last step
+    warmup_steps: NonNegativeInt = 50
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-4
+    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.995  # memory of about 200 steps; 0.999 suits long fits
+    selected_share: Annotated[float, Field(ge=0, le=1)] = 0.75  # of the target batch; the rest is any frame
+    precision: Literal["auto", "bf16", "fp32"] = "auto"  # auto: bf16 where the machine multiplies it fast
+    report_every: PositiveInt = 50
+    seed: int = 0
+    objective: ObjectiveConfig = ObjectiveConfig()
+
+    def check_workers(self, num_workers: int) -> None:
+        """Refuse a batch that the workers cannot share evenly.
+
+        Raises:
+            ValueError: a batch does not split into equal numbers of cells.
+        """
+        for name in ("source_batch", "target_batch"):
+            batch = getattr(self, name)
+            if batch % (self.cell * num_workers):
+                raise ValueError(
+                    f"train.{name} is {batch}, but {num_workers} workers take {self.cell} rows at a time: "
+                    f"choose a multiple of {self.cell * num_workers}, or another train.cell."
+                )
+
+
+class World(NamedTuple):
+    """Which of the workers this is."""
+
+    rank: int = 0
+    size: int = 1
+
+
+class Data(NamedTuple):
+    """What there is to train on; no target for a source-only fit."""
+
+    source: Crops
+    target: Crops | None
+
+
+@dataclass
+class TrainState:
+    """All that a fit is, at one step."""
+
+    network: HandNetwork
+    teacher: HandNetwork  # the moving average of the network
+    optimiser: torch.optim.Optimizer
+    step: int = 0
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+
+    @classmethod
+    def start(cls, network: HandNetwork, config: TrainConfig, device: torch.device) -> "TrainState":
+        """Step 0, from the weights of `network`."""
+        network = _channels_last(network.to(device)).train()
+        teacher = _channels_last(HandNetwork(network.config).to(device))
+        teacher.load_state_dict(network.state_dict())
+        teacher.eval().requires_grad_(False)
+        optimiser = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+        return cls(network, teacher, optimiser, 0, device)
+
+
+class Report(NamedTuple):
+    """Means of the losses since the last report."""
+
+    step: int
+    losses: dict[str, float]
+
+
+def train(
+    state: TrainState,
+    data: Data,
+    config: TrainConfig,
+    world: World = World(),  # noqa: B008  an immutable tuple
+    wrap: Callable[[nn.Module], nn.Module] = lambda network: network,
+) -> Iterator[Report]:
+    """Train from `state.step` to the end, changing the state; yields every `report_every` steps.
+
+    Args:
+        state: where the fit stands; step 0 or a restored checkpoint.
+        data: source and target crops, the same on every worker.
+        config: the fit.
+        world: which worker this is.
+        wrap: makes the network average its gradients over the workers.
+
+    Raises:
+        FloatingPointError: a loss is not finite; the state is the last good one reported.
+    """
+    config.check_workers(world.size)
+    network = wrap(state.network)
+    sums: dict[str, Tensor] = {}
+    since = 0
+    while state.step < config.num_steps:
+        losses = _step(state, network, data, config, world)
+        for name, value in losses.items():
+            sums[name] = sums.get(name, torch.zeros((), device=state.device)) + value.detach()
+        since += 1
+        if state.step % config.report_every == 0 or state.step == config.num_steps:
+            means = {name: float(value) / since for name, value in sums.items()}
+            if not all(math.isfinite(value) for value in means.values()):
+                raise FloatingPointError(f"step {state.step}: losses are {means}; lower train.learning_rate")
+            yield Report(state.step, means)
+            sums, since = {}, 0
+
+
+def _channels_last(network: HandNetwork) -> HandNetwork:
+    """A third faster on CPUs, and what tensor cores want."""
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network
+
+
+def _step(state: TrainState, network: nn.Module, data: Data, config: TrainConfig, world: World) -> dict[str, Tensor]:
+    for group in state.optimiser.param_groups:
+        group["lr"] = config.learning_rate * _rate(state.step, config)
+    losses = _losses(state, network, data, config, world)
+    state.optimiser.zero_grad(set_to_none=True)
+    losses["total"].backward()  # type: ignore[no-untyped-call]
+    nn.utils.clip_grad_norm_(network.parameters(), 50.0)
+    state.optimiser.step()
+    state.step += 1
+    _follow(state, config.ema_decay)
+    return losses
+
+
+def _rate(step: int, config: TrainConfig) -> float:
+    """Linear warm-up, then half a cosine down to `final_rate`."""
+    if step < config.warmup_steps:
+        return (step + 1) / config.warmup_steps
+    done = (step - config.warmup_steps) / max(config.num_steps - config.warmup_steps, 1)
+    return config.final_rate + (1 - config.final_rate) * 0.5 * (1 + math.cos(math.pi * done))
+
+
+@torch.no_grad()
+def _follow(state: TrainState, decay: float) -> None:
+    """θ′ ← α θ′ + (1 − α) θ; early on α is smaller, so that the start is soon forgotten."""
+    decay = min(decay, state.step / (state.step + 10))
+    ours = state.network.state_dict()
+    for name, theirs in state.teacher.state_dict().items():
+        if theirs.is_floating_point():
+            theirs.lerp_(ours[name].to(theirs.dtype), 1 - decay)
+        else:
+            theirs.copy_(ours[name])
+
+
+def _losses(state: TrainState, network: nn.Module, data: Data, config: TrainConfig, world: World) -> dict[str, Tensor]:
+    objective = config.objective
+    source = _batch(data.source, config.source_batch, _SOURCE, state, config, world)
+    views = [view for view, _ in source]
+    target = []
+    if data.target is not None and config.target_batch:
+        target = _batch(data.target, config.target_batch, _TARGET, state, config, world)
+        views += [view for view, _ in target]
+    pictures = torch.cat([view.pictures for view in views]).contiguous(memory_format=torch.channels_last)
+    with _precision(config.precision, state.device):
+        predicted = network(pictures)
+    of_source, of_target = _split(predicted, sum(crops.num_rows for _, crops in source))
+    losses = {"supervised": source_loss(of_source, *_joined(source), objective.losses)}
+    total = losses["supervised"]
+    if target:
+        view, crops = _joined(target)
+        of_crop = _on_crops(state, network, crops, config)
+        labels, consistency = target_losses(of_target, view, crops, of_crop, objective.losses)
+        losses |= {"labels": labels, "consistency": consistency}
+        total = total + objective.losses.label_weight * labels + objective.losses.consistency_weight * consistency
+    return losses | {"total": total}
+
+
+def _on_crops(state: TrainState, network: nn.Module, crops: Crops, config: TrainConfig) -> Prediction:
+    """The prediction for the crops themselves: the teacher's, or the student's own as printed."""
+    pictures = (crops.pictures.float() / 255.0).contiguous(memory_format=torch.channels_last)
+    with _precision(config.precision, state.device):
+        if config.objective.consistency == "student":
+            return network(pictures)  # type: ignore[no-any-return]
+        with torch.no_grad():
+            return state.teacher(pictures)  # type: ignore[no-any-return]
+
+
+_SOURCE, _TARGET = 0, 1
+
+
+def _batch(
+    crops: Crops, batch: int, role: int, state: TrainState, config: TrainConfig, world: World
+) -> list[tuple[View, Crops]]:
+    """This worker's cells of the batch, each viewed with random numbers of its own."""
+    make = source_view if role == _SOURCE else target_view
+    rows = _rows(crops, batch, role, state.step, config)
+    num_cells = batch // config.cell // world.size
+    views = []
+    for cell in range(world.rank * num_cells, (world.rank + 1) * num_cells):
+        generator = _generator(config.seed, state.step, role, cell + 1)
+        chosen = crops.at(rows[cell * config.cell : (cell + 1) * config.cell], state.device)
+        views.append((make(chosen, config.objective, generator), chosen))
+    return views
+
+
+def _rows(crops: Crops, batch: int, role: int, step: int, config: TrainConfig) -> Tensor:
+    """Rows of one step, with replacement; selected target frames come more often."""
+    generator = _generator(config.seed, step, role, 0)
+    rows = torch.randint(crops.num_rows, (batch,), generator=generator)
+    if role == _SOURCE:
+        return rows
+    selected = torch.nonzero(crops.joint_weight.sum(1) > 0)[:, 0]
+    if len(selected) == 0:
+        return rows
+    preferred = selected[torch.randint(len(selected), (batch,), generator=generator)]
+    return torch.where(torch.rand(batch, generator=generator) < config.selected_share, preferred, rows)
+
+
+def _generator(seed: int, step: int, role: int, cell: int) -> torch.Generator:
+    return torch.Generator().manual_seed((((seed * 1_000_003 + step) * 2 + role) * 4099 + cell) % 2**63)
+
+
+def _joined(cells: list[tuple[View, Crops]]) -> tuple[View, Crops]:
+    views, crops = zip(*cells, strict=True)
+    truth = Prediction(*(torch.cat(column) for column in zip(*(view.truth for view in views), strict=True)))
+    pictures = torch.cat([view.pictures for view in views])
+    view = View(pictures, truth, torch.cat([view.warp for view in views]))
+    return view, Crops(*(torch.cat(column) for column in zip(*crops, strict=True)))
+
+
+def _split(predicted: Prediction, num: int) -> tuple[Prediction, Prediction]:
+    return Prediction(*(column[:num] for column in predicted)), Prediction(*(column[num:] for column in predicted))
+
+
+def _precision(precision: str, device: torch.device) -> contextlib.AbstractContextManager[object]:
+    if precision == "auto":
+        fast = device.type == "cuda" or torch.cpu._is_amx_tile_supported()
+        precision = "bf16" if fast else "fp32"
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")

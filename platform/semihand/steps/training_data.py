@@ -1,0 +1,51 @@
+"""Where a fit's data lie, and how a worker loads them: paths travel, not pictures."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import polars as pl
+import pyarrow as pa
+
+from semihand.frames.truth import open_truth, without_truth
+from semihand.methods.semihand.weights import ModelCard
+from semihand.steps.train import Data
+from semihand.steps.training_set import source_crops, target_crops
+from semihand.tables import FRAMES, scan
+
+
+class DataSource(NamedTuple):
+    """Everything a fit reads, by path and version."""
+
+    source: str  # a store whose frames are the labelled source
+    held_out: int = 0  # its first frames by id are kept for calibration
+    campaign: str | None = None  # the store of frames, labels and selections; None: source only
+    round_number: int = 0
+    versions: tuple[tuple[str, int], ...] = ()  # of the campaign's tables
+
+
+def load_data(data: DataSource, card: ModelCard) -> Data:
+    """Read and cut out all crops of a fit."""
+    source = read_frames(data.source).slice(data.held_out)
+    crops = source_crops(open_truth(source), card)
+    if data.campaign is None:
+        return Data(crops, None)
+    versions = dict(data.versions)
+    frames = without_truth(read_frames(data.campaign, version=versions.get("frames")))
+    labels = selected_labels(data.campaign, data.round_number, versions)
+    return Data(crops, target_crops(frames, labels, card))
+
+
+def selected_labels(campaign: str, round_number: int, versions: dict[str, int]) -> pl.DataFrame:
+    """frame_id, label_mm and joint_weight of the labels that a round selected."""
+    of_round = pl.col("round") == round_number
+    labels = scan(campaign, "labels", version=versions.get("labels")).filter(of_round)
+    chosen = scan(campaign, "selections", version=versions.get("selections")).filter(of_round, pl.col("selected"))
+    keys = ["frame_id", "round", "labeller"]
+    joined = labels.join(chosen, on=keys, how="inner")
+    return joined.select("frame_id", "label_mm", "joint_weight").sort("frame_id").collect()
+
+
+def read_frames(campaign: str | Path, version: int | None = None) -> pa.Table:
+    """The FRAMES of a store, ordered by frame_id so that a row number means the same on every worker."""
+    table = scan(campaign, "frames", version=version).sort("frame_id").collect().to_arrow()
+    return pa.Table.from_arrays([table[name].cast(FRAMES.field(name).type) for name in FRAMES.names], schema=FRAMES)

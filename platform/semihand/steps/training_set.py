@@ -1,0 +1,87 @@
+"""What a student is trained on: labelled source crops and selected target crops, in memory as bytes."""
+
+import io
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import torch
+from PIL import Image
+
+from semihand.frames.crop import crop_hand
+from semihand.hand.skeleton import NUM_JOINTS
+from semihand.methods.semihand.batches import Crops, pose_in_crop
+from semihand.methods.semihand.weights import ModelCard
+from semihand.steps.cropping import as_bytes, read_crops
+from semihand.tables import as_numpy
+from semihand.tables.rows import take_rows
+
+
+def source_crops(frames: pa.Table, card: ModelCard) -> Crops:
+    """Crops of labelled frames, truth and mask beside them; frames that cannot be read are left out."""
+    size = card.network.input_px
+    read = read_crops(frames, size, card.crop_margin)
+    kept = take_rows(frames, read.rows)
+    uv, depth = pose_in_crop(as_numpy(kept["joints_mm"]).astype(np.float64), *read.cameras)
+    masks, has_mask = _masks(kept, size, card.crop_margin)
+    return Crops(
+        as_bytes(read.pictures),
+        masks,
+        has_mask,
+        torch.from_numpy(uv.astype(np.float32)),
+        torch.from_numpy(depth.astype(np.float32)),
+        torch.ones(len(read.rows), NUM_JOINTS),
+    )
+
+
+def _masks(frames: pa.Table, size_px: int, margin: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """The hand masks, cut out as the pictures were."""
+    masks = torch.zeros(frames.num_rows, 1, size_px, size_px, dtype=torch.uint8)
+    has_mask = torch.zeros(frames.num_rows)
+    for row, frame in enumerate(frames.select(["mask_png", "bbox_px", "hand"]).to_pylist()):
+        if frame["mask_png"] is None:
+            continue
+        with Image.open(io.BytesIO(frame["mask_png"]), formats=["PNG"]) as picture:
+            mask = np.asarray(picture.convert("RGB"))
+        given = frame["bbox_px"]
+        box = np.array([-0.5, -0.5, *mask.shape[1::-1]] if given is None else given, dtype=np.float64)
+        cut, _ = crop_hand(mask, box, size_px, frame["hand"] == "left", margin)
+        masks[row, 0] = torch.from_numpy(cut[..., 0].copy())
+        has_mask[row] = 1
+    return masks, has_mask
+
+
+def target_crops(frames: pa.Table, labels: pl.DataFrame, card: ModelCard) -> Crops:
+    """Crops of unlabelled frames with the poses that labelling gave them.
+
+    Args:
+        frames: FRAMES without truth.
+        labels: frame_id, label_mm and joint_weight of the round; a frame without a label, or that was not
+            selected, has weight 0 and still serves the consistency losses.
+        card: the network's input.
+    """
+    read = read_crops(frames, card.network.input_px, card.crop_margin)
+    pictures = as_bytes(read.pictures)
+    num = len(read.rows)
+    row_of = {frame_id: row for row, frame_id in enumerate(labels["frame_id"].to_list())}
+    frame_ids = frames["frame_id"].to_pylist()
+    found = [(row, row_of[frame_ids[i]]) for row, i in enumerate(read.rows) if frame_ids[i] in row_of]
+    uv, depth, weight = np.zeros((num, 21, 2)), np.zeros((num, 21)), np.zeros((num, 21))
+    if found:
+        here, there = (list(column) for column in zip(*found, strict=True))
+        joints_mm = _stack(labels["label_mm"], 21, 3)[there]
+        cameras = [column[here] for column in read.cameras]
+        uv[here], depth[here] = pose_in_crop(joints_mm, *cameras)
+        weight[here] = _stack(labels["joint_weight"], 21)[there]
+    return Crops(
+        pictures,
+        torch.zeros(num, 1, *pictures.shape[-2:], dtype=torch.uint8),
+        torch.zeros(num),
+        torch.from_numpy(uv.astype(np.float32)),
+        torch.from_numpy(depth.astype(np.float32)),
+        torch.from_numpy(weight.astype(np.float32)),
+    )
+
+
+def _stack(column: pl.Series, *shape: int) -> np.ndarray:
+    return as_numpy(column.to_arrow()).reshape(-1, *shape).astype(np.float64)

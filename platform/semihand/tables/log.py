@@ -1,0 +1,118 @@
+"""The Delta log of a table, opened with suspicion: a torn entry loses rows without a sound."""
+
+import json
+from typing import Any
+
+import pyarrow as pa
+from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
+
+from semihand.tables import files
+
+ROWS_KEY = "semihand.num_rows"  # in every commit of ours: the rows of the whole table after it
+
+
+class DamagedTable(RuntimeError):  # noqa: N818  the name says it all
+    """The log or a file of a table is not what was committed; nothing may be read from it."""
+
+
+class Table(DeltaTable):  # type: ignore[misc]
+    """A Delta table that knows where it lies; deltalake's own `file_uris` are wrong below `a folder`."""
+
+    def __init__(self, uri: str, version: int | None = None) -> None:
+        super().__init__(uri, version=version)
+        self.uri = uri
+
+    def data_files(self) -> dict[int | None, list[str]]:
+        """The files of this version by round; None stands for a table that is not partitioned."""
+        actions = adds(self)
+        rounds = actions["round"].to_pylist() if "round" in actions.column_names else [None] * len(actions)
+        found: dict[int | None, list[str]] = {}
+        for round, path in sorted(zip(rounds, actions["path"].to_pylist(), strict=True)):
+            found.setdefault(round, []).append(files.join(self.uri, path))
+        return found
+
+
+def table_uri(folder: str, name: str) -> str:
+    """Where the table of this name lies in a campaign folder."""
+    return files.join(files.absolute(folder), "tables", name)
+
+
+def open_table(uri: str, version: int | None = None) -> Table:
+    """The table at a version (the latest by default), if its log is whole.
+
+    deltalake takes an empty last log entry for a version and silently forgets its rows. So every commit
+    notes how many rows the table has after it, and this compares that with the files in the log.
+
+    Raises:
+        FileNotFoundError: there is no table here.
+        ValueError: the table has no such version.
+        DamagedTable: a log entry is empty or torn, or the log does not add up to the rows committed.
+    """
+    if not DeltaTable.is_deltatable(uri):
+        raise FileNotFoundError(f"no table at {uri}; Store(campaign).create() makes the tables of a campaign")
+    try:
+        table = Table(uri, version)
+    except (DeltaError, OverflowError) as error:
+        if version is not None and not 0 <= version <= open_table(uri).version():
+            raise ValueError(f"{uri}: no version {version}; the latest is {open_table(uri).version()}") from error
+        raise DamagedTable(
+            f"{uri}: the log cannot be read ({error}); if its last entry is torn, delete that: the rows "
+            f"it held are missing, and the next run makes them again"
+        ) from error
+    committed = _committed_rows(uri, table.version())
+    found = num_rows(table)
+    if committed is not None and committed != found:
+        raise DamagedTable(
+            f"{uri}: version {table.version()} holds {found} rows, but {committed} were committed; an "
+            f"entry of _delta_log is torn: restore it from a copy, or read an older version"
+        )
+    return table
+
+
+def adds(table: DeltaTable) -> pa.Table:
+    """The files of the table: path, size_bytes, num_records, and round where it is partitioned."""
+    actions = pa.table(table.get_add_actions(flatten=True))
+    names = {"partition.round": "round"}
+    return actions.rename_columns([names.get(name, name) for name in actions.column_names])
+
+
+def num_rows(table: DeltaTable, round: int | None = None) -> int:
+    """The rows that the log promises, of the whole table or of one round."""
+    actions = adds(table)
+    counts = actions["num_records"].to_pylist() if actions.num_rows else []
+    rounds = actions["round"].to_pylist() if round is not None and actions.num_rows else [round] * len(counts)
+    return sum(count for count, of in zip(counts, rounds, strict=True) if of == round)
+
+
+def _committed_rows(uri: str, version: int) -> int | None:
+    """The rows that the last commit of ours left; commits of other tools (vacuum, optimize) add none."""
+    for entry in range(version, -1, -1):
+        info = commit_info(uri, entry)
+        if info is None:  # cleaned up behind a checkpoint, which holds all of it
+            return None
+        if ROWS_KEY in info:
+            return int(info[ROWS_KEY])
+    return None
+
+
+def commit_info(uri: str, entry: int) -> dict[str, Any] | None:
+    """What a log entry says about its commit, or None where there is no such entry.
+
+    `DeltaTable.history` is no help here: it skips empty entries, and finds none below some folders.
+
+    Raises:
+        DamagedTable: the entry is empty or torn.
+    """
+    path = files.join(uri, "_delta_log", f"{entry:020d}.json")
+    data = files.read_whole(path)
+    if data is None:
+        return None
+    try:
+        actions = [json.loads(line) for line in data.splitlines() if line.strip()]
+        return next(dict(action["commitInfo"]) for action in actions if "commitInfo" in action)
+    except (ValueError, StopIteration) as error:
+        raise DamagedTable(
+            f"{path}: this log entry is empty or torn ({len(data)} bytes); if it is the last one, delete it: "
+            f"the rows it held are missing, and the next run makes them again"
+        ) from error

@@ -1,0 +1,74 @@
+"""A campaign in MLflow: one experiment, one run a round, one registered model with the alias ``champion``."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from semihand.tracking.outbox import Outbox
+from semihand.tracking.round_run import RoundRun
+from semihand.tracking.spool import Entry
+
+
+class CampaignTracker:
+    """Tracks one campaign.
+
+    The record goes to ``MLFLOW_TRACKING_URI`` where it is set, else to ``<folder>/mlflow.db`` and
+    ``<folder>/mlartifacts``, both by absolute path. A store that does not answer is warned of once; what it
+    missed waits in ``<folder>/mlflow_spool.jsonl`` and is sent when a round begins or ends and it answers.
+    """
+
+    def __init__(self, campaign: str, folder: Path) -> None:
+        """Name the campaign and its folder; nothing is opened yet.
+
+        Raises:
+            ValueError: the campaign has no name, sqlite cannot carry the folder's path, or
+                ``MLFLOW_TRACKING_URI`` names no kind of store that MLflow has.
+        """
+        if not campaign.strip():
+            raise ValueError(f"campaign is {campaign!r}; name it with at least one letter or digit")
+        self._outbox = Outbox(campaign.strip(), Path(folder))
+
+    @property
+    def model_name(self) -> str:
+        """The registered model's name."""
+        return self._outbox.model_name
+
+    @property
+    def uri(self) -> str:
+        """What `MLFLOW_TRACKING_URI` must be for whoever loads a model; may hold a password."""
+        return self._outbox.location.uri
+
+    @property
+    def ui_hint(self) -> str:
+        """The command or address that shows the campaign's runs."""
+        shown = self._outbox.location.shown_uri
+        return shown if shown.startswith("http") else f"mlflow server --backend-store-uri '{shown}'"
+
+    @contextmanager
+    def round_run(self, round: int, config: Mapping[str, object]) -> Iterator[RoundRun]:
+        """The run of a round, made or, on resume, continued; ends FINISHED, FAILED or KILLED.
+
+        Args:
+            round: 0 is the pre-training.
+            config: settings, may be nested; secrets are redacted.
+        """
+        was_open = self._outbox.open()
+        run = RoundRun(self._outbox, round)
+        run.set_status("RUNNING")
+        run.log_params(config)
+        try:
+            yield run
+        except BaseException as error:
+            run.set_status("FAILED" if isinstance(error, Exception) else "KILLED")
+            raise
+        run.set_status("FINISHED")
+        if was_open and self._outbox.spool:
+            self._outbox.open()
+
+    def promote(self, version: int | None) -> None:
+        """Move the alias ``champion`` to a version; None is the last one registered while MLflow was away."""
+        self._outbox.send(Entry("champion", None, {"version": version}))
+
+    def champion(self) -> int | None:
+        """The version under the alias; None where there is none or MLflow does not answer."""
+        return self._outbox.champion()

@@ -1,0 +1,182 @@
+"""The doors of MLflow: each takes one kind of entry, and taking the same entry again changes nothing."""
+
+import base64
+import json
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mlflow import MlflowClient
+from mlflow.data.delta_dataset_source import DeltaDatasetSource
+from mlflow.data.meta_dataset import MetaDataset
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
+
+from semihand.tracking.environment import StoreLocation
+from semihand.tracking.registry import champion_version, move_champion, register_version
+from semihand.tracking.spool import Entry
+
+# MLflow's limits for one request.
+_METRICS_PER_BATCH = 1000
+_PARAMETERS_PER_BATCH = 100
+
+
+@dataclass
+class Connection:
+    """An open store: its client, the campaign's experiment and model, and the runs found or made so far."""
+
+    client: MlflowClient
+    location: StoreLocation
+    campaign: str
+    experiment_id: str
+    model_name: str
+    run_ids: dict[int, str]
+    last_version: int | None = None
+
+
+def connect(campaign: str, model_name: str, location: StoreLocation, run_ids: dict[int, str]) -> Connection:
+    """Open the store and find, bring back or make the campaign's experiment."""
+    client = MlflowClient(location.uri, location.uri)
+    experiment = client.get_experiment_by_name(campaign)
+    if experiment is None:
+        experiment_id = client.create_experiment(campaign, artifact_location=location.artifact_location)
+    else:
+        experiment_id = experiment.experiment_id
+        if experiment.lifecycle_stage == "deleted":
+            client.restore_experiment(experiment_id)
+    return Connection(client, location, campaign, experiment_id, model_name, run_ids)
+
+
+def deliver(connection: Connection, entry: Entry) -> Any:
+    """Hand an entry to its door; returns what the door returns."""
+    return _DOORS[entry.kind](connection, entry.round, entry.values)
+
+
+def run_id(connection: Connection, round: int) -> str:
+    """The run of a round, found by its tags, made when there is none."""
+    if round not in connection.run_ids:
+        client, tags = connection.client, {"campaign": connection.campaign, "round": str(round)}
+        of_round = f"tags.round = '{round}'"
+        runs = client.search_runs([connection.experiment_id], of_round, order_by=["start_time ASC"])
+        known = [run for run in runs if run.data.tags.get("campaign") == connection.campaign]
+        run = known[0] if known else client.create_run(connection.experiment_id, None, tags, f"round {round}")
+        connection.run_ids[round] = run.info.run_id
+    return connection.run_ids[round]
+
+
+def champion(connection: Connection) -> int | None:
+    """The version under the alias ``champion``, if there is one."""
+    return champion_version(connection.client, connection.model_name)
+
+
+def _put_parameters(connection: Connection, round: int, values: Mapping[str, str]) -> None:
+    run = connection.client.get_run(run_id(connection, round))
+    logged = run.data.params
+    fresh = [Param(key, value) for key, value in values.items() if key not in logged]
+    # MLflow refuses another value for a parameter, which would end a resumed run.
+    changed = [
+        RunTag(f"changed.{key}"[:250], value) for key, value in values.items() if logged.get(key, value) != value
+    ]
+    for batch in _batches(fresh, _PARAMETERS_PER_BATCH):
+        connection.client.log_batch(run.info.run_id, params=batch)
+    for batch in _batches(changed, _PARAMETERS_PER_BATCH):
+        connection.client.log_batch(run.info.run_id, tags=batch)
+
+
+def _put_tags(connection: Connection, round: int, values: Mapping[str, str]) -> None:
+    tags = [RunTag(key, value) for key, value in values.items()]
+    for batch in _batches(tags, _PARAMETERS_PER_BATCH):
+        connection.client.log_batch(run_id(connection, round), tags=batch)
+
+
+def _put_metrics(connection: Connection, round: int, values: Mapping[str, Any]) -> None:
+    step = values["step"] or 0
+    metrics = [Metric(key, value, values["timestamp_ms"], step) for key, value in values["metrics"].items()]
+    for batch in _batches(metrics, _METRICS_PER_BATCH):
+        connection.client.log_batch(run_id(connection, round), metrics=batch)
+
+
+def _put_curve(connection: Connection, round: int, values: Mapping[str, Any]) -> None:
+    run, name = run_id(connection, round), values["name"]
+    # A resumed round logs its curve from the start again: each point once.
+    logged = {(point.step, point.value) for point in connection.client.get_metric_history(run, name)}
+    points = dict.fromkeys(zip(values["steps"], values["values"], strict=True))
+    missing = [point for point in points if point not in logged]
+    fresh = [Metric(name, value, values["timestamp_ms"], step) for step, value in missing]
+    for batch in _batches(fresh, _METRICS_PER_BATCH):
+        connection.client.log_batch(run, metrics=batch)
+
+
+def _put_inputs(connection: Connection, round: int, values: Mapping[str, Any]) -> None:
+    inputs = []
+    for table, (path, version) in values.items():
+        source = DeltaDatasetSource(path=path, delta_table_version=version)
+        fields = MetaDataset(source, name=table).to_dict()
+        # MLflow leaves version 0 out of the source.
+        place = json.dumps({**json.loads(fields["source"]), "delta_table_version": version})
+        dataset = Dataset(fields["name"], fields["digest"], fields["source_type"], place)
+        tags = [InputTag("mlflow.data.context", table), InputTag("version", str(version))]
+        inputs.append(DatasetInput(dataset, tags))
+    connection.client.log_inputs(run_id(connection, round), inputs)
+
+
+def _put_artifact(connection: Connection, round: int, values: Mapping[str, Any]) -> None:
+    run, path = run_id(connection, round), Path(values["path"])
+    with tempfile.TemporaryDirectory() as folder:
+        local = Path(folder, path.name)
+        local.write_bytes(base64.b64decode(values["base64"]))
+        connection.client.log_artifact(run, str(local), path.parent.as_posix() if path.parent.name else None)
+    if values["is_table"]:
+        _show_as_table(connection, run, path.as_posix())
+
+
+def _show_as_table(connection: Connection, run: str, path: str) -> None:
+    """Tell the UI and `mlflow.load_table` that an artifact is a table, as MLflow's own log_table does."""
+    tables = json.loads(connection.client.get_run(run).data.tags.get("mlflow.loggedArtifacts", "[]"))
+    if all(table["path"] != path for table in tables):
+        tables.append({"path": path, "type": "table"})
+        connection.client.set_tag(run, "mlflow.loggedArtifacts", json.dumps(tables))
+
+
+def _put_status(connection: Connection, round: int, values: Mapping[str, Any]) -> None:
+    if values["status"] == "RUNNING":
+        connection.client.update_run(run_id(connection, round), status="RUNNING")
+    else:
+        connection.client.set_terminated(run_id(connection, round), values["status"], values["timestamp_ms"])
+
+
+def _put_model(connection: Connection, round: int, values: Mapping[str, Any]) -> int:
+    connection.last_version = register_version(
+        connection.client,
+        connection.location.uri,
+        connection.model_name,
+        run_id(connection, round),
+        values,
+    )
+    return connection.last_version
+
+
+def _put_champion(connection: Connection, round: int | None, values: Mapping[str, Any]) -> None:
+    # A model registered while the server was down had no version: it is the one that was sent before this.
+    version = values["version"] if values["version"] is not None else connection.last_version
+    if version is not None:
+        move_champion(connection.client, connection.model_name, version)
+
+
+def _batches(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+_DOORS: dict[str, Callable[[Connection, Any, Mapping[str, Any]], Any]] = {
+    "parameters": _put_parameters,
+    "tags": _put_tags,
+    "metrics": _put_metrics,
+    "curve": _put_curve,
+    "inputs": _put_inputs,
+    "artifact": _put_artifact,
+    "status": _put_status,
+    "model": _put_model,
+    "champion": _put_champion,
+}

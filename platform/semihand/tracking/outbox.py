@@ -1,0 +1,132 @@
+"""The outbox: what is logged goes to MLflow at once, or waits in the spool until MLflow answers again."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from semihand.tracking.environment import check_database, locate_store, prepare_environment
+from semihand.tracking.parameters import model_name, redact_urls
+from semihand.tracking.spool import Entry, Spool
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RegisteredModel:
+    """A model in the registry.
+
+    Attributes:
+        name: of the registered model.
+        version: None while the registration waits for the server.
+        uri: for `mlflow.pyfunc.load_model`; the folder's own file URI while the version is None.
+    """
+
+    name: str
+    version: int | None
+    uri: str
+
+
+class Outbox:
+    """One campaign's way to MLflow. After a failure nothing is tried again until `open` is called."""
+
+    def __init__(self, campaign: str, folder: Path) -> None:
+        self.campaign = campaign
+        self.model_name = model_name(campaign)
+        self.location = locate_store(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.spool = Spool(folder / "mlflow_spool.jsonl")
+        self.refused = Spool(folder / "mlflow_refused.jsonl")
+        prepare_environment()
+        # MLflow reads its settings while it is imported, so only now.
+        from semihand.tracking import delivery, failures
+
+        self._delivery, self._failures = delivery, failures
+        self._connection: delivery.Connection | None = None
+        self._run_ids: dict[int, str] = {}
+        self._has_warned = False
+
+    def open(self) -> bool:
+        """Connect where there is no connection and send what waits; whether MLflow answers."""
+        try:
+            if self._connection is None:
+                if self.location.database is not None:
+                    check_database(self.location.database)
+                self._connection = self._delivery.connect(self.campaign, self.model_name, self.location, self._run_ids)
+            self._send_waiting(self._connection)
+        except self._failures.FAILURES as error:
+            self._hang_up(error)
+        return self._connection is not None
+
+    def send(self, entry: Entry) -> Any:
+        """Deliver an entry, or keep it; returns what its door returns, None when it was kept."""
+        if self._connection is None:
+            self.spool.append(entry)
+            return None
+        try:
+            return self._delivery.deliver(self._connection, entry)
+        except self._failures.FAILURES as error:
+            if self._failures.is_refusal(error):
+                self._refuse(entry, error)
+            else:
+                self._hang_up(error)
+                self.spool.append(entry)
+            return None
+
+    def run_id(self, round: int) -> str | None:
+        """The round's MLflow run; None where MLflow never answered for this round."""
+        if self._connection is not None and round not in self._run_ids:
+            try:
+                self._delivery.run_id(self._connection, round)
+            except self._failures.FAILURES as error:
+                self._hang_up(error)
+        return self._run_ids.get(round)
+
+    def champion(self) -> int | None:
+        """The version under the alias; None where there is none or MLflow does not answer."""
+        self.open()
+        if self._connection is None:
+            return None
+        try:
+            return self._delivery.champion(self._connection)
+        except self._failures.FAILURES as error:
+            self._hang_up(error)
+            return None
+
+    def _send_waiting(self, connection: Any) -> None:
+        waiting = self.spool.read()
+        for position, entry in enumerate(waiting):
+            try:
+                self._delivery.deliver(connection, entry)
+            except self._failures.ENTRY_FAILURES as error:
+                if not self._failures.is_refusal(error):
+                    self.spool.keep(waiting[position:])
+                    raise
+                self._refuse(entry, error)
+        if waiting:
+            logger.info("MLflow answers again: %d waiting entries were sent", len(waiting))
+        self.spool.keep([])
+
+    def _hang_up(self, error: Exception) -> None:
+        """Give the connection up, and say so once."""
+        self._connection = None
+        if self._has_warned:
+            return
+        self._has_warned = True
+        logger.warning(
+            "MLflow at %s does not answer (%s). The round goes on; what it would have logged waits in %s "
+            "and is sent when the campaign is continued and MLflow answers.",
+            self.location.shown_uri,
+            _first_line(error),
+            self.spool.path,
+        )
+
+    def _refuse(self, entry: Entry, error: Exception) -> None:
+        reason = _first_line(error)
+        logger.warning("MLflow refused %s (%s); kept in %s", entry.kind, reason, self.refused.path)
+        self.refused.append(entry, reason)
+
+
+def _first_line(error: Exception) -> str:
+    lines = redact_urls(str(error)).splitlines()
+    return lines[0][:160] if lines else type(error).__name__

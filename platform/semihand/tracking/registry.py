@@ -1,0 +1,161 @@
+"""Registered models: a model folder becomes a version that `mlflow.pyfunc.load_model` serves; no pickles."""
+
+import hashlib
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import version as installed_version
+from pathlib import Path
+from typing import Any
+
+import mlflow.pyfunc
+import numpy as np
+from mlflow import MlflowClient
+from mlflow.entities import LoggedModelOutput, LoggedModelStatus, Metric
+from mlflow.exceptions import MlflowException
+from mlflow.models import Model, ModelSignature
+from mlflow.types import Schema, TensorSpec
+
+CHAMPION = "champion"
+_SERVED_MODEL = Path(__file__).parent / "served_model.py"
+_PACKAGE = Path(__file__).parents[1]
+# What predicting imports; told, not inferred, because MLflow's inference loads the model in another process.
+_REQUIREMENTS = (
+    *("av", "deltalake", "jaxtyping", "kornia", "mlflow", "numpy", "pillow", "polars", "pyarrow"),
+    *("pydantic", "safetensors", "scipy", "torch", "transformers"),
+)
+
+_OUTPUTS = Schema(
+    [
+        TensorSpec(np.dtype(np.float32), (-1, 21, 2), "joints_uv_px"),
+        TensorSpec(np.dtype(np.float32), (-1, 21, 3), "joints_mm"),
+    ]
+)
+
+
+def register_version(client: MlflowClient, store_uri: str, name: str, run_id: str, values: Mapping[str, Any]) -> int:
+    """Register a model folder under a name, as a model of a run; the same folder of the same run only once.
+
+    Args:
+        values: ``folder`` (path), ``tags``, ``metrics`` and ``timestamp_ms``.
+
+    Raises:
+        ValueError: there is no such folder.
+    """
+    folder = Path(values["folder"])
+    digest = folder_sha256(folder)
+    known = _known_version(client, name, run_id, digest)
+    if known is not None:
+        return known
+    model = client.create_logged_model(
+        client.get_run(run_id).info.experiment_id, name, run_id, {**values["tags"], "sha256": digest}
+    )
+    with tempfile.TemporaryDirectory() as scratch:
+        _save_served_model(Path(scratch, "model"), folder, model, run_id)
+        client.log_model_artifacts(model.model_id, str(Path(scratch, "model")))
+    client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
+    client.log_outputs(run_id, [LoggedModelOutput(model.model_id, 0)])
+    _log_model_metrics(client, run_id, model.model_id, values)
+    tags = {**values["tags"], "sha256": digest}
+    with _default_store(store_uri):
+        _make_registered_model(client, name)
+        made = client.create_model_version(name, f"models:/{model.model_id}", run_id, tags, model_id=model.model_id)
+    return int(made.version)
+
+
+def move_champion(client: MlflowClient, name: str, version: int) -> None:
+    """Let the alias name this version."""
+    client.set_registered_model_alias(name, CHAMPION, str(version))
+
+
+def champion_version(client: MlflowClient, name: str) -> int | None:
+    """The version that the alias names; None where no model or no alias is."""
+    try:
+        return int(client.get_model_version_by_alias(name, CHAMPION).version)
+    except MlflowException as error:
+        if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
+            return None
+        raise
+
+
+def folder_sha256(folder: Path) -> str:
+    """Digest of a model folder: names and contents of its files.
+
+    Raises:
+        ValueError: there is no such folder, or it is empty.
+    """
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    if not files:
+        raise ValueError(f"model folder {str(folder)!r} holds no file; name a folder made by save_model")
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update(f"{path.relative_to(folder).as_posix()}\0{path.stat().st_size}\0".encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _known_version(client: MlflowClient, name: str, run_id: str, digest: str) -> int | None:
+    versions = client.search_model_versions(f"name = '{name}' and run_id = '{run_id}'")
+    same = [int(version.version) for version in versions if version.tags.get("sha256") == digest]
+    return min(same, default=None)
+
+
+def _save_served_model(path: Path, folder: Path, model: Any, run_id: str) -> None:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*An input example was not provided")
+        mlflow.pyfunc.save_model(
+            str(path),
+            python_model=str(_SERVED_MODEL),
+            artifacts={"model": str(folder)},
+            code_paths=[str(_PACKAGE)],
+            # Outputs only: a signature of the inputs would keep out lists of pictures of different sizes.
+            signature=ModelSignature(outputs=_OUTPUTS),
+            pip_requirements=[f"{name}=={_public_version(name)}" for name in _REQUIREMENTS],
+            mlflow_model=Model(
+                artifact_path=model.artifact_location,
+                model_uuid=model.model_id,
+                run_id=run_id,
+                model_id=model.model_id,
+            ),
+        )
+    for cache in path.rglob("__pycache__"):
+        for file in cache.iterdir():
+            file.unlink()
+        cache.rmdir()
+
+
+def _public_version(distribution: str) -> str:
+    """The installed version without its build, such as torch's ``+cpu``."""
+    return installed_version(distribution).split("+")[0]
+
+
+def _log_model_metrics(client: MlflowClient, run_id: str, model_id: str, values: Mapping[str, Any]) -> None:
+    metrics = [
+        Metric(key, value, values["timestamp_ms"], 0, model_id=model_id) for key, value in values["metrics"].items()
+    ]
+    if metrics:
+        client.log_batch(run_id, metrics=metrics)
+
+
+def _make_registered_model(client: MlflowClient, name: str) -> None:
+    try:
+        client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+
+
+@contextmanager
+def _default_store(uri: str) -> Iterator[None]:
+    """MLflow resolves ``models:/`` sources against the process's default store, whatever the client's is."""
+    before = os.environ.get("MLFLOW_TRACKING_URI")
+    os.environ["MLFLOW_TRACKING_URI"] = uri
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["MLFLOW_TRACKING_URI"]
+        else:
+            os.environ["MLFLOW_TRACKING_URI"] = before
