@@ -43,11 +43,11 @@ def read_config(config_class: type[Config], arguments: list[str], recipes: Path,
     name, rest = _recipe_of(arguments, default)
     values = {} if name is None else _read_recipe(name, recipes)
     try:
-        return CliApp.run(config_class, cli_args=rest, **values)
+        return CliApp.run(config_class, cli_args=rest, cli_exit_on_error=False, **values)
     except ValidationError as error:
         raise InputError(_first_problem(error, name)) from None
     except SettingsError as error:
-        raise InputError(f"the command line cannot be read: {error}") from None
+        raise InputError(f"the command line cannot be read: {error}. See --help.") from None
 
 
 def where_to_look(campaign: Path) -> str:
@@ -55,13 +55,14 @@ def where_to_look(campaign: Path) -> str:
     folder = campaign.expanduser().resolve()
     uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{folder}/mlflow.db"
     query = (
-        f"import polars as pl; print(pl.scan_delta('{folder}/tables/labels').group_by('subject_id')"
-        ".agg(pl.col('predicted_error_mm').mean()).collect())"
+        f'import polars as pl; print(pl.scan_delta("{folder}/tables/labels").group_by("subject_id")'
+        '.agg(pl.col("predicted_error_mm").mean()).collect())'
     )
+    on_disk = f"mlflow ui --backend-store-uri {shlex.quote(uri)}"
     return "\n".join(
         [
             f"summary: {folder}/summary.json",
-            f"rounds side by side: mlflow ui --backend-store-uri {shlex.quote(uri)}",
+            f"rounds side by side: {uri if uri.startswith('http') else on_disk}",
             f"labels: python -c {shlex.quote(query)}",
         ]
     )

@@ -131,9 +131,7 @@ def test_inputs_name_path_and_version_of_every_table(tracker, folder):
         "labels": 4,
         "selections": 0,
     }
-    assert {tag.value for item in inputs for tag in item.tags if tag.key == "mlflow.data.context"} == set(
-        tables
-    )
+    assert {tag.value for item in inputs for tag in item.tags if tag.key == "mlflow.data.context"} == set(tables)
 
 
 def test_tables_figures_and_pages_become_artifacts_of_the_campaign_folder(tracker, folder):
@@ -144,11 +142,7 @@ def test_tables_figures_and_pages_become_artifacts_of_the_campaign_folder(tracke
         run.log_page("round", "<p>größer</p>")
         run.log_text("notes.txt", "seen")
     client = client_of(tracker)
-    names = {
-        item.path
-        for top in ("", "tables", "figures/overlays")
-        for item in client.list_artifacts(run.run_id, top)
-    }
+    names = {item.path for top in ("", "tables", "figures/overlays") for item in client.list_artifacts(run.run_id, top)}
     assert {"tables/threshold_search.json", "figures/overlays/best.png", "round.html", "notes.txt"} <= names
     stored = list((folder / "mlartifacts").rglob("threshold_search.json"))
     assert json.loads(stored[0].read_text()) == {
@@ -260,18 +254,14 @@ def test_a_server_that_is_down_warns_once_delays_little_and_is_told_everything_l
     assert back.champion() == 1
     client = client_of(back)
     [experiment] = [item for item in client.search_experiments() if item.name == "away"]
-    [late] = [
-        item for item in client.search_runs([experiment.experiment_id]) if item.data.tags["round"] == "1"
-    ]
+    [late] = [item for item in client.search_runs([experiment.experiment_id]) if item.data.tags["round"] == "1"]
     assert late.info.status == "FINISHED"
     assert late.data.metrics == {"epe_mm": 9.0, "loss": 1.0}
     assert len(client.get_metric_history(late.info.run_id, "loss")) == 2
 
 
 def test_a_spool_sent_twice_logs_once(tracker, folder):
-    entry = Entry(
-        "metrics", 10, {"metrics": {"epe_mm": 4.0}, "step": None, "timestamp_ms": 1_700_000_000_000}
-    )
+    entry = Entry("metrics", 10, {"metrics": {"epe_mm": 4.0}, "step": None, "timestamp_ms": 1_700_000_000_000})
     spool = Spool(folder / "mlflow_spool.jsonl")
     for _ in range(2):
         spool.append(entry)

@@ -250,7 +250,7 @@ def test_backgrounds_come_from_the_users_folder(tmp_path):
         generate_frames(SyntheticConfig(num_frames=1, backgrounds=str(tmp_path / "missing")), [0])
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "page.jpg").write_text("<html>")
-    with pytest.raises(ValueError, match="page.jpg is no usable picture"):
+    with pytest.raises(ValueError, match=r"page\.jpg is no usable picture"):
         generate_frames(SyntheticConfig(num_frames=20, backgrounds=str(tmp_path / "broken")), range(20))
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="holds no picture"):

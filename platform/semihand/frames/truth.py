@@ -7,7 +7,7 @@ import pyarrow.compute as pc
 from semihand.frames.errors import BadFrame, InputError
 from semihand.hand.skeleton import MIDDLE_MCP, WRIST
 from semihand.tables.arrays import as_numpy
-from semihand.tables.rows import without_values
+from semihand.tables.rows import take_rows, without_values
 from semihand.tables.schemas import TRUTH_COLUMNS
 
 _PICTURE_TRUTH = frozenset({"joints_uv_px", "joints_valid", "mask_png", "parts_png"})
@@ -62,6 +62,12 @@ def open_truth(frames: pa.Table) -> pa.Table:
             hidden = np.array([name not in OPENED[value] for value in supervision], dtype=bool)
             opened[name] = without_values(frames[name], hidden)
     return _replace(frames, opened)
+
+
+def whole_poses(frames: pa.Table) -> pa.Table:
+    """The rows whose 21 joints are all known in space; what measures errors in mm can use no others."""
+    rows, joints_mm = _present(frames["joints_mm"])
+    return take_rows(frames, rows[np.isfinite(joints_mm).all(axis=(1, 2))])
 
 
 def check_truth(frames: pa.Table) -> dict[int, BadFrame]:

@@ -10,7 +10,7 @@ from jaxtyping import Float, Shaped
 
 from semihand.hand.bones import bone_lengths
 from semihand.hand.lens import DISTORTION_SIZES, distort, undistort
-from semihand.hand.skeleton import MIDDLE_MCP, REFERENCE_BONE
+from semihand.hand.skeleton import MIDDLE_MCP, PARENTS, REFERENCE_BONE
 
 
 def intrinsics_matrix(

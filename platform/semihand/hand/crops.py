@@ -58,9 +58,9 @@ def crop_affine(
 
 
 def apply_affine(
-    affine: Float[np.ndarray, "*batch 2 3"], points_px: Float[np.ndarray, "*batch num_points 2"]
-) -> Float[np.ndarray, "*batch num_points 2"]:
-    """Carry points through an affine map, each batch entry through its own."""
+    affine: Float[np.ndarray, "*batch 2 3"], points_px: Float[np.ndarray, "*points num_points 2"]
+) -> Float[np.ndarray, "*out num_points 2"]:
+    """Carry points through an affine map, each batch entry through its own; leading axes broadcast."""
     moved: np.ndarray = points_px @ np.swapaxes(affine[..., :2], -1, -2) + affine[..., None, :, 2]
     return moved
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import semihand.rounds.config as _config
 from semihand.frames.errors import InputError
+from semihand.rounds.inputs import check_inputs
 from semihand.rounds.ledger import Ledger
 from semihand.tables import Store
 from semihand.tracking import CampaignTracker
@@ -46,9 +47,11 @@ def open_campaign(config: _config.RoundConfig) -> Campaign:
     """Make the folder, or open it again to continue.
 
     Raises:
-        InputError: the folder was made with another configuration, or cannot be written.
+        InputError: something the user named is missing or unusable; then nothing was made. Or the folder was
+            made with another configuration, or cannot be written.
     """
     folder = config.campaign.expanduser().resolve()
+    check_inputs(config, begun=(folder / _SETTLED).is_file())
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -59,8 +59,9 @@ class RoundConfig(BaseSettings):
     )
     source: str | None = Field(
         None,
-        description="labelled source: a path, or source|randomised made by code; default: source without --frames, else randomised",
+        description="labelled source: path, or source|randomised; default source, with --frames randomised",
     )
+    teacher: Path | None = Field(None, description="a model folder to start from, instead of pre-training")
     calibration: Path | None = Field(None, description="checked real frames instead of held-out source frames")
     evaluation: Path | None = Field(None, description="frames with truth, for the report alone")
     rounds: PositiveInt = Field(2, description="rounds in all; more continue a campaign")

@@ -93,11 +93,12 @@ def round_figures(steps: RoundSteps, student: Path, evaluation: pa.Table | None)
     campaign, number = steps.campaign, steps.number
     labels = scan(campaign.store, "labels").filter(pl.col("round") == number).sort("frame_id").collect()
     frames = scan(campaign.store, "frames").sort("frame_id").collect().to_arrow()
-    figures = _label_overlays(labels, frames) | {"same_frames_before_after": _before_after(steps, student, frames)}
-    raw = np.stack(labels["bone_mm"].to_list()).astype(np.float64)
-    corrected = bone_lengths(labels["corrected_mm"].to_numpy().astype(np.float64))
-    template = np.array(read_card(steps.teacher).template_mm)
-    figures["bone_lengths"] = bone_lengths_figure(raw, corrected, template)
+    figures = _before_after(steps, student, frames)
+    if len(labels):
+        figures |= _label_overlays(labels, frames)
+        raw = np.stack(labels["bone_mm"].to_list()).astype(np.float64)
+        corrected = bone_lengths(labels["corrected_mm"].to_numpy().astype(np.float64))
+        figures["bone_lengths"] = bone_lengths_figure(raw, corrected, np.array(read_card(steps.teacher).template_mm))
     errors = pl.read_parquet(steps.folder / ERRORS)
     stability, true_mm = errors["stability"].to_numpy(), errors["error_mm"].to_numpy()
     predicted = steps.read_calibration().error_mm(stability.astype(np.float64))
@@ -158,17 +159,18 @@ def _overlay(
                         [captions[row] for row in rows], before)  # fmt: skip
 
 
-def _before_after(steps: RoundSteps, student: Path, frames: pa.Table) -> Figure:
+def _before_after(steps: RoundSteps, student: Path, frames: pa.Table) -> dict[str, Figure]:
     """The same frames in every round: the pre-trained teacher's prediction dashed, this student's drawn."""
     first = steps.campaign.ledger.finished(0, "train")
     assert first is not None
     chosen = frames.slice(0, _SHOWN)
     before, after = (_predicted(Path(str(model)), chosen) for model in (first.model_uri, student))
     rows = sorted(before)
-    moved = [float(np.linalg.norm(after[row] - before[row], axis=-1).mean()) for row in rows]
-    captions = [f"moved {value:.1f} px" for value in moved]
-    return _overlay(take_rows(chosen, rows), np.stack([after[row] for row in rows]), captions,
-                    np.stack([before[row] for row in rows]))  # fmt: skip
+    if not rows:
+        return {}
+    drawn, dashed = np.stack([after[row] for row in rows]), np.stack([before[row] for row in rows])
+    captions = [f"moved {value:.1f} px" for value in np.linalg.norm(drawn - dashed, axis=-1).mean(-1)]
+    return {"same_frames_before_after": _overlay(take_rows(chosen, rows), drawn, captions, dashed)}
 
 
 def _predicted(model: Path, frames: pa.Table) -> dict[int, np.ndarray]:

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from semihand.frames.truth import open_truth
 from semihand.hand.bones import bone_lengths
-from semihand.methods.semihand.weights import ModelCard, read_card
+from semihand.methods.semihand.weights import ModelCard, load_model, read_card, save_model
 from semihand.rounds.campaign import Campaign, open_campaign
 from semihand.rounds.cluster import connected
 from semihand.rounds.config import RoundConfig
@@ -27,8 +27,8 @@ from semihand.tables import as_numpy
 
 def run_rounds(config: RoundConfig) -> Summary:
     """Everything that `jobs/semihand_round.py` does; run again, it goes on where it stopped."""
+    campaign = open_campaign(config)
     with connected(config.cluster):
-        campaign = open_campaign(config)
         campaign.say(f"campaign {campaign.name} in {campaign.folder}")
         campaign.ledger.once(0, "ingest", lambda: ingest_pool(campaign))
         source = source_folder(campaign)
@@ -46,8 +46,8 @@ def run_rounds(config: RoundConfig) -> Summary:
 
 def run_pretraining(config: RoundConfig) -> Summary:
     """Everything that `jobs/pretrain.py` does: the source, and a teacher trained on it."""
+    campaign = open_campaign(config)
     with connected(config.cluster):
-        campaign = open_campaign(config)
         source = source_folder(campaign)
         evaluation = evaluation_frames(campaign)
         summary = Summary(evaluated=evaluation is not None)
@@ -61,6 +61,10 @@ def pretrain(campaign: Campaign, source: Path, evaluation: pa.Table | None, summ
     config = campaign.config
 
     def train() -> Done:
+        if config.teacher is not None:
+            network, card = load_model(config.teacher)
+            kept = save_model(network, card, campaign.folder / "models")
+            return Done(model_sha256=card.sha256, model_uri=str(kept))
         campaign.say(f"round 0: pre-training for {config.pretrain.num_steps} steps")
         card = ModelCard(network=config.network, crop_margin=config.crop_margin, template_mm=_template(source))
         data = DataSource(str(source), held_out=config.held_out)

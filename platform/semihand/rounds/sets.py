@@ -6,16 +6,16 @@ import pyarrow as pa
 
 from semihand.frames.errors import InputError
 from semihand.frames.listing import list_frames
-from semihand.frames.options import ListOptions
 from semihand.frames.synthetic.config import SyntheticConfig
 from semihand.frames.truth import open_truth, without_truth
 from semihand.rounds.campaign import Campaign
+from semihand.rounds.inputs import is_store, known_frames, list_options
 from semihand.rounds.ledger import Done
 from semihand.stages.synthesis import synthesise
 from semihand.steps.harden import harden_frames
 from semihand.steps.training_data import read_frames
 from semihand.tables import Store, scan
-from semihand.tables.rows import filter_rows, take_rows
+from semihand.tables.rows import take_rows
 
 # Seeds of the sets made by code, apart from one another: frames of one are never frames of another.
 _TARGET, _EVALUATION = 1000, 2000
@@ -35,7 +35,7 @@ def source_folder(campaign: Campaign) -> Path:
         )
         return _made(campaign, "source", synthetic)
     path = Path(str(config.source))
-    if (path / "tables" / "frames" / "_delta_log").is_dir():
+    if is_store(path):
         return path.resolve()
     return _taken_in(campaign, "source", path)
 
@@ -44,7 +44,7 @@ def evaluation_frames(campaign: Campaign) -> pa.Table | None:
     """Frames with truth for the report; the synthetic target has its own, a user's pool only if one is named."""
     config = campaign.config
     if config.evaluation is not None:
-        return _with_truth(campaign, config.evaluation)
+        return known_frames(config, config.evaluation, campaign.say)
     if config.frames is not None:
         return None
     data = config.data
@@ -62,7 +62,7 @@ def calibration_frames(campaign: Campaign, source: Path) -> pa.Table:
     """Checked real frames where the user has them; else held-out source frames under strong augmentation."""
     config = campaign.config
     if config.calibration is not None:
-        return _with_truth(campaign, config.calibration)
+        return known_frames(config, config.calibration, campaign.say)
     held_out = open_truth(read_frames(source).slice(0, config.calibrate.num_frames))
     return harden_frames(held_out, config.harden)
 
@@ -77,7 +77,7 @@ def ingest_pool(campaign: Campaign) -> Done:
             domain="target", seed=data.seed + _TARGET, num_frames=data.num_target, size_px=data.size_px
         )
         path = _made(campaign, "target", synthetic)
-    listing = list_frames(path, _options(campaign))
+    listing = list_frames(path, list_options(config))
     frames = without_truth(listing.frames)
     known = set(scan(campaign.store, "frames").select("frame_id").collect()["frame_id"])
     new = [row for row, frame_id in enumerate(frames["frame_id"].to_pylist()) if frame_id not in known]
@@ -105,11 +105,6 @@ def make_set(config: SyntheticConfig, folder: Path) -> int:
     return 0 if store.version("frames") == before else config.num_frames
 
 
-def _options(campaign: Campaign) -> ListOptions:
-    config = campaign.config
-    return ListOptions(hand=config.hand, box=config.box, frame_step=config.frame_step)
-
-
 def _made(campaign: Campaign, name: str, synthetic: SyntheticConfig) -> Path:
     """A set made by code, kept in the campaign's folder."""
     folder = campaign.folder / name
@@ -122,22 +117,5 @@ def _taken_in(campaign: Campaign, name: str, path: Path) -> Path:
     store = Store(campaign.folder / name)
     store.create(["frames"])
     if scan(store, "frames").head(1).collect().is_empty():
-        store.append("frames", _with_truth(campaign, path))
+        store.append("frames", known_frames(campaign.config, path, campaign.say))
     return campaign.folder / name
-
-
-def _with_truth(campaign: Campaign, path: Path) -> pa.Table:
-    options = _options(campaign).model_copy(update={"with_truth": True})
-    listing = list_frames(path, options)
-    if listing.quarantine.num_rows:
-        first = listing.quarantine.slice(0, 1).to_pylist()[0]
-        campaign.say(
-            f"{path}: {listing.quarantine.num_rows} frames left out; first: {first['reason']}, {first['detail']}"
-        )
-    known = open_truth(listing.frames)
-    known = filter_rows(known, known["joints_mm"].is_valid())
-    if known.num_rows == 0:
-        raise InputError(
-            f"{path} has no frame with 3D truth: give joints_mm, and supervision '3d' or 'mano', for its rows"
-        )
-    return known

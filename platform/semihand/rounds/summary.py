@@ -1,6 +1,7 @@
 """The figures of a campaign, for people and as `summary.json`."""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,5 +58,14 @@ def write_summary(folder: Path, summary: Summary) -> None:
     """Write `summary.json` whole."""
     path = folder / "summary.json"
     unfinished = path.with_suffix(".tmp")
-    unfinished.write_text(json.dumps(summary.as_json(), indent=2))
+    unfinished.write_text(json.dumps(_finite(summary.as_json()), indent=2, allow_nan=False))
     unfinished.rename(path)
+
+
+def _finite(value: Any) -> Any:
+    """What is no number is null: JSON knows no NaN."""
+    if isinstance(value, dict):
+        return {name: _finite(below) for name, below in value.items()}
+    if isinstance(value, list):
+        return [_finite(below) for below in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,6 +1,6 @@
 """Label on a cluster: actors predict, tasks write shards, the driver commits a few at a time."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -101,7 +101,7 @@ def _write(labelled: pa.Table, store: Store, round_number: int) -> pa.Table:
 
 
 def _commit_all(
-    rows: Iterator[dict[str, Any]],
+    rows: Iterable[dict[str, Any]],
     store: Store,
     round_number: int,
     shards_per_commit: int,

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import optuna
 import polars as pl
 from ray import tune
 from ray.tune.search.optuna import OptunaSearch
@@ -50,6 +51,7 @@ def search_thresholds(
     Returns:
         The best thresholds, their score, and every trial as a table.
     """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     limit_mm = error_limit_mm(errors, config)
     bounds = search_space(errors)
     space = {
@@ -70,7 +72,13 @@ def search_thresholds(
             max_concurrent_trials=_AT_ONCE,
             reuse_actors=True,
         ),
-        run_config=tune.RunConfig(name="thresholds", storage_path=str(folder), verbose=0),
+        run_config=tune.RunConfig(
+            name="thresholds",
+            storage_path=str(folder),
+            verbose=0,
+            # Tune asks every class for a checkpoint at its end; a trial has nothing to keep.
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+        ),
     )
     results = tuner.fit()
     trials = pl.DataFrame(

@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import ray
 import ray.train
 import ray.train.torch
 import torch
@@ -23,7 +24,7 @@ class TrainClusterConfig(BaseModel, frozen=True, extra="forbid"):
     """How the training is spread."""
 
     num_workers: PositiveInt = 1
-    cpus_per_worker: PositiveFloat = Field(default=1.0, le=256)
+    cpus_per_worker: PositiveFloat | None = Field(default=None, le=256)  # None: the cluster's, shared equally
     gpus_per_worker: NonNegativeFloat = 0.0
     max_failures: NonNegativeInt = 2  # restarts from the last checkpoint before the fit gives up
     checkpoint_every: PositiveInt = 4  # reports between checkpoints
@@ -55,13 +56,14 @@ def fit(job: Fit, cluster: TrainClusterConfig) -> Fitted:
         ray.train.TrainingFailedError: it failed more often than `max_failures`.
     """
     job.config.check_workers(cluster.num_workers)
+    cpus = cluster.cpus_per_worker or max(1, ray.cluster_resources()["CPU"] // cluster.num_workers)
     trainer = ray.train.torch.TorchTrainer(
         _work,
-        train_loop_config={"job": job, "checkpoint_every": cluster.checkpoint_every},
+        train_loop_config={"job": job, "checkpoint_every": cluster.checkpoint_every, "threads": max(1, int(cpus))},
         scaling_config=ray.train.ScalingConfig(
             num_workers=cluster.num_workers,
             use_gpu=cluster.gpus_per_worker > 0,
-            resources_per_worker={"CPU": cluster.cpus_per_worker}
+            resources_per_worker={"CPU": cpus}
             | ({"GPU": cluster.gpus_per_worker} if cluster.gpus_per_worker else {}),
         ),
         run_config=ray.train.RunConfig(
@@ -83,7 +85,7 @@ def _work(loop: dict[str, Any]) -> None:
     world = World(context.get_world_rank(), context.get_world_size())
     device = ray.train.torch.get_device()
     if device.type == "cpu":
-        torch.set_num_threads(_threads(world))
+        torch.set_num_threads(loop["threads"])  # Ray would leave it one
     state = TrainState.start(_network(job), job.config, device)
     curves: list[dict[str, float]] = []
     checkpoint = ray.train.get_checkpoint()
@@ -93,7 +95,7 @@ def _work(loop: dict[str, Any]) -> None:
             curves = json.loads((Path(folder) / _CURVES).read_text())
     reports = train(state, load_data(job.data, job.card), job.config, world, _wrapped)
     for num_reports, report in enumerate(reports, start=1):
-        curves.append(_curve_row(report))
+        curves.append(_curve_row(report, world, device))
         last = state.step == job.config.num_steps
         _report(job, state, curves, last or num_reports % loop["checkpoint_every"] == 0, world.rank == 0)
 
@@ -130,10 +132,10 @@ def _wrapped(network: torch.nn.Module) -> torch.nn.Module:
     return torch.nn.parallel.DistributedDataParallel(network)
 
 
-def _threads(world: World) -> int:
-    """Share this machine's cores among its workers."""
-    return max(1, (torch.get_num_threads() if world.size == 1 else torch.get_num_threads() // world.size))
-
-
-def _curve_row(report: Report) -> dict[str, float]:
-    return {"step": float(report.step), **report.losses}
+def _curve_row(report: Report, world: World, device: torch.device) -> dict[str, float]:
+    """The losses of the whole batch: each worker has seen an equal part of it."""
+    values = torch.tensor(list(report.losses.values()), device=device)
+    if world.size > 1:
+        torch.distributed.all_reduce(values)
+    means = (values / world.size).tolist()
+    return {"step": float(report.step), **dict(zip(report.losses, means, strict=True))}

@@ -10,12 +10,14 @@ from jaxtyping import Float
 from pydantic import BaseModel, Field
 from sklearn.isotonic import IsotonicRegression
 
-from semihand.hand.camera import scale_mm
+from semihand.frames.truth import whole_poses
+from semihand.hand.camera import relative_depth, scale_mm
 from semihand.hand.metrics import joint_errors, root_relative
+from semihand.hand.skeleton import MIDDLE_MCP
 from semihand.tables import as_numpy
-from semihand.tables.rows import filter_rows, take_rows
+from semihand.tables.rows import take_rows
 
-_LEAST_FRAMES = 20  # an isotonic fit of fewer says nothing
+LEAST_FRAMES = 20  # an isotonic fit of fewer says nothing
 
 
 class Calibration(BaseModel, frozen=True, extra="forbid"):
@@ -33,18 +35,17 @@ class Calibration(BaseModel, frozen=True, extra="forbid"):
 def label_errors(labels: pa.Table, frames: pa.Table) -> pl.DataFrame:
     """The labels of calibration frames beside their true errors.
 
-    Errors are mean joint errors in mm with root (middle-finger MCP) and scale known: a label is moved onto the
-    true root and scaled to the true length of the reference bone before it is compared.
+    Errors are mean joint errors in mm with root (middle-finger MCP) and scale known, as evaluation takes them.
 
     Args:
         labels: LABELS rows of these frames.
-        frames: FRAMES with truth opened; a frame without 3D truth is left out.
+        frames: FRAMES with truth opened; a frame without all 21 joints in 3D is left out.
 
     Returns:
         One row per label, by frame_id: subject_id, stability, feasibility_mm, mask_agreement, confidence,
         error_mm (of label_mm) and raw_error_mm (of joints_mm).
     """
-    known = filter_rows(frames.select(["frame_id", "joints_mm"]), frames["joints_mm"].is_valid())
+    known = whole_poses(frames.select(["frame_id", "joints_mm"]))
     truth = dict(zip(known["frame_id"].to_pylist(), as_numpy(known["joints_mm"]).astype(np.float64), strict=True))
     ids = labels["frame_id"].to_pylist()
     rows = [row for row, frame_id in enumerate(ids) if frame_id in truth]
@@ -62,10 +63,28 @@ def label_errors(labels: pa.Table, frames: pa.Table) -> pl.DataFrame:
 def _error_mm(
     label_mm: Float[np.ndarray, "batch 21 3"], true_mm: Float[np.ndarray, "batch 21 3"]
 ) -> Float[np.ndarray, " batch"]:
-    factor = scale_mm(true_mm) / scale_mm(label_mm)
-    errors = joint_errors(root_relative(label_mm) * factor[:, None, None], root_relative(true_mm))
-    mean: np.ndarray = errors.mean(-1)
+    placed = place_known(label_mm, scale_mm(true_mm), true_mm[:, MIDDLE_MCP, 2])
+    mean: np.ndarray = joint_errors(root_relative(placed), root_relative(true_mm)).mean(-1)
     return mean
+
+
+def place_known(
+    joints_mm: Float[np.ndarray, "batch 21 3"],
+    scale: Float[np.ndarray, " batch"],
+    root_depth_mm: Float[np.ndarray, " batch"],
+) -> Float[np.ndarray, "batch 21 3"]:
+    """A pose with scale and depth of its root replaced by known ones; every joint stays on its line of sight.
+
+    What evaluation does with a 2.5D prediction ("global scale and root known"), done to a pose in space.
+
+    Args:
+        joints_mm: camera frame, in front of the camera.
+        scale: the known length of the reference bone, mm.
+        root_depth_mm: the known depth of the middle MCP.
+    """
+    rays = joints_mm / joints_mm[..., 2:]
+    placed: np.ndarray = rays * (root_depth_mm[:, None] + relative_depth(joints_mm) * scale[:, None])[..., None]
+    return placed
 
 
 def fit_calibration(errors: pl.DataFrame) -> Calibration:
@@ -74,9 +93,9 @@ def fit_calibration(errors: pl.DataFrame) -> Calibration:
     Raises:
         ValueError: there are too few frames to fit to.
     """
-    if len(errors) < _LEAST_FRAMES:
+    if len(errors) < LEAST_FRAMES:
         raise ValueError(
-            f"the calibration set has {len(errors)} labelled frames with 3D truth, at least {_LEAST_FRAMES} are "
+            f"the calibration set has {len(errors)} labelled frames with 3D truth, at least {LEAST_FRAMES} are "
             "needed. Give more with --calibration, or raise --calibrate.num_frames."
         )
     stability, error = errors["stability"].to_numpy(), errors["error_mm"].to_numpy()
@@ -87,7 +106,7 @@ def fit_calibration(errors: pl.DataFrame) -> Calibration:
 class CalibrateConfig(BaseModel, frozen=True, extra="forbid"):
     """The calibration set, where the user gives none: source frames held out of training, strongly augmented."""
 
-    num_frames: Annotated[int, Field(ge=_LEAST_FRAMES)] = 400
+    num_frames: Annotated[int, Field(ge=LEAST_FRAMES)] = 400
     seed: int = 7
 
 

@@ -55,7 +55,11 @@ def read_crops(frames: pa.Table, size_px: int, margin: float) -> ReadCrops:
             failures.append((row, picture))
             continue
         box = _in_picture(boxes[row], picture)
-        crop, _ = crop_hand(picture, box.box_px, size_px, box.mirror, margin)
+        try:
+            crop, _ = crop_hand(picture, box.box_px, size_px, box.mirror, margin)
+        except ValueError as error:
+            failures.append((row, BadFrame("bad_box", str(error))))
+            continue
         found.append((row, crop, box))
     found.sort(key=lambda item: item[0])
     pictures = np.stack([crop for _, crop, _ in found]) if found else np.zeros((0, size_px, size_px, 3), np.uint8)
@@ -88,7 +92,7 @@ def _box(row: dict[str, object]) -> FrameBox:
 def _in_picture(box: FrameBox, picture: UInt8[np.ndarray, "height width 3"]) -> FrameBox:
     """Fill what only the picture can tell: its whole extent as the box, and an assumed camera."""
     height, width = picture.shape[:2]
-    box_px = np.array([-0.5, -0.5, width, height]) if np.isnan(box.box_px).any() else box.box_px
+    box_px = np.array([0.0, 0.0, width, height]) if np.isnan(box.box_px).any() else box.box_px
     intrinsics = assumed_intrinsics(width, height) if np.isnan(box.intrinsics).any() else box.intrinsics
     return box._replace(box_px=box_px, intrinsics=intrinsics)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Float
 
-from semihand.frames.truth import open_truth
+from semihand.frames.truth import open_truth, whole_poses
 from semihand.hand.camera import lift, scale_mm
 from semihand.hand.crops import apply_affine, invert_affine
 from semihand.hand.metrics import AUC_CONVENTIONS
@@ -15,7 +15,7 @@ from semihand.methods.semihand.predictor import Predictor
 from semihand.steps.cropping import read_crops
 from semihand.steps.protocols import PROTOCOLS, Protocol, scores
 from semihand.tables import as_numpy
-from semihand.tables.rows import filter_rows, take_rows
+from semihand.tables.rows import take_rows
 
 __all__ = ["AUC_CONVENTIONS", "PROTOCOLS", "Evaluation", "evaluate"]
 
@@ -38,15 +38,17 @@ def evaluate(frames: pa.Table, model: Path, protocol: Protocol, device: str = "c
     The 2.5D prediction is lifted with the true length of the reference bone and the true depth of the root, as
     SemiHand evaluates ("global scale and root known", methods of ICCV 2021, section 4.1).
 
+    A frame whose truth lacks a joint is left out.
+
     Raises:
         ValueError: no frame has 3D truth that may be read.
     """
     frames = open_truth(frames)
-    known = filter_rows(frames, frames["joints_mm"].is_valid())
+    known = whole_poses(frames)
     if known.num_rows == 0:
         raise ValueError(
-            f"none of the {frames.num_rows} evaluation frames has 3D truth: joints_mm is empty or `supervision` "
-            "is neither '3d' nor 'mano'. Name frames with truth, or leave --evaluation out."
+            f"none of the {frames.num_rows} evaluation frames has 3D truth of all 21 joints: joints_mm lacks some, or "
+            "`supervision` is neither '3d' nor 'mano'. Name frames with truth, or leave --evaluation out."
         )
     predictor = Predictor(model, device)
     read = read_crops(known, predictor.card.network.input_px, predictor.card.crop_margin)
@@ -63,7 +65,8 @@ def evaluate(frames: pa.Table, model: Path, protocol: Protocol, device: str = "c
         root_depth,
         read.cameras.distortion,
     )
-    true_uv = as_numpy(kept["joints_uv_px"]).astype(np.float64)
     error_mm, metrics = scores(joints_mm, true_mm, protocol)
-    metrics["uv_px"] = float(np.linalg.norm(uv_px - true_uv, axis=-1).mean())
+    off_px = np.linalg.norm(uv_px - as_numpy(kept["joints_uv_px"], np.nan), axis=-1)
+    if np.isfinite(off_px).any():
+        metrics["uv_px"] = float(np.nanmean(off_px))
     return Evaluation(kept["frame_id"].to_pylist(), uv_px, joints_mm, true_mm, error_mm, metrics, len(read.failures))

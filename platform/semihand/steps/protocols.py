@@ -44,7 +44,7 @@ class Protocol:
 PROTOCOLS: dict[str, Protocol] = {
     "default": Protocol(MIDDLE_MCP, _ALL, "default", "root middle MCP, scale known, 21 joints; AUC 0-50 mm"),
     "stb": Protocol(MIDDLE_MCP, _ALL, "stb", "SemiHand: root middle MCP, scale known; AUC 20-50 mm (21.05-50)"),
-    "do": Protocol(MIDDLE_MCP, FINGERTIPS, "do", "Dexter+Object: five tips, root middle MCP, scale known; AUC 0-100 mm"),
+    "do": Protocol(MIDDLE_MCP, FINGERTIPS, "do", "Dexter+Object: tips, root middle MCP, scale known; AUC 0-100 mm"),
     "rhd": Protocol(WRIST, _ALL, "rhd", "hand3d: root wrist, scale known; AUC 0-50 mm, 20 thresholds"),
     "freihand": Protocol(WRIST, _ALL, "freihand", "root wrist; pa_epe_mm is its headline; AUC 0-50 mm, 100 thresholds"),
     "ho3d": Protocol(WRIST, _ALL, "ho3d", "root wrist; AUC 0-50 mm, 100 thresholds"),

@@ -90,7 +90,9 @@ class TrainState:
         teacher = _channels_last(HandNetwork(network.config).to(device))
         teacher.load_state_dict(network.state_dict())
         teacher.eval().requires_grad_(False)
-        optimiser = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+        optimiser = torch.optim.AdamW(
+            network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
+        )
         return cls(network, teacher, optimiser, 0, device)
 
 
@@ -168,12 +170,11 @@ def _rate(step: int, config: TrainConfig) -> float:
 def _follow(state: TrainState, decay: float) -> None:
     """θ′ ← α θ′ + (1 − α) θ; early on α is smaller, so that the start is soon forgotten."""
     decay = min(decay, state.step / (state.step + 10))
-    ours = state.network.state_dict()
-    for name, theirs in state.teacher.state_dict().items():
-        if theirs.is_floating_point():
-            theirs.lerp_(ours[name].to(theirs.dtype), 1 - decay)
-        else:
-            theirs.copy_(ours[name])
+    ours, theirs = state.network.state_dict(), state.teacher.state_dict()
+    moving = [name for name, value in theirs.items() if value.is_floating_point()]
+    torch._foreach_lerp_([theirs[name] for name in moving], [ours[name] for name in moving], 1 - decay)
+    for name in theirs.keys() - set(moving):
+        theirs[name].copy_(ours[name])
 
 
 def _losses(state: TrainState, network: nn.Module, data: Data, config: TrainConfig, world: World) -> dict[str, Tensor]:
@@ -246,14 +247,16 @@ def _generator(seed: int, step: int, role: int, cell: int) -> torch.Generator:
 
 def _joined(cells: list[tuple[View, Crops]]) -> tuple[View, Crops]:
     views, crops = zip(*cells, strict=True)
-    truth = Prediction(*(torch.cat(column) for column in zip(*(view.truth for view in views), strict=True)))
+    truth = Prediction(*(torch.cat(column) for column in zip(*(view.truth[:3] for view in views), strict=True)))
     pictures = torch.cat([view.pictures for view in views])
     view = View(pictures, truth, torch.cat([view.warp for view in views]))
     return view, Crops(*(torch.cat(column) for column in zip(*crops, strict=True)))
 
 
 def _split(predicted: Prediction, num: int) -> tuple[Prediction, Prediction]:
-    return Prediction(*(column[:num] for column in predicted)), Prediction(*(column[num:] for column in predicted))
+    first = (None if column is None else column[:num] for column in predicted)
+    rest = (None if column is None else column[num:] for column in predicted)
+    return Prediction(*first), Prediction(*rest)  # type: ignore[arg-type]  # only log_heat may be None
 
 
 def _precision(precision: str, device: torch.device) -> contextlib.AbstractContextManager[object]:

@@ -9,7 +9,6 @@ import torch
 from PIL import Image
 
 from semihand.frames.crop import crop_hand
-from semihand.hand.skeleton import NUM_JOINTS
 from semihand.methods.semihand.batches import Crops, pose_in_crop
 from semihand.methods.semihand.weights import ModelCard
 from semihand.steps.cropping import as_bytes, read_crops
@@ -18,19 +17,23 @@ from semihand.tables.rows import take_rows
 
 
 def source_crops(frames: pa.Table, card: ModelCard) -> Crops:
-    """Crops of labelled frames, truth and mask beside them; frames that cannot be read are left out."""
+    """Crops of labelled frames, truth and mask beside them; frames that cannot be read are left out.
+
+    A joint that the truth does not know weighs nothing.
+    """
     size = card.network.input_px
     read = read_crops(frames, size, card.crop_margin)
     kept = take_rows(frames, read.rows)
-    uv, depth = pose_in_crop(as_numpy(kept["joints_mm"]).astype(np.float64), *read.cameras)
+    uv, depth = pose_in_crop(as_numpy(kept["joints_mm"], np.nan).astype(np.float64), *read.cameras)
+    known = np.isfinite(uv).all(-1) & np.isfinite(depth)
     masks, has_mask = _masks(kept, size, card.crop_margin)
     return Crops(
         as_bytes(read.pictures),
         masks,
         has_mask,
-        torch.from_numpy(uv.astype(np.float32)),
-        torch.from_numpy(depth.astype(np.float32)),
-        torch.ones(len(read.rows), NUM_JOINTS),
+        torch.from_numpy(np.where(known[..., None], uv, 0).astype(np.float32)),
+        torch.from_numpy(np.where(known, depth, 0).astype(np.float32)),
+        torch.from_numpy(known.astype(np.float32)),
     )
 
 
@@ -44,7 +47,7 @@ def _masks(frames: pa.Table, size_px: int, margin: float) -> tuple[torch.Tensor,
         with Image.open(io.BytesIO(frame["mask_png"]), formats=["PNG"]) as picture:
             mask = np.asarray(picture.convert("RGB"))
         given = frame["bbox_px"]
-        box = np.array([-0.5, -0.5, *mask.shape[1::-1]] if given is None else given, dtype=np.float64)
+        box = np.array([0, 0, *mask.shape[1::-1]] if given is None else given, dtype=np.float64)
         cut, _ = crop_hand(mask, box, size_px, frame["hand"] == "left", margin)
         masks[row, 0] = torch.from_numpy(cut[..., 0].copy())
         has_mask[row] = 1

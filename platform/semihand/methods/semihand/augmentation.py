@@ -21,7 +21,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 class WarpConfig(BaseModel, frozen=True, extra="forbid"):
     """How far a crop may be rotated, scaled and moved."""
 
-    rotation_deg: Annotated[float, Field(ge=0, le=180)] = 60.0
+    rotation_deg: Annotated[float, Field(ge=0, le=180)] = 40.0
     scale: Annotated[float, Field(ge=1, le=2)] = 1.25  # between 1/scale and scale
     translation_px: Annotated[float, Field(ge=0, le=32)] = 5.0  # of a 64 px crop
 
@@ -33,7 +33,7 @@ class AppearanceConfig(BaseModel, frozen=True, extra="forbid"):
     grey: Share = 0.1  # share of crops that lose their colour
     blur: Share = 0.4  # share of crops that are blurred
     noise: Share = 0.06  # largest standard deviation of noise, of the full range
-    erase: Share = 0.5  # share of crops with a textured patch over them
+    erase: Share = 0.4  # share of crops with a textured patch over them
     background: Share = 0.9  # share of source crops whose background is replaced through the mask
     skin: Share = 0.5  # strength of the change of the hand's own colour through the mask
 
@@ -174,7 +174,7 @@ def _patch(draw: _Draw, num: int, rows: int, columns: int) -> Tensor:
         torch.linspace(-1, 1, columns, device=draw.device),
         indexing="ij",
     )
-    centre, half = draw.signed(num, 2, 1, 1) * 0.8, 0.08 + 0.3 * draw.uniform(num, 2, 1, 1)
+    centre, half = draw.signed(num, 2, 1, 1) * 0.8, 0.06 + 0.24 * draw.uniform(num, 2, 1, 1)
     angle = draw.uniform(num, 1, 1) * math.pi
     du, dv = u - centre[:, 0], v - centre[:, 1]
     along = du * torch.cos(angle) + dv * torch.sin(angle)

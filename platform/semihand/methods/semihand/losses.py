@@ -1,5 +1,6 @@
 """The losses of SemiHand, numbered as in the paper (Yang, Chen and Yao, ICCV 2021)."""
 
+import math
 from typing import Annotated, Literal
 
 import torch
@@ -7,7 +8,7 @@ from jaxtyping import Float
 from pydantic import BaseModel, Field, NonNegativeFloat, PositiveFloat
 from torch import Tensor
 
-from semihand.methods.semihand.network import Prediction
+from semihand.methods.semihand.network import Prediction, grid_of
 
 
 class LossConfig(BaseModel, frozen=True, extra="forbid"):
@@ -17,6 +18,10 @@ class LossConfig(BaseModel, frozen=True, extra="forbid"):
     mask_weight: NonNegativeFloat = 100.0  # λ_w
     consistency_weight: NonNegativeFloat = 0.1  # λ_c
     label_weight: NonNegativeFloat = 1.0  # of L_unsup; 1 in the paper
+    # Cross-entropy of each heatmap to a Gaussian about the truth, on source crops: soft-argmax alone is slow to
+    # learn where to look, because wide heatmaps give it hardly a gradient. 0 is the paper.
+    heatmap_weight: NonNegativeFloat = 2.0
+    heatmap_px: PositiveFloat = 2.0  # standard deviation of that Gaussian, px of a 64 px crop
     distance: Literal["squared", "huber"] = "huber"  # "squared" is ℓ as printed; "huber" bounds what one joint says
     huber_px: Annotated[float, Field(gt=0)] = 2.0  # where the Huber distance turns linear, px of a 64 px crop
 
@@ -52,6 +57,17 @@ def supervised_loss(
     pose = (pose_distance(predicted, truth, config) * joint_weight).mean()
     mask = (mask_distance(predicted.mask_logits, truth.mask_logits) * mask_weight).mean()
     return pose + config.mask_weight * mask
+
+
+def heatmap_loss(
+    predicted: Prediction, uv: Float[Tensor, "batch 21 2"], joint_weight: Float[Tensor, "batch 21"], sigma_px: float
+) -> Float[Tensor, ""]:
+    """Cross-entropy from a Gaussian about each true joint to its heatmap (after DSNT, Nibali et al. 2018)."""
+    assert predicted.log_heat is not None
+    side = math.isqrt(predicted.log_heat.shape[-1])
+    squared = (uv.unsqueeze(2) - grid_of(side, side, uv.device)).square().sum(-1)
+    wanted = torch.softmax(-squared / (2 * sigma_px**2), dim=-1)
+    return (-(wanted * predicted.log_heat).sum(-1) * joint_weight).mean()
 
 
 def label_loss(

@@ -34,6 +34,7 @@ class Prediction(NamedTuple):
     uv: Float[Tensor, "batch 21 2"]  # pixels of a 64 px crop
     depth: Float[Tensor, "batch 21"]  # relative to the root, in lengths of the reference bone
     mask_logits: Float[Tensor, "batch rows columns"]  # hand against everything else
+    log_heat: Float[Tensor, "batch 21 cells"] | None = None  # log of the heatmaps' weights; None where nobody asks
 
 
 class HandNetwork(nn.Module):
@@ -51,9 +52,9 @@ class HandNetwork(nn.Module):
         super().__init__()
         self.config = config
         self.encoder = _encoder(config)
-        self.stem = _block(3, config.decoder_channels // 2, stride=2)
+        self.stem = _block(3, config.decoder_channels // 4, stride=2)
         self.decoder = _Decoder(self.encoder.channels, config.decoder_channels)
-        self.head = nn.Conv2d(config.decoder_channels, 2 * NUM_JOINTS + 1, kernel_size=1)
+        self.head = nn.Conv2d(config.decoder_channels // 2, 2 * NUM_JOINTS + 1, kernel_size=1)
         self.beta = nn.Parameter(torch.full((NUM_JOINTS,), 1.0))
         self.register_buffer("mean", torch.tensor(_RGB_MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(_RGB_STD).view(1, 3, 1, 1), persistent=False)
@@ -67,11 +68,12 @@ class HandNetwork(nn.Module):
 def _read_out(maps: Float[Tensor, "batch 43 rows columns"], beta: Float[Tensor, " 21"]) -> Prediction:
     """Soft-argmax and mean depth, always in single precision: bf16 would round a place to a quarter of a pixel."""
     with torch.autocast(maps.device.type, enabled=False):
-        heat, depth_maps, mask_logits = maps.float().split((NUM_JOINTS, NUM_JOINTS, 1), dim=1)
-        weights = torch.softmax(beta.view(1, -1, 1) * heat.flatten(2), dim=-1)
-        uv = weights @ _grid(heat.shape[2], heat.shape[3], heat.device)
+        heat, depth_maps, mask_logits = torch.split(maps.float(), [NUM_JOINTS, NUM_JOINTS, 1], dim=1)
+        log_heat = torch.log_softmax(beta.view(1, -1, 1) * heat.flatten(2), dim=-1)
+        weights = log_heat.exp()
+        uv = weights @ grid_of(heat.shape[2], heat.shape[3], heat.device)
         depth = (weights * depth_maps.flatten(2)).sum(-1)
-    return Prediction(uv, depth, mask_logits[:, 0])
+    return Prediction(uv, depth, mask_logits[:, 0], log_heat)
 
 
 class _Encoder(nn.Module):
@@ -97,9 +99,11 @@ def _encoder(config: NetworkConfig) -> _Encoder:
         )
         backbone = AutoBackbone.from_config(shape)
     elif Path(config.backbone).is_dir():
-        num_stages = len(AutoConfig.from_pretrained(config.backbone, local_files_only=True).stage_names) - 1
-        backbone = AutoBackbone.from_pretrained(
-            config.backbone, out_indices=tuple(range(1, num_stages + 1)), local_files_only=True
+        about = AutoConfig.from_pretrained(config.backbone, local_files_only=True)
+        about.out_indices = list(range(1, len(about.stage_names)))
+        # AutoBackbone.from_pretrained takes its argument for the name of a repository and asks the hub for it.
+        backbone = type(AutoBackbone.from_config(about)).from_pretrained(
+            config.backbone, config=about, local_files_only=True
         )
     else:
         raise ValueError(
@@ -116,7 +120,8 @@ class _Decoder(nn.Module):
         super().__init__()
         self.laterals = nn.ModuleList([nn.Conv2d(count, width, kernel_size=1) for count in channels])
         self.smooth = nn.ModuleList([_block(width, width) for _ in channels])
-        self.last = _block(width + width // 2, width)
+        self.narrow = nn.Conv2d(width, width // 2, kernel_size=1)  # the finest map costs most: half the channels
+        self.last = _block(width // 2 + width // 4, width // 2)
 
     def forward(self, features: Sequence[Tensor], stem: Tensor) -> Tensor:
         x: Tensor | None = None
@@ -125,11 +130,11 @@ class _Decoder(nn.Module):
         ):
             side = lateral(feature)
             x = smooth(side if x is None else side + _resize(x, side))
-        return self.last(torch.cat([_resize(x, stem), stem], dim=1))  # type: ignore[no-any-return]
+        assert x is not None
+        return self.last(torch.cat([_resize(self.narrow(x), stem), stem], dim=1))  # type: ignore[no-any-return]
 
 
-def _resize(x: Tensor | None, like: Tensor) -> Tensor:
-    assert x is not None
+def _resize(x: Tensor, like: Tensor) -> Tensor:
     return nn.functional.interpolate(x, size=like.shape[-2:], mode="bilinear", align_corners=False)
 
 
@@ -141,7 +146,7 @@ def _block(num_in: int, num_out: int, stride: int = 1) -> nn.Sequential:
     )
 
 
-def _grid(rows: int, columns: int, device: torch.device) -> Float[Tensor, "cells 2"]:
+def grid_of(rows: int, columns: int, device: torch.device) -> Float[Tensor, "cells 2"]:
     """Centres of the map's cells in pixels of a 64 px crop."""
     v = (torch.arange(rows, device=device) + 0.5) * (GRID_PX / rows) - 0.5
     u = (torch.arange(columns, device=device) + 0.5) * (GRID_PX / columns) - 0.5

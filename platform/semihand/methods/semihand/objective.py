@@ -20,6 +20,7 @@ from semihand.methods.semihand.augmentation import (
 from semihand.methods.semihand.batches import Crops
 from semihand.methods.semihand.losses import (
     LossConfig,
+    heatmap_loss,
     label_loss,
     supervised_loss,
     view_consistency_loss,
@@ -83,7 +84,10 @@ def _truth(crops: Crops, masks: Tensor, warp: Tensor) -> Prediction:
 def source_loss(predicted: Prediction, view: View, crops: Crops, config: LossConfig) -> Float[Tensor, ""]:
     """L_sup (eq. 3) over joints that the view still shows."""
     visible = _inside(view.truth.uv) * crops.joint_weight
-    return supervised_loss(predicted, view.truth, visible, crops.has_mask, config)
+    loss = supervised_loss(predicted, view.truth, visible, crops.has_mask, config)
+    if config.heatmap_weight:
+        loss = loss + config.heatmap_weight * heatmap_loss(predicted, view.truth.uv, visible, config.heatmap_px)
+    return loss
 
 
 def target_losses(

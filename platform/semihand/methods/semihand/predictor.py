@@ -9,7 +9,7 @@ from jaxtyping import Float, UInt8
 
 from semihand.frames.crop import crop_hand
 from semihand.hand.bones import scale_to_lengths
-from semihand.hand.camera import intrinsics_matrix, lift, root_depth_from_scale
+from semihand.hand.camera import intrinsics_matrix, lift, root_depth_from_bones, root_depth_from_scale
 from semihand.hand.crops import apply_affine, crop_affine, invert_affine, square_box
 from semihand.methods.semihand.augmentation import as_float
 from semihand.methods.semihand.labeller import as_crops
@@ -66,7 +66,7 @@ class Predictor:
         if not len(pictures):
             return np.zeros((0, 21, 2), np.float32), np.zeros((0, 21, 3), np.float32)
         if boxes_px is None:
-            boxes_px = np.array([[-0.5, -0.5, p.shape[1], p.shape[0]] for p in pictures])
+            boxes_px = np.array([[0.0, 0.0, p.shape[1], p.shape[0]] for p in pictures])
         if intrinsics is None:
             intrinsics = np.stack([assumed_intrinsics(p.shape[1], p.shape[0]) for p in pictures])
         margin, size = self.card.crop_margin, self.card.network.input_px

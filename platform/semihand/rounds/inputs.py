@@ -1,0 +1,134 @@
+"""What a user named, looked at before anything is made or started: a wrong path costs a second, not an hour."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+
+from semihand.frames.errors import InputError
+from semihand.frames.listing import list_frames
+from semihand.frames.options import ListOptions
+from semihand.frames.truth import open_truth, without_truth
+from semihand.methods.semihand.weights import load_model
+from semihand.rounds.config import RoundConfig
+from semihand.steps.calibrate import LEAST_FRAMES
+from semihand.tables import scan
+from semihand.tables.rows import filter_rows
+
+_RAY_COPY = "working_dir_files"  # where Ray unpacks the working folder of a submitted job
+
+
+def check_inputs(config: RoundConfig, begun: bool) -> None:
+    """Refuse what a campaign would stumble over hours later.
+
+    Args:
+        config: what the user said.
+        begun: pool and source were looked at when the campaign began, and may have gone since.
+
+    Raises:
+        InputError: names the option, its value and the way out.
+    """
+    _check_folder(config.campaign)
+    _check_batches(config)
+    _check_held_out(config)
+    if not begun:
+        _check_taken_in(config)
+    if config.calibration is not None:
+        num = known_frames(config, config.calibration).num_rows
+        if num < LEAST_FRAMES:
+            raise InputError(
+                f"--calibration {config.calibration} has {num} frames with 3D truth, but {LEAST_FRAMES} are the "
+                "least to fit to. Give more, or leave it out to calibrate on held-out source frames."
+            )
+    if config.evaluation is not None:
+        known_frames(config, config.evaluation)
+
+
+def known_frames(config: RoundConfig, path: Path, say: Callable[[str], None] = lambda text: None) -> pa.Table:
+    """The frames of a path whose 3D truth may be read.
+
+    Raises:
+        InputError: there is none, or the path cannot be listed.
+    """
+    listing = list_frames(path, list_options(config).model_copy(update={"with_truth": True}))
+    if listing.quarantine.num_rows:
+        first = listing.quarantine.slice(0, 1).to_pylist()[0]
+        say(f"{path}: {listing.quarantine.num_rows} frames left out; first: {first['reason']}, {first['detail']}")
+    known = open_truth(listing.frames)
+    known = filter_rows(known, known["joints_mm"].is_valid())
+    if known.num_rows == 0:
+        raise _no_truth(path)
+    return known
+
+
+def list_options(config: RoundConfig) -> ListOptions:
+    """What the user says where frames say nothing."""
+    return ListOptions(hand=config.hand, box=config.box, frame_step=config.frame_step)
+
+
+def is_store(path: Path) -> bool:
+    """Whether a folder is a store of frames, as campaigns and `make_synthetic` leave them."""
+    return (path / "tables" / "frames" / "_delta_log").is_dir()
+
+
+def _check_taken_in(config: RoundConfig) -> None:
+    """What a campaign reads once and then has."""
+    if config.frames is not None:
+        without_truth(list_frames(config.frames, list_options(config)).frames)
+    if config.source_domain is None:
+        _check_source(config)
+    if config.teacher is not None:
+        try:
+            load_model(config.teacher)
+        except (OSError, ValueError) as error:
+            raise InputError(f"--teacher {config.teacher} is no model folder that can be read: {error}") from error
+    behind = config.data.backgrounds
+    if behind is not None and not behind.is_dir():
+        raise InputError(f"--data.backgrounds {behind}: no such folder; name one with pictures, or leave it out")
+
+
+def _check_folder(campaign: Path) -> None:
+    if _RAY_COPY in campaign.expanduser().resolve().parts:
+        raise InputError(
+            f"--campaign {campaign} lies in Ray's copy of the working folder, which is deleted after the job. "
+            "Give an absolute path that every machine of the cluster sees."
+        )
+
+
+def _check_batches(config: RoundConfig) -> None:
+    for name in ("pretrain", "train"):
+        try:
+            getattr(config, name).check_workers(config.cluster.train.num_workers)
+        except ValueError as error:
+            raise InputError(f"--{name}: {error}") from error
+
+
+def _check_held_out(config: RoundConfig) -> None:
+    if config.source_domain is not None and config.held_out >= config.data.num_source:
+        raise InputError(
+            f"--calibrate.num_frames {config.held_out} leaves none of the {config.data.num_source} source frames "
+            "to train on. Lower it, or raise --data.num_source."
+        )
+
+
+def _check_source(config: RoundConfig) -> None:
+    path = Path(str(config.source))
+    if is_store(path):
+        opened = pl.col("supervision").is_in(["3d", "mano"])
+        num = int(scan(path, "frames").select(opened.sum()).collect().item())
+        if num == 0:
+            raise _no_truth(path)
+    else:
+        num = known_frames(config, path).num_rows
+    if num <= config.held_out:
+        raise InputError(
+            f"--source {path} has {num} frames with 3D truth, and {config.held_out} are held out for calibration. "
+            "Lower --calibrate.num_frames, or give checked frames with --calibration."
+        )
+
+
+def _no_truth(path: Path) -> InputError:
+    return InputError(
+        f"{path} has no frame with 3D truth: give joints_mm, and supervision '3d' or 'mano', for its rows"
+    )

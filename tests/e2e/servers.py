@@ -1,0 +1,158 @@
+"""Real servers for tests: MLflow's and a Ray head, on loopback, each ended by its own process ids alone."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import psutil
+
+ROOT = Path(__file__).resolve().parents[2]
+START_SECONDS = 180
+# `python` and `python3` of a job must be the ones that the tests run with.
+PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+
+
+class Server:
+    """`mlflow server` in a process group of its own, so that its workers end with it."""
+
+    def __init__(self, folder: Path, port: int) -> None:
+        self.folder, self.port = folder, port
+        self.url = f"http://127.0.0.1:{port}"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        settings = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+        store = ["--backend-store-uri", f"sqlite:///{self.folder / 'server.db'}"]
+        artifacts = ["--artifacts-destination", str(self.folder / "served")]
+        place = ["--host", "127.0.0.1", "--port", str(self.port), "--workers", "1"]
+        with (self.folder / "server.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "mlflow", "server", *store, *artifacts, *place],
+                cwd=self.folder,
+                env={**os.environ, **settings},
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        wait_for(f"{self.url}/health", self.process, self.folder / "server.log")
+
+    def stop(self) -> None:
+        if self.process is None:
+            return
+        group = self.process.pid
+        os.killpg(group, signal.SIGTERM)
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(group, signal.SIGKILL)
+            self.process.wait(20)
+        self.process = None
+
+    def post(self, path: str, body: dict[str, object]) -> dict[str, object]:
+        request = urllib.request.Request(
+            f"{self.url}/api/2.0/mlflow/{path}",
+            json.dumps(body).encode(),
+            {"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return json.load(answer)
+
+    def rounds(self, experiment: str) -> dict[str, tuple[str, dict[str, float]]]:
+        """Status and metrics of every round of an experiment, over REST."""
+        found = self.post("experiments/search", {"max_results": 10})
+        [ours] = [item for item in found["experiments"] if item["name"] == experiment]
+        listed = {}
+        for run in self.post("runs/search", {"experiment_ids": [ours["experiment_id"]]})["runs"]:
+            tags = {tag["key"]: tag["value"] for tag in run["data"]["tags"]}
+            metrics = {metric["key"]: metric["value"] for metric in run["data"].get("metrics", [])}
+            listed[tags["round"]] = (run["info"]["status"], metrics)
+        return listed
+
+
+class RayHead:
+    """`ray start --head`; ended by the ids of its own processes, for `ray stop` ends every Ray of the machine."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder  # short: Ray puts sockets into it, whose paths hold 107 characters
+        names = ("port", "dashboard-port", "dashboard-agent-listen-port", "ray-client-server-port")
+        self.ports = dict(zip(names, free_ports(len(names)), strict=True))
+        self.address = f"http://127.0.0.1:{self.ports['dashboard-port']}"
+        self.environment = {**os.environ, "PATH": PATH, "RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
+        self.environment.pop("RAY_ADDRESS", None)
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        place = [f"--{name}={port}" for name, port in self.ports.items()]
+        place += ["--node-ip-address=127.0.0.1", "--dashboard-host=127.0.0.1", f"--temp-dir={self.folder}"]
+        size = ["--num-cpus=4", f"--object-store-memory={200 * 1024**2}"]
+        log_path = self.folder / "head.log"
+        with log_path.open("ab") as log:
+            self.process = subprocess.Popen(
+                [self._ray, "start", "--head", "--block", "--include-dashboard=true", *place, *size],
+                cwd=ROOT,
+                env=self.environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        wait_for(f"{self.address}/api/jobs/", self.process, log_path)
+
+    def stop(self) -> None:
+        if self.process is None:
+            return
+        main = psutil.Process(self.process.pid)
+        ours = [*main.children(recursive=True), main]
+        self.process.terminate()  # which makes it end the processes that it started
+        _, alive = psutil.wait_procs(ours, timeout=20)
+        for process in alive:
+            process.kill()
+        psutil.wait_procs(alive, timeout=10)
+        self.process.wait(10)
+        self.process = None
+
+    def submit(self, *words: str, cwd: Path, timeout_s: float) -> subprocess.CompletedProcess[str]:
+        """`ray job submit`, to the job's end."""
+        return subprocess.run(
+            [self._ray, "job", "submit", "--address", self.address, *words],
+            cwd=cwd, env=self.environment, capture_output=True, text=True, timeout=timeout_s, check=False,
+        )  # fmt: skip
+
+    def logs(self, submission_id: str) -> list[str]:
+        """What a job printed, line by line."""
+        with urllib.request.urlopen(f"{self.address}/api/jobs/{submission_id}/logs", timeout=30) as answer:
+            return json.load(answer)["logs"].splitlines()
+
+    @property
+    def _ray(self) -> str:
+        return str(Path(sys.executable).parent / "ray")
+
+
+def wait_for(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    """Until a server answers."""
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        assert process.poll() is None, log.read_text()
+        try:
+            with urllib.request.urlopen(url, timeout=2):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.3)
+    raise AssertionError(f"no answer from {url} after {START_SECONDS} s: {log.read_text()}")
+
+
+def free_ports(num: int) -> list[int]:
+    """Ports of loopback that nobody listens on; all are held until all are known."""
+    sockets = [socket.socket() for _ in range(num)]
+    for each in sockets:
+        each.bind(("127.0.0.1", 0))
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports

@@ -1,0 +1,108 @@
+"""A label depends on its frame alone: not on the actor, the order, the neighbours or a restart."""
+
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from same_bytes import first_difference
+from semihand.frames.truth import without_truth
+from semihand.rounds.steps import RoundSteps
+from semihand.stages.labelling import LabelClusterConfig, Labelling, label_frames
+from semihand.steps.label import FrameLabeller, LabelConfig
+from semihand.steps.label_rows import split_labelled
+from semihand.steps.subjects import Lengths
+from semihand.steps.training_data import read_frames
+from semihand.tables import LABELS, QUARANTINE, deterministic_columns, scan
+from semihand.tables.rows import take_rows
+
+ONE_ACTOR = LabelClusterConfig(num_actors=1, cpus_per_actor=0.5, rows_per_shard=40)
+TWO_ACTORS = LabelClusterConfig(num_actors=2, cpus_per_actor=0.25, rows_per_shard=11, shards_per_commit=2)
+
+
+@pytest.fixture(scope="module")
+def pool(tiny_campaign):
+    return without_truth(read_frames(tiny_campaign.folder))
+
+
+@pytest.fixture(scope="module")
+def job(tiny_campaign, teacher):
+    steps = RoundSteps(tiny_campaign, 1, teacher, tiny_campaign.folder / "source", pa.table({}))
+    subjects = scan(tiny_campaign.store, "subjects").filter(pl.col("round") == 1).collect().to_arrow()
+    return Labelling(tiny_campaign.config.label, teacher, Lengths.of(subjects), steps.read_calibration(), 1)
+
+
+@pytest.fixture(scope="module")
+def by_one_actor(pool, job, tmp_path_factory):
+    from semihand.tables import Store
+
+    store = Store(tmp_path_factory.mktemp("one-actor"))
+    store.create()
+    label_frames(pool, job, store, ONE_ACTOR)
+    return left_by(store)
+
+
+def left_by(store):
+    """The deterministic columns of what labelling committed."""
+    return {
+        name: scan(store, name).select(deterministic_columns(schema)).collect()
+        for name, schema in (("labels", LABELS), ("quarantine", QUARANTINE))
+    }
+
+
+def assert_same(ours, theirs):
+    for name in ours:
+        assert first_difference(ours[name], theirs[name]) == "", name
+
+
+def backwards_and_mixed(frames):
+    order = sorted(range(frames.num_rows), key=lambda row: (row * 37) % 101)
+    assert order != list(range(frames.num_rows))
+    return take_rows(frames, order)
+
+
+def test_every_frame_is_labelled_or_quarantined_once_and_no_two_labels_are_the_same(by_one_actor, pool):
+    labels, quarantine = by_one_actor["labels"], by_one_actor["quarantine"]
+    ids = [*labels["frame_id"], *quarantine["frame_id"]]
+    assert sorted(ids) == sorted(pool["frame_id"].to_pylist())
+    for column in ("stability", "predicted_error_mm"):
+        assert labels[column].is_finite().all()
+    assert labels["stability"].n_unique() == len(labels) > 80
+
+
+def test_two_actors_in_another_order_label_as_one_does(by_one_actor, pool, job, new_store):
+    store = new_store()
+    label_frames(backwards_and_mixed(pool), job, store, TWO_ACTORS)
+    assert_same(left_by(store), by_one_actor)
+
+
+def test_a_round_that_was_given_half_its_frames_ends_as_if_it_had_them_all(by_one_actor, pool, job, new_store):
+    store, told = new_store(), []
+    label_frames(pool.slice(0, pool.num_rows // 2), job, store, ONE_ACTOR)
+    half = store.done_ids(1, "semihand")
+    assert len(half) == pool.num_rows // 2
+    label_frames(pool, job, store, TWO_ACTORS, lambda labels, quarantined: told.append(labels + quarantined))
+    assert told[-1] == pool.num_rows - len(half)
+    assert_same(left_by(store), by_one_actor)
+    version = store.version("labels")
+    label_frames(pool, job, store, TWO_ACTORS)
+    assert store.version("labels") == version
+
+
+def test_labels_without_ray_are_the_labels_with_ray(by_one_actor, pool, job, new_store, one_thread):
+    labeller = FrameLabeller(job.config, job.teacher, job.lengths, job.calibration, job.round_number)
+    labels, quarantine = split_labelled(labeller(pool))
+    store = new_store()
+    store.append("labels", labels, 1)
+    if quarantine.num_rows:
+        store.append("quarantine", quarantine, 1)
+    assert_same(left_by(store), by_one_actor)
+
+
+def test_another_teacher_or_other_views_label_otherwise(by_one_actor, pool, job, one_thread):
+    """What makes the comparisons above mean something."""
+    views = job.config.views.model_copy(update={"num_views": job.config.views.num_views + 1})
+    other = FrameLabeller(LabelConfig(views=views), job.teacher, job.lengths, job.calibration, 1)
+    labels, _ = split_labelled(other(pool.slice(0, 8)))
+    theirs = by_one_actor["labels"].filter(pl.col("frame_id").is_in(labels["frame_id"].to_pylist()))
+    ours = pl.DataFrame(pl.from_arrow(labels.select(["frame_id", "stability"])))
+    assert first_difference(ours, theirs.select("frame_id", "stability")) == "column stability"

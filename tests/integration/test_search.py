@@ -1,0 +1,63 @@
+"""The search over thresholds: better than the recipe's defaults, also on labels that it has not seen."""
+
+import hashlib
+
+import numpy as np
+import polars as pl
+import pytest
+
+from semihand.stages.search import search_thresholds
+from semihand.steps.calibrate import halves
+from semihand.steps.selection import SelectConfig, Thresholds, error_limit_mm, score_thresholds
+
+NUM_LABELS = 600
+
+
+@pytest.fixture(scope="module")
+def errors():
+    """Labels of a mediocre teacher: the less stable, the worse, with noise; the other two terms tell a little."""
+    random = np.random.default_rng(4)
+    stability = random.lognormal(1.2, 0.7, NUM_LABELS)
+    error_mm = 6 + 2.2 * stability + random.normal(0, 2.0, NUM_LABELS).clip(-5)
+    feasibility_mm = 2 + 0.15 * error_mm + random.gamma(2.0, 1.0, NUM_LABELS)
+    agreement = (0.95 - 0.01 * error_mm + random.normal(0, 0.05, NUM_LABELS)).clip(0, 1)
+    ids = [hashlib.sha256(str(row).encode()).hexdigest()[:32] for row in range(NUM_LABELS)]
+    return pl.DataFrame(
+        {
+            "frame_id": ids,
+            "subject_id": [f"s{row % 7}" for row in range(NUM_LABELS)],
+            "stability": stability.astype(np.float32),
+            "feasibility_mm": feasibility_mm.astype(np.float32),
+            "mask_agreement": agreement.astype(np.float32),
+            "confidence": (1 / (1 + stability)).astype(np.float32),
+            "error_mm": error_mm,
+            "raw_error_mm": error_mm + 1,
+        }
+    )
+
+
+def test_the_thresholds_found_beat_the_defaults_on_labels_held_out(errors, local_ray, tmp_path):
+    ours, held_out = (errors[rows] for rows in halves(errors["frame_id"].to_list()))
+    assert min(len(ours), len(held_out)) > NUM_LABELS / 3
+    config = SelectConfig(num_trials=24)
+    chosen, score, trials = search_thresholds(ours, config, tmp_path / "search")
+    assert len(trials) == config.num_trials
+    default = trials.filter(pl.all_horizontal(pl.col(k) == v for k, v in config.default.model_dump().items()))
+    assert len(default) == 1
+    assert score == score_thresholds(ours, chosen, error_limit_mm(ours, config))
+    assert score.value == trials["value"].max() > default["value"].item()
+
+    limit_mm = error_limit_mm(ours, config)
+    found, before = (score_thresholds(held_out, each, limit_mm) for each in (chosen, config.default))
+    assert found.error_mm <= 1.05 * limit_mm
+    assert found.share > before.share
+    assert score_thresholds(held_out, Thresholds(max_stability=1e3, max_feasibility_mm=1e3, min_mask_agreement=0),
+                            limit_mm).error_mm > found.error_mm  # fmt: skip
+
+
+def test_a_default_beyond_the_calibration_set_is_tried_at_its_edge(errors, local_ray, tmp_path):
+    config = SelectConfig(num_trials=1, default=Thresholds(max_stability=1e9))
+    chosen, score, trials = search_thresholds(errors, config, tmp_path / "search")
+    assert len(trials) == 1
+    assert errors["stability"].max() <= chosen.max_stability < errors["stability"].max() + 1
+    assert 0 < score.share < 1

@@ -1,0 +1,60 @@
+"""Frames and networks that several test files share; made once a session, and never changed.
+
+The package is imported inside the fixtures: an import up here would come before jaxtyping's hook.
+"""
+
+import pytest
+from hypothesis import settings
+
+settings.register_profile("unit", deadline=None)  # a busy machine is no failing test
+settings.load_profile("unit")
+
+
+def _made(domain, num, **more):
+    from semihand.frames.synthetic import SyntheticConfig, generate_frames
+
+    return generate_frames(SyntheticConfig(domain=domain, num_frames=num, seed=11, **more), range(num))
+
+
+@pytest.fixture(scope="session")
+def source_frames():
+    """Eight labelled frames, each of another pose, subject and background."""
+    return _made("source", 8)
+
+
+@pytest.fixture(scope="session")
+def target_frames():
+    """Ten frames of the pool as they come, the truth still beside them; ten subjects."""
+    return _made("target", 10)
+
+
+@pytest.fixture(scope="session")
+def tiny_network():
+    """A small network of random weights, its heatmaps so peaked that the joints spread over the crop."""
+    import torch
+
+    from semihand.methods.semihand.network import HandNetwork, NetworkConfig
+
+    torch.manual_seed(5)
+    network = HandNetwork(NetworkConfig(width=8, depth=1, decoder_channels=16))
+    with torch.no_grad():
+        network.head.weight[:21].mul_(20.0)
+    return network.eval()
+
+
+@pytest.fixture(scope="session")
+def card(tiny_network):
+    """The card of the tiny network, on an adult's hand."""
+    from sample_hands import SAMPLE_LENGTHS_MM
+    from semihand.methods.semihand.weights import ModelCard
+
+    template = [float(length) for length in SAMPLE_LENGTHS_MM.ravel()]
+    return ModelCard(network=tiny_network.config, crop_margin=1.2, template_mm=template)
+
+
+@pytest.fixture(scope="session")
+def teacher(tiny_network, card, tmp_path_factory):
+    """The tiny network in a model folder."""
+    from semihand.methods.semihand.weights import save_model
+
+    return save_model(tiny_network, card, tmp_path_factory.mktemp("models"))

@@ -1,0 +1,107 @@
+"""methods/semihand/labeller.py: test-time views, their consensus and their disagreement."""
+
+import numpy as np
+import pytest
+import torch
+
+from semihand.methods.semihand.labeller import ViewConfig, _agreement, _median, as_crops, look, view_warps
+from semihand.methods.semihand.network import HandNetwork, Prediction
+from semihand.tables import frame_id
+
+IDS = [frame_id("test", f"{index}.png") for index in range(5)]
+CONFIG = ViewConfig(num_views=6)
+
+
+class OnTheSquare(HandNetwork):
+    """A network that moves with its crop: all joints sit on the white square, the mask is what is bright."""
+
+    def __init__(self) -> None:
+        torch.nn.Module.__init__(self)
+
+    def forward(self, crops: torch.Tensor) -> Prediction:
+        bright = crops.mean(1)
+        mass = bright.sum((1, 2), keepdim=True)
+        place = torch.arange(64, dtype=torch.float32)
+        u, v = ((bright / mass).sum(1) * place).sum(1), ((bright / mass).sum(2) * place).sum(1)
+        uv = torch.stack([u, v], -1).unsqueeze(1).expand(-1, 21, 2)
+        half = torch.nn.functional.avg_pool2d(bright.unsqueeze(1), 2)[:, 0]
+        return Prediction(uv, torch.linspace(-1, 1, 21).expand(len(crops), 21), 40 * half - 20)
+
+
+class Stubborn(OnTheSquare):
+    """A network that says the same of every crop, so that no view agrees with another."""
+
+    def forward(self, crops: torch.Tensor) -> Prediction:
+        uv = torch.stack([torch.linspace(10, 50, 21), torch.linspace(50, 20, 21)], -1).expand(len(crops), 21, 2)
+        logits = torch.full((len(crops), 32, 32), -9.0)
+        logits[:, 2:12, 20:30] = 9.0
+        return Prediction(uv, torch.zeros(len(crops), 21), logits)
+
+
+def squares() -> torch.Tensor:
+    """A white square each, at other places, on black."""
+    crops = torch.zeros(5, 3, 64, 64, dtype=torch.uint8)
+    for row in range(5):
+        crops[row, :, 24 + row : 36 + row, 30 - 2 * row : 42 - 2 * row] = 255
+    return crops
+
+
+def test_the_views_of_a_frame_depend_on_its_id_alone():
+    together = view_warps(IDS, CONFIG)
+    for row, each in enumerate(IDS):
+        assert torch.equal(view_warps([each], CONFIG)[:, 0], together[:, row])
+    assert torch.equal(view_warps(IDS[::-1], CONFIG), together.flip(1))
+    assert len({tuple(warp.flatten().tolist()) for warp in together[1:].flatten(0, 1)}) == 25
+
+
+def test_the_first_view_is_the_crop_itself():
+    assert torch.equal(view_warps(IDS, CONFIG)[0], torch.eye(3)[:2].expand(5, 2, 3))
+
+
+def test_a_network_that_moves_with_the_crop_is_stable_and_said_back_in_the_crop():
+    views = look(OnTheSquare(), squares(), view_warps(IDS, CONFIG), depth_weight=50.0)
+    expected = torch.tensor([[35.5 - 2 * row, 29.5 + row] for row in range(5)])
+    torch.testing.assert_close(views.uv, expected.unsqueeze(1).expand(-1, 21, 2), atol=0.1, rtol=0)
+    torch.testing.assert_close(views.views_uv, views.uv.expand(6, -1, -1, -1), atol=0.2, rtol=0)
+    assert (views.stability < 0.02).all()
+    assert (views.mask_agreement > 0.8).all()
+
+
+def test_a_network_that_does_not_look_is_unstable():
+    views = look(Stubborn(), squares(), view_warps(IDS, CONFIG), depth_weight=50.0)
+    assert (views.stability > 5).all()
+    assert (views.mask_agreement < 0.7).all()
+    assert len(set(views.stability.tolist())) == 5  # each frame has its own views
+
+
+def test_stability_and_consensus_do_not_depend_on_the_order_of_the_views(tiny_network):
+    warps = view_warps(IDS, CONFIG)
+    crops = torch.randint(0, 256, (5, 3, 64, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+    once = look(tiny_network, crops, warps, 50.0)
+    turned = look(tiny_network, crops, warps.flip(0), 50.0)
+    torch.testing.assert_close(once.uv, turned.uv, atol=1e-4, rtol=0)
+    torch.testing.assert_close(once.stability, turned.stability, rtol=1e-4, atol=1e-5)
+
+
+def test_the_consensus_is_the_median_and_one_wild_view_does_not_pull_it():
+    values = torch.tensor([[1.0], [2.0], [4.0], [900.0]])
+    assert float(_median(values)) == float(np.median(values)) == 3.0
+    odd = torch.randn(5, 3, 21, generator=torch.Generator().manual_seed(2))
+    np.testing.assert_allclose(_median(odd), np.median(odd, axis=0))
+
+
+def test_agreement_is_one_for_equal_masks_and_falls_with_the_overlap():
+    mask = torch.zeros(2, 1, 4, 4)
+    mask[:, 0, :2] = 1.0
+    assert float(_agreement(mask)) == 1.0
+    apart = mask.clone()
+    apart[1] = 1 - apart[1]
+    # two masks without overlap: their mean is one half everywhere, min 8 × 0.5, max 8 × 1 + 8 × 0.5
+    assert float(_agreement(apart)) == pytest.approx(4 / 12)
+
+
+def test_pictures_become_byte_tensors_channel_first():
+    pictures = np.arange(2 * 4 * 4 * 3, dtype=np.uint8).reshape(2, 4, 4, 3)
+    tensor = as_crops(pictures)
+    assert tensor.shape == (2, 3, 4, 4)
+    assert int(tensor[1, 2, 3, 0]) == pictures[1, 3, 0, 2]

@@ -1,0 +1,166 @@
+"""steps/selection.py: which labels are accepted, what they weigh, and what the search looks at."""
+
+import numpy as np
+import polars as pl
+import pytest
+from frames_tables import with_column
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from table_rows import ids, label_rows
+
+from semihand.steps.selection import (
+    SelectConfig,
+    Thresholds,
+    accepted,
+    error_limit_mm,
+    score_thresholds,
+    search_space,
+    select_labels,
+)
+from semihand.tables import SELECTIONS, as_numpy, fixed_list_column
+from semihand.tables.validation import checked_rows
+
+LIMITS = Thresholds(max_stability=1.5, max_feasibility_mm=6.0, min_mask_agreement=0.6)
+# One label within all limits, one on each of them, one beyond each, one beyond all.
+STABILITY = np.float32([0.5, 1.5, 1.6, 0.1, 0.2, 9.0])
+FEASIBILITY = np.float32([2.0, 6.0, 1.0, 6.1, 3.0, 9.0])
+AGREEMENT = np.float32([0.9, 0.75, 0.8, 0.7, 0.5, 0.1])
+REASONS = ["accepted", "accepted", "unstable", "infeasible", "masks disagree", "unstable"]
+
+
+def labels(num: int = 6):
+    """Labels with the numbers above; confidences differ from joint to joint and row to row."""
+    table = label_rows(ids(num))
+    for name, values in (("stability", STABILITY), ("feasibility_mm", FEASIBILITY), ("mask_agreement", AGREEMENT)):
+        table = with_column(table, name, values[:num])
+    confidence = np.random.default_rng(1).uniform(0.05, 1, (num, 21)).astype(np.float32)
+    return with_column(table, "joint_confidence", fixed_list_column(confidence))
+
+
+def errors(num: int, seed: int) -> pl.DataFrame:
+    """Labels with known error: the less stable the worse, with noise."""
+    rng = np.random.default_rng(seed)
+    stability = rng.gamma(2.0, 1.0, num)
+    return pl.DataFrame(
+        {
+            "stability": stability.astype(np.float32),
+            "feasibility_mm": rng.gamma(3.0, 1.5, num).astype(np.float32),
+            "mask_agreement": rng.uniform(0.3, 1.0, num).astype(np.float32),
+            "error_mm": 5 + 3 * stability + rng.normal(0, 1, num),
+        }
+    )
+
+
+def test_every_label_has_its_reason_and_only_the_accepted_weigh():
+    selections = checked_rows(select_labels(labels(), LIMITS, SelectConfig()), SELECTIONS)
+    assert selections["reason"].to_pylist() == REASONS
+    chosen = [reason == "accepted" for reason in REASONS]
+    assert selections["selected"].to_pylist() == chosen
+    assert selections["weight"].to_pylist() == [float(each) for each in chosen]
+    assert (as_numpy(selections["joint_weight"])[~np.array(chosen)] == 0).all()
+    for name in ("frame_id", "round", "labeller"):
+        assert selections[name].equals(labels()[name])
+
+
+def test_a_joint_weighs_its_confidence_relative_to_its_hands_mean():
+    weights = as_numpy(select_labels(labels(), LIMITS, SelectConfig())["joint_weight"])[:2]
+    confidence = as_numpy(labels()["joint_confidence"])[:2]
+    np.testing.assert_allclose(weights, confidence / confidence.mean(1, keepdims=True), rtol=1e-5)
+    np.testing.assert_allclose(weights.mean(1), 1, rtol=1e-5)
+    plain = as_numpy(select_labels(labels(), LIMITS, SelectConfig(by_joint=False))["joint_weight"])
+    np.testing.assert_array_equal(plain[:2], 1)
+
+
+def test_a_labels_fate_depends_on_no_other_label():
+    together = select_labels(labels(), LIMITS, SelectConfig())
+    for row in range(6):
+        assert select_labels(labels().slice(row, 1), LIMITS, SelectConfig()).equals(together.slice(row, 1))
+
+
+def test_labels_whose_numbers_are_not_finite_are_never_accepted():
+    broken = with_column(labels(), "stability", np.float32([np.nan, np.inf, 0.1, 0.1, 0.1, 0.1]))
+    selections = select_labels(broken, LIMITS, SelectConfig())
+    assert selections["selected"].to_pylist()[:2] == [False, False]
+    assert selections["reason"].to_pylist()[:2] == ["unstable", "unstable"]
+
+
+def test_no_labels_give_no_selections():
+    assert select_labels(labels(0), LIMITS, SelectConfig()).num_rows == 0
+
+
+@given(st.integers(0, 2**31), st.floats(0.1, 4), st.floats(0.5, 10), st.floats(0, 1))
+@settings(max_examples=25)
+def test_looser_thresholds_never_drop_a_label(seed, stability, feasibility, agreement):
+    table = errors(30, seed)
+    strict = Thresholds(max_stability=stability, max_feasibility_mm=feasibility, min_mask_agreement=agreement)
+    loose = Thresholds(
+        max_stability=stability * 1.5, max_feasibility_mm=feasibility * 1.5, min_mask_agreement=agreement / 2
+    )
+    assert (accepted(table, loose) >= accepted(table, strict)).all()
+
+
+def test_the_score_is_the_share_within_the_limit_and_minus_the_excess_beyond():
+    table = errors(40, 3)
+    chosen = accepted(table, LIMITS)
+    error = table["error_mm"].to_numpy()[chosen].mean()
+    within = score_thresholds(table, LIMITS, limit_mm=error + 0.01)
+    assert within == pytest.approx((chosen.mean(), error, chosen.mean()))
+    beyond = score_thresholds(table, LIMITS, limit_mm=error - 2.0)
+    assert beyond.value == pytest.approx(-2.0)
+    nothing = score_thresholds(table, LIMITS.model_copy(update={"max_stability": 1e-9}), limit_mm=5.0)
+    assert (nothing.share, nothing.value) == (0.0, 0.0)
+    assert np.isnan(nothing.error_mm)
+
+
+def test_any_admissible_choice_beats_none_and_none_beats_any_that_is_not():
+    table = errors(40, 4)
+    scores = [score_thresholds(table, LIMITS, limit_mm) for limit_mm in (1.0, 100.0)]
+    none = score_thresholds(table, LIMITS.model_copy(update={"max_stability": 1e-9}), 1.0)
+    assert scores[0].value < none.value < scores[1].value
+
+
+def test_the_limit_is_the_users_or_a_share_of_the_mean_error():
+    table = errors(50, 5)
+    mean = float(table["error_mm"].mean())
+    assert error_limit_mm(table, SelectConfig(max_label_error_share=0.5)) == pytest.approx(0.5 * mean)
+    assert error_limit_mm(table, SelectConfig(max_label_error_mm=7.5)) == 7.5
+
+
+@given(st.integers(0, 2**31))
+@settings(max_examples=25)
+def test_the_search_space_reaches_from_almost_nothing_to_everything(seed):
+    table = errors(50, seed)
+    bounds = search_space(table)
+    assert set(bounds) == set(Thresholds.model_fields)
+    assert all(0 <= low < high for low, high in bounds.values())
+    loosest = Thresholds(
+        max_stability=bounds["max_stability"][1],
+        max_feasibility_mm=bounds["max_feasibility_mm"][1],
+        min_mask_agreement=bounds["min_mask_agreement"][0],
+    )
+    assert accepted(table, loosest).all()
+    for name, end in (("max_stability", 0), ("max_feasibility_mm", 0), ("min_mask_agreement", 1)):
+        alone = accepted(table, loosest.model_copy(update={name: bounds[name][end]}))
+        assert 0.02 <= alone.mean() <= 0.2  # a tenth, up to rounding to single precision
+
+
+@given(st.integers(0, 2**31))
+@settings(max_examples=25)
+def test_every_point_of_the_search_space_is_a_valid_choice_of_thresholds(seed):
+    bounds = search_space(errors(30, seed))
+    rng = np.random.default_rng(seed)
+    for _ in range(3):
+        Thresholds.model_validate({name: rng.uniform(*span) for name, span in bounds.items()})
+
+
+def test_perfectly_stable_labels_still_leave_a_space_to_search():
+    table = errors(10, 1).with_columns(
+        stability=pl.lit(0, pl.Float32), feasibility_mm=pl.lit(0, pl.Float32), mask_agreement=pl.lit(1, pl.Float32)
+    )
+    bounds = search_space(table)
+    assert all(0 < low < high for name, (low, high) in bounds.items() if name != "min_mask_agreement")
+    assert accepted(table, Thresholds(**{name: low for name, (low, _) in bounds.items()})).all()
+
+
+def test_the_papers_threshold_is_the_default():
+    assert SelectConfig().default.max_stability == 1.5  # τ, SemiHand section 4.1

@@ -1,0 +1,209 @@
+"""steps/train.py and checkpoint.py: the same fit, however many workers and however often interrupted."""
+
+import json
+from itertools import pairwise
+
+import pytest
+import torch
+
+from semihand.methods.semihand.augmentation import AppearanceConfig, WarpConfig
+from semihand.methods.semihand.batches import Crops, unlabelled
+from semihand.methods.semihand.network import HandNetwork
+from semihand.methods.semihand.objective import ObjectiveConfig
+from semihand.steps.checkpoint import load_checkpoint, save_checkpoint
+from semihand.steps.train import _SOURCE, _TARGET, Data, TrainConfig, TrainState, World, _batch, _rate, _rows, train
+from semihand.steps.training_set import source_crops
+
+CPU = torch.device("cpu")
+CONFIG = TrainConfig(
+    num_steps=4, source_batch=4, target_batch=4, cell=2, warmup_steps=1, precision="fp32", report_every=2
+)
+NOTHING = AppearanceConfig(colour=0, grey=0, blur=0, noise=0, erase=0, background=0, skin=0)
+
+
+@pytest.fixture(scope="module")
+def source(source_frames, card) -> Crops:
+    return source_crops(source_frames, card)
+
+
+@pytest.fixture(scope="module")
+def data(source) -> Data:
+    """Labelled source; the same pictures as target, of which rows 1, 4 and 6 are selected."""
+    weight = torch.zeros(source.num_rows, 21)
+    weight[[1, 4, 6]] = 0.7
+    return Data(source, source._replace(pictures=source.pictures.flip(2), joint_weight=weight))
+
+
+def fresh(config: TrainConfig, tiny_network, seed: int = 1) -> TrainState:
+    torch.manual_seed(seed)
+    return TrainState.start(HandNetwork(tiny_network.config), config, CPU)
+
+
+def weights(state: TrainState) -> dict[str, torch.Tensor]:
+    """Everything a state holds, as tensors."""
+    found = {f"network.{name}": value for name, value in state.network.state_dict().items()}
+    found |= {f"teacher.{name}": value for name, value in state.teacher.state_dict().items()}
+    for index, moments in state.optimiser.state_dict()["state"].items():
+        found |= {f"optimiser.{index}.{name}": torch.as_tensor(value) for name, value in moments.items()}
+    return found
+
+
+def assert_same(ours: TrainState, theirs: TrainState) -> None:
+    a, b = weights(ours), weights(theirs)
+    assert a.keys() == b.keys()
+    assert [name for name in a if not torch.equal(a[name], b[name])] == []
+
+
+def test_a_fit_resumed_from_its_checkpoint_ends_where_an_undisturbed_one_does(data, tiny_network, tmp_path):
+    undisturbed = fresh(CONFIG, tiny_network)
+    reports = list(train(undisturbed, data, CONFIG))
+    stopped = fresh(CONFIG, tiny_network)
+    fit = train(stopped, data, CONFIG)
+    assert next(fit) == reports[0]
+    save_checkpoint(stopped, tmp_path)
+    del fit, stopped
+    resumed = fresh(CONFIG, tiny_network, seed=99)  # other weights, all of them replaced
+    load_checkpoint(resumed, tmp_path)
+    assert resumed.step == 2
+    assert list(train(resumed, data, CONFIG)) == reports[1:]
+    assert_same(resumed, undisturbed)
+    assert list(train(resumed, data, CONFIG)) == []  # a finished fit has nothing left to do
+
+
+def test_the_same_seed_gives_the_same_fit_and_another_seed_another(data, tiny_network):
+    once, again, other = (fresh(CONFIG, tiny_network) for _ in range(3))
+    reports = [list(train(once, data, CONFIG)), list(train(again, data, CONFIG))]
+    list(train(other, data, CONFIG.model_copy(update={"seed": 1})))
+    assert reports[0] == reports[1]
+    assert_same(once, again)
+    assert not torch.equal(once.network.head.weight, other.network.head.weight)
+
+
+def test_a_checkpoint_is_a_whole_one_and_a_damaged_one_is_refused_by_name(data, tiny_network, tmp_path):
+    state = fresh(CONFIG, tiny_network)
+    next(train(state, data, CONFIG))
+    save_checkpoint(state, tmp_path)
+    save_checkpoint(state, tmp_path)  # over an older one
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["state.json", "state.safetensors"]
+    assert json.loads((tmp_path / "state.json").read_text())["step"] == 2
+    damaged = bytearray((tmp_path / "state.safetensors").read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    (tmp_path / "state.safetensors").write_bytes(damaged)
+    with pytest.raises(ValueError, match=r"state\.safetensors is damaged"):
+        load_checkpoint(fresh(CONFIG, tiny_network), tmp_path)
+
+
+@pytest.mark.parametrize("role", [_SOURCE, _TARGET])
+@pytest.mark.parametrize("step", [0, 3])
+def test_two_workers_see_together_what_one_sees_alone(data, tiny_network, role, step):
+    state = fresh(CONFIG, tiny_network)
+    state.step = step
+    crops = data.source if role == _SOURCE else data.target
+    alone = _batch(crops, 4, role, state, CONFIG, World(0, 1))
+    shared = [pair for rank in (0, 1) for pair in _batch(crops, 4, role, state, CONFIG, World(rank, 2))]
+    assert len(shared) == len(alone) == 2
+    for (ours, our_crops), (theirs, their_crops) in zip(shared, alone, strict=True):
+        assert torch.equal(ours.pictures, theirs.pictures)
+        assert torch.equal(ours.warp, theirs.warp)
+        assert all(torch.equal(a, b) for a, b in zip(our_crops, their_crops, strict=True))
+    assert not torch.equal(shared[0][0].warp, shared[1][0].warp)  # cells have random numbers of their own
+
+
+def test_steps_roles_and_seeds_draw_other_views(data, tiny_network):
+    seen = set()
+    for seed in (0, 1):
+        for step in (0, 1, 2):
+            state = fresh(CONFIG, tiny_network)
+            state.step = step
+            for role in (_SOURCE, _TARGET):
+                config = CONFIG.model_copy(update={"seed": seed})
+                for view, _ in _batch(data.source, 4, role, state, config, World()):
+                    seen.add(tuple(view.warp.flatten().tolist()))
+    assert len(seen) == 2 * 3 * 2 * 2
+
+
+def test_selected_frames_come_as_often_as_they_should(data):
+    chosen = torch.tensor([1, 4, 6])
+
+    def share(value: float) -> float:
+        config = CONFIG.model_copy(update={"selected_share": value})
+        rows = torch.cat([_rows(data.target, 50, _TARGET, step, config) for step in range(20)])
+        return float(torch.isin(rows, chosen).float().mean())
+
+    assert share(1.0) == 1.0
+    assert share(0.0) == pytest.approx(3 / 8, abs=0.06)
+    assert share(0.75) == pytest.approx(0.75 + 0.25 * 3 / 8, abs=0.06)
+    nobody = unlabelled(data.source.pictures)
+    assert len(set(_rows(nobody, 50, _TARGET, 0, CONFIG).tolist())) == 8
+
+
+def test_the_rate_warms_up_to_one_and_falls_to_its_final_share():
+    config = CONFIG.model_copy(update={"num_steps": 100, "warmup_steps": 10, "final_rate": 0.05})
+    rates = [_rate(step, config) for step in range(101)]
+    assert rates[:10] == pytest.approx([0.1 * (step + 1) for step in range(10)])
+    assert rates[10] == 1.0
+    assert all(later < earlier for earlier, later in pairwise(rates[10:]))
+    assert rates[55] == pytest.approx(0.05 + 0.95 / 2)
+    assert rates[100] == pytest.approx(0.05)
+
+
+def test_the_teacher_is_the_moving_average_of_the_student(source, tiny_network):
+    config = CONFIG.model_copy(update={"num_steps": 3, "report_every": 1, "ema_decay": 0.15, "target_batch": 0})
+    state = fresh(config, tiny_network)
+    name = "head.weight"
+    average = state.network.state_dict()[name].clone()
+    for report in train(state, Data(source, None), config):
+        decay = min(0.15, report.step / (report.step + 10))  # 1/11, then the limit
+        average = decay * average + (1 - decay) * state.network.state_dict()[name]
+        torch.testing.assert_close(state.teacher.state_dict()[name], average, atol=1e-6, rtol=1e-5)
+    assert not any(parameter.requires_grad for parameter in state.teacher.parameters())
+    assert not state.teacher.training
+
+
+def test_a_fit_on_a_handful_of_crops_learns_them(source, tiny_network):
+    still = WarpConfig(rotation_deg=0.0, scale=1.0, translation_px=0.0)
+    objective = ObjectiveConfig(warp=still, source_appearance=NOTHING)
+    config = TrainConfig(
+        num_steps=40, source_batch=8, target_batch=0, cell=8, warmup_steps=2, precision="fp32", report_every=10,
+        learning_rate=1e-2, objective=objective,
+    )  # fmt: skip
+    reports = list(train(fresh(config, tiny_network), Data(source, None), config))
+    assert [report.step for report in reports] == [10, 20, 30, 40]
+    assert reports[-1].losses["supervised"] < 0.6 * reports[0].losses["supervised"]
+    assert reports[0].losses.keys() == {"supervised", "total"}
+
+
+@pytest.mark.parametrize("consistency", ["teacher", "student"])
+def test_the_total_is_equation_1_with_the_papers_weights(data, tiny_network, consistency):
+    objective = ObjectiveConfig(consistency=consistency)
+    config = CONFIG.model_copy(update={"num_steps": 1, "report_every": 1, "objective": objective})
+    (report,) = train(fresh(config, tiny_network), data, config)
+    losses = report.losses
+    expected = losses["supervised"] + losses["labels"] + 0.1 * losses["consistency"]
+    assert losses["total"] == pytest.approx(expected, rel=1e-5)
+    assert losses["labels"] > 0
+    assert losses["consistency"] > 0
+
+
+def test_target_frames_that_nobody_selected_still_teach_consistency(data, tiny_network):
+    config = CONFIG.model_copy(update={"num_steps": 1, "report_every": 1})
+    unselected = Data(data.source, unlabelled(data.target.pictures))
+    (report,) = train(fresh(config, tiny_network), unselected, config)
+    assert report.losses["labels"] == 0
+    assert report.losses["consistency"] > 0
+
+
+def test_a_loss_that_is_not_finite_stops_the_fit_and_names_the_step(source, tiny_network):
+    config = CONFIG.model_copy(update={"target_batch": 0, "report_every": 1})
+    broken = Data(source._replace(uv=source.uv * float("nan")), None)
+    with pytest.raises(FloatingPointError, match=r"step 1: losses are .*lower train\.learning_rate"):
+        list(train(fresh(config, tiny_network), broken, config))
+
+
+def test_a_batch_that_workers_cannot_share_is_refused_with_the_numbers():
+    config = TrainConfig(source_batch=96, target_batch=32, cell=16)
+    config.check_workers(2)
+    with pytest.raises(ValueError, match=r"train\.target_batch is 32, but 4 workers take 16 .* multiple of 64"):
+        config.model_copy(update={"source_batch": 128}).check_workers(4)
+    with pytest.raises(ValueError, match=r"train\.source_batch is 96"):
+        config.check_workers(4)
