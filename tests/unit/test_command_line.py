@@ -74,11 +74,9 @@ def test_an_unknown_key_of_a_recipe_is_named(tmp_path):
     assert str(recipe) in message
 
 
-@pytest.mark.parametrize(
-    "arguments", [("--nonsense", "3"), ("--train.nonsense=3",), ("nonsense",), ("--network", "nonsense")]
-)
-def test_a_command_line_that_makes_no_sense_is_one_line_too(arguments):
-    message = problem(*arguments)
+@pytest.mark.parametrize("typed", ["--nonsense 3", "--train.nonsense=3", "nonsense", "--network nonsense"])
+def test_a_command_line_that_makes_no_sense_is_one_line_too(typed):
+    message = problem(*typed.split())
     assert "nonsense" in message or "network" in message
     assert "--help" in message
 

@@ -30,7 +30,7 @@ class SelectConfig(BaseModel, frozen=True, extra="forbid"):
     num_trials: Annotated[int, Field(ge=0)] = 40  # of the search; 0 keeps the defaults
     # The error that accepted labels may have on average; None: this share of the calibration set's mean error.
     max_label_error_mm: PositiveFloat | None = None
-    max_label_error_share: Annotated[float, Field(gt=0, le=1)] = 0.85
+    max_label_error_share: Annotated[float, Field(gt=0, le=1)] = 0.95
     by_joint: bool = True  # weigh each joint by its confidence
     seed: int = 0
 

@@ -3,10 +3,12 @@
 Pixel centres are integers; the camera looks along +z with y down.
 """
 
+import os
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
-from embreex import rtcore_scene
+from embreex import rtcore, rtcore_scene
 from embreex.mesh_construction import TriangleMesh
 from jaxtyping import Float, Float32, Int
 
@@ -60,9 +62,30 @@ class Scene:
 
 def build_scene(mesh: Mesh) -> Scene:
     """Index the mesh for ray casting."""
-    caster = rtcore_scene.EmbreeScene()
+    caster = rtcore_scene.EmbreeScene(_device())
     TriangleMesh(caster, mesh.vertices, mesh.corners)
     return Scene(mesh, vertex_normals(mesh.vertices, mesh.faces), caster)
+
+
+@lru_cache(maxsize=1)
+def _device() -> rtcore.EmbreeDevice:
+    """One device a process, on one thread.
+
+    Embree's threads wait for each other in every scene. With as many processes as cores that cost up to a second a
+    scene, and it takes its thread count from nowhere but the CPUs it may run on when it first builds something.
+    """
+    if not hasattr(os, "sched_setaffinity"):
+        return rtcore.EmbreeDevice()
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(allowed)})
+    try:
+        device = rtcore.EmbreeDevice()
+        first = rtcore_scene.EmbreeScene(device)
+        TriangleMesh(first, np.eye(3, dtype=np.float32)[None])
+        first.run(np.zeros((1, 3), np.float32), np.ones((1, 3), np.float32))
+    finally:
+        os.sched_setaffinity(0, allowed)
+    return device
 
 
 def centre_hits(scene: Scene, camera: Camera) -> Hits:
