@@ -33,9 +33,7 @@ def random_hands_mm(num_hands: int, seed: int) -> np.ndarray:
     """Right hands of differing pose, orientation, size and place, all in front of the camera."""
     rng = np.random.default_rng(seed)
     hands = np.array([right_hand_mm(rng.uniform(0, 55, (5, 3))) for _ in range(num_hands)])
-    turned = np.einsum(
-        "nij,nkj->nki", Rotation.random(num_hands, random_state=seed).as_matrix(), hands - hands[:, :1]
-    )
+    turned = np.einsum("nij,nkj->nki", Rotation.random(num_hands, random_state=seed).as_matrix(), hands - hands[:, :1])
     shift = np.stack(
         [rng.uniform(-60, 60, num_hands), rng.uniform(-60, 60, num_hands), rng.uniform(400, 900, num_hands)]
     )

@@ -91,7 +91,7 @@ class RayHead:
     def start(self) -> None:
         place = [f"--{name}={port}" for name, port in self.ports.items()]
         place += ["--node-ip-address=127.0.0.1", "--dashboard-host=127.0.0.1", f"--temp-dir={self.folder}"]
-        size = ["--num-cpus=4", f"--object-store-memory={200 * 1024**2}"]
+        size = ["--num-cpus=2", f"--object-store-memory={200 * 1024**2}"]
         log_path = self.folder / "head.log"
         with log_path.open("ab") as log:
             self.process = subprocess.Popen(

@@ -51,8 +51,12 @@ def tiny_config(tmp_path_factory, _quiet_environment):
     from semihand.rounds.config import RoundConfig
 
     campaign = tmp_path_factory.mktemp("campaigns") / "small"
-    arguments = ["--recipe", "tiny", "--campaign", str(campaign), "--select.max_label_error_mm", "1000"]
-    return read_config(RoundConfig, arguments, RECIPES, default=None)
+    arguments = {
+        "recipe": "tiny", "campaign": campaign, "select.max_label_error_mm": 1000,
+        "cluster.train.cpus_per_worker": 1,
+    }  # fmt: skip
+    words = [word for name, value in arguments.items() for word in (f"--{name}", str(value))]
+    return read_config(RoundConfig, words, RECIPES, default=None)
 
 
 @pytest.fixture(scope="package")

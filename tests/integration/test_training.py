@@ -55,7 +55,10 @@ def apart(ours, theirs, name="total"):
 
 def test_two_workers_follow_the_loss_curve_of_one(local_ray, data, card, tmp_path, one_thread):
     one, two = (
-        fit(Fit(f"workers-{num}", SHARED, None, card, data, tmp_path), TrainClusterConfig(num_workers=num))
+        fit(
+            Fit(f"workers-{num}", SHARED, None, card, data, tmp_path),
+            TrainClusterConfig(num_workers=num, cpus_per_worker=1),
+        )
         for num in (1, 2)
     )
     assert [row["step"] for row in two.curves] == [row["step"] for row in one.curves] == [4, 8, 12, 16, 20, 24]
@@ -70,7 +73,7 @@ def test_two_workers_follow_the_loss_curve_of_one(local_ray, data, card, tmp_pat
 def test_ray_changes_nothing_about_a_fit(local_ray, data, card, tmp_path, one_thread):
     """With one worker the stage is the step."""
     config = SHARED.model_copy(update={"num_steps": 8})
-    fitted = fit(Fit("alone", config, None, card, data, tmp_path), TrainClusterConfig())
+    fitted = fit(Fit("alone", config, None, card, data, tmp_path), TrainClusterConfig(cpus_per_worker=1))
     for name in fitted.curves[0]:
         np.testing.assert_allclose(curve(fitted.curves, name), curve(without_ray(config, data, card), name), rtol=1e-4)
     network, _ = load_model(fitted.model)
@@ -82,7 +85,7 @@ def test_a_fit_whose_worker_is_killed_goes_on_from_its_checkpoint(local_ray, dat
     job = Fit("killed", LONG, None, card, source_only, tmp_path)
     killer = Killer(tmp_path / "fits" / job.name)
     killer.start()
-    cluster = TrainClusterConfig(checkpoint_every=1, max_failures=1)
+    cluster = TrainClusterConfig(cpus_per_worker=1, checkpoint_every=1, max_failures=1)
     fitted = fit(job, cluster)
     killer.join(1)
     assert killer.marked_step is not None, "the fit ended before anything was killed"

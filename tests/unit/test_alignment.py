@@ -54,17 +54,13 @@ def test_each_alignment_takes_out_exactly_what_it_names(truth_mm, seed):
     for variant in ("norm", "least_squares"):
         aligned = metrics.sd_aligned(centre + 1.4 * (near - centre), truth_mm, variant)
         np.testing.assert_allclose(aligned, truth_mm, atol=1e-6)
-    np.testing.assert_allclose(
-        metrics.sd_aligned(1.4 * truth_mm, truth_mm, "projective"), truth_mm, atol=1e-6
-    )
+    np.testing.assert_allclose(metrics.sd_aligned(1.4 * truth_mm, truth_mm, "projective"), truth_mm, atol=1e-6)
 
 
 @given(hands())
 def test_sd_keeps_x_y_and_rotation_errors(truth_mm):
     shifted = metrics.sd_aligned(truth_mm + np.array([7.0, -4.0, 100.0]), truth_mm)
-    np.testing.assert_allclose(
-        shifted - truth_mm, np.broadcast_to([7.0, -4.0, 0.0], truth_mm.shape), atol=1e-6
-    )
+    np.testing.assert_allclose(shifted - truth_mm, np.broadcast_to([7.0, -4.0, 0.0], truth_mm.shape), atol=1e-6)
     turned = metrics.sd_aligned(truth_mm @ Rotation.from_euler("z", 0.5).as_matrix().T, truth_mm)
     assert metrics.epe(turned, truth_mm) > 5
 

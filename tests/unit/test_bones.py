@@ -58,9 +58,7 @@ def test_registration_moves_with_the_hand(joints_mm, lengths_mm):
 def test_a_pose_does_not_depend_on_its_neighbours_in_the_batch():
     joints_mm, lengths_mm = random_hands_mm(6, 0), random_hands_mm(6, 1)
     lengths_mm = bone_lengths(lengths_mm)
-    together = register_to_lengths(joints_mm.reshape(2, 3, 21, 3), lengths_mm.reshape(2, 3, 20)).reshape(
-        6, 21, 3
-    )
+    together = register_to_lengths(joints_mm.reshape(2, 3, 21, 3), lengths_mm.reshape(2, 3, 20)).reshape(6, 21, 3)
     for row in range(6):
         np.testing.assert_array_equal(together[row], register_to_lengths(joints_mm[row], lengths_mm[row]))
 
@@ -92,9 +90,7 @@ def test_registration_lessens_the_error_of_a_wrong_scale_in_every_pose(factor):
     truth_mm = random_hands_mm(200, 3)
     scaled_mm = truth_mm[:, :1] + factor * (truth_mm - truth_mm[:, :1])
     registered = register_to_lengths(scaled_mm, bone_lengths(truth_mm))
-    before_mm, after_mm = (
-        np.linalg.norm(pose - truth_mm, axis=-1).mean(-1) for pose in (scaled_mm, registered)
-    )
+    before_mm, after_mm = (np.linalg.norm(pose - truth_mm, axis=-1).mean(-1) for pose in (scaled_mm, registered))
     assert (after_mm < before_mm).all()
     assert after_mm.mean() < 0.7 * before_mm.mean()
 
@@ -111,18 +107,14 @@ def test_float32_stays_float32():
     joints_mm = random_hands_mm(5, 4).astype(np.float32)
     registered = register_to_lengths(joints_mm, SAMPLE_LENGTHS_MM.ravel())
     assert registered.dtype == np.float32
-    np.testing.assert_allclose(
-        bone_lengths(registered), np.tile(SAMPLE_LENGTHS_MM.ravel(), (5, 1)), rtol=1e-4
-    )
+    np.testing.assert_allclose(bone_lengths(registered), np.tile(SAMPLE_LENGTHS_MM.ravel(), (5, 1)), rtol=1e-4)
 
 
 def test_a_child_on_its_registered_parent_is_refused_by_index_and_value():
     joints_mm = random_hands_mm(3, 5)
     lengths_mm = bone_lengths(joints_mm)
     joints_mm[1, 7] = register_to_lengths(joints_mm, lengths_mm)[1, 6]
-    with pytest.raises(
-        ValueError, match=r"joints_mm\[1, 7\] lies 0.0 mm from its registered parent \(joint 6\)"
-    ):
+    with pytest.raises(ValueError, match=r"joints_mm\[1, 7\] lies 0.0 mm from its registered parent \(joint 6\)"):
         register_to_lengths(joints_mm, lengths_mm)
 
 

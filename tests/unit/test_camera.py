@@ -152,9 +152,7 @@ def test_relative_depth_is_zero_at_the_root_and_counts_in_bones():
     np.testing.assert_allclose(step_mm, joints_mm[..., 2] - joints_mm[:, :1, 2])
 
 
-@pytest.mark.parametrize(
-    ("fx", "shown"), [(0.0, "0.0"), (-500.0, "-500.0"), (np.nan, "nan"), (np.inf, "inf")]
-)
+@pytest.mark.parametrize(("fx", "shown"), [(0.0, "0.0"), (-500.0, "-500.0"), (np.nan, "nan"), (np.inf, "inf")])
 def test_a_focal_length_that_is_none_is_refused_by_value(fx, shown):
     with pytest.raises(ValueError, match=f"fx is {shown} px, but must be finite and above 0"):
         intrinsics_matrix(fx, 600.0, 320.0, 240.0)

@@ -99,9 +99,7 @@ def test_growing_radii_only_add_pixels():
 
 def test_a_hands_mask_covers_its_joints_and_leaves_the_corners():
     uv = project(right_hand_mm(), intrinsics_matrix(150.0, 150.0, 30.0, 40.0))
-    mask = render_circles(
-        circle_centres(torch.from_numpy(uv)), torch.full((55,), 3.0, dtype=torch.float64), 64
-    )
+    mask = render_circles(circle_centres(torch.from_numpy(uv)), torch.full((55,), 3.0, dtype=torch.float64), 64)
     inner = [joint for finger in FINGERS.values() for joint in finger[:3]]
     columns, rows = np.rint(uv[inner]).astype(int).T
     assert (mask[rows, columns] == 1).all()

@@ -37,9 +37,7 @@ def test_the_edges_of_the_box_fall_on_the_edges_of_the_crop(box_px, size_px):
 
 def test_a_crop_of_the_same_size_only_shifts_whole_pixels():
     affine = crop_affine(np.array([30.0, 20.0, 64.0, 64.0]), 64)
-    np.testing.assert_allclose(
-        apply_affine(affine, np.array([[30.0, 20.0], [93.0, 83.0]])), [[0, 0], [63, 63]]
-    )
+    np.testing.assert_allclose(apply_affine(affine, np.array([[30.0, 20.0], [93.0, 83.0]])), [[0, 0], [63, 63]])
 
 
 def test_pixel_centres_go_where_picture_resampling_puts_them():

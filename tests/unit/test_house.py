@@ -30,7 +30,9 @@ def test_the_standard_librarys_platform_survives_from_the_repository_root() -> N
 
 def test_importing_the_package_imports_no_room() -> None:
     code = "import sys, semihand; print([name for name in sys.modules if name.startswith('semihand.')])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT / "platform")
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT / "platform"
+    )
     assert done.stdout.strip() == "[]"
 
 

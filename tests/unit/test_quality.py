@@ -29,9 +29,7 @@ def test_bone_variation_is_zero_for_one_skeleton_and_grows_with_noise(joints_mm)
     turned = np.stack([joints_mm[0] @ Rotation.random(random_state=seed).as_matrix().T for seed in range(20)])
     assert metrics.bone_length_variation(turned) < 1e-9
     noise = np.random.default_rng(0).normal(size=turned.shape)
-    assert (
-        0 < metrics.bone_length_variation(turned + noise) < metrics.bone_length_variation(turned + 3 * noise)
-    )
+    assert 0 < metrics.bone_length_variation(turned + noise) < metrics.bone_length_variation(turned + 3 * noise)
 
 
 def test_sides_of_unequal_length_are_asymmetric():

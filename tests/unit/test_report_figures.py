@@ -42,11 +42,7 @@ def legend_texts(figure: Figure) -> list[str]:
 def test_every_finger_is_drawn_from_the_wrist_through_its_own_joints_in_its_own_colour():
     joints = made_up_hands(1)
     axes = overlay_grid(made_up_pictures(1), joints, ["one"]).axes[0]
-    drawn = {
-        to_hex(line.get_color()).upper(): line.get_xydata()
-        for line in axes.lines
-        if len(line.get_xdata()) == 5
-    }
+    drawn = {to_hex(line.get_color()).upper(): line.get_xydata() for line in axes.lines if len(line.get_xdata()) == 5}
     assert set(drawn) == set(FINGER_COLOURS.values())
     for finger, chain in FINGERS.items():
         np.testing.assert_allclose(drawn[FINGER_COLOURS[finger]], joints[0, [0, *chain]])
@@ -162,9 +158,7 @@ def test_progress_shows_the_errors_there_are_and_stacks_every_frame_once():
 
 
 def test_progress_without_any_evaluation_still_draws():
-    round_progress([{"round": 1, "labels": 3, "selected": 1, "quarantined": 0}]).savefig(
-        "/dev/null", format="png"
-    )
+    round_progress([{"round": 1, "labels": 3, "selected": 1, "quarantined": 0}]).savefig("/dev/null", format="png")
 
 
 def test_figures_leave_no_state_behind_in_pyplot():

@@ -83,12 +83,8 @@ def test_smplx_adds_manos_tips_in_our_finger_order():
 @given(joints_mm=hands())
 def test_a_complete_order_round_trips_both_ways(order, joints_mm):
     assert JOINT_ORDERS[order].is_complete
-    np.testing.assert_array_equal(
-        reorder_to_semihand(reorder_from_semihand(joints_mm, order), order), joints_mm
-    )
-    np.testing.assert_array_equal(
-        reorder_from_semihand(reorder_to_semihand(joints_mm, order), order), joints_mm
-    )
+    np.testing.assert_array_equal(reorder_to_semihand(reorder_from_semihand(joints_mm, order), order), joints_mm)
+    np.testing.assert_array_equal(reorder_from_semihand(reorder_to_semihand(joints_mm, order), order), joints_mm)
 
 
 @pytest.mark.parametrize("order", COMPLETE)

@@ -70,7 +70,7 @@ def pretrain(campaign: Campaign, source: Path, evaluation: pa.Table | None, summ
         data = DataSource(str(source), held_out=config.held_out)
         inputs = json.dumps([card.model_dump(mode="json"), config.pretrain.model_dump(mode="json"), data], default=str)
         name = f"{campaign.name}-r0-train-{hashlib.sha256(inputs.encode()).hexdigest()[:10]}"
-        fitted = fit(Fit(name, config.pretrain, None, card, data, campaign.folder), config.cluster.train)
+        fitted = fit(Fit(name, config.pretrain, None, card, data, campaign.folder), config.cluster.train, campaign.say)
         (campaign.round_folder(0) / CURVES).write_text(json.dumps(fitted.curves))
         return Done(model_sha256=fitted.sha256, model_uri=str(fitted.model))
 

@@ -198,7 +198,8 @@ class RoundSteps:
         config, card = self.campaign.config, read_card(start)
         inputs = json.dumps([card.sha256, config.train.model_dump(mode="json"), data], default=str)
         name = f"{self.campaign.name}-r{self.number}-{role}-{hashlib.sha256(inputs.encode()).hexdigest()[:10]}"
-        fitted = fit(Fit(name, config.train, start, card, data, self.campaign.folder), config.cluster.train)
+        job = Fit(name, config.train, start, card, data, self.campaign.folder)
+        fitted = fit(job, config.cluster.train, self.campaign.say)
         _write(self.folder / curves, json.dumps(fitted.curves))
         return Done(
             {f"loss_{key}": value for key, value in fitted.curves[-1].items() if key != "step"},

@@ -2,6 +2,9 @@
 
 import json
 import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,13 +21,14 @@ from semihand.steps.train import Report, TrainConfig, TrainState, World, train
 from semihand.steps.training_data import DataSource, load_data
 
 _CURVES = "curves.json"
+_LOOK_EVERY_S = 10.0
 
 
 class TrainClusterConfig(BaseModel, frozen=True, extra="forbid"):
     """How the training is spread."""
 
     num_workers: PositiveInt = 1
-    cpus_per_worker: PositiveFloat | None = Field(default=None, le=256)  # None: the cluster's, shared equally
+    cpus_per_worker: PositiveFloat | None = Field(default=None, le=256)  # None: as many as fit
     gpus_per_worker: NonNegativeFloat = 0.0
     max_failures: NonNegativeInt = 2  # restarts from the last checkpoint before the fit gives up
     checkpoint_every: PositiveInt = 4  # reports between checkpoints
@@ -49,22 +53,26 @@ class Fitted(NamedTuple):
     curves: list[dict[str, float]]  # a row per report: step and losses
 
 
-def fit(job: Fit, cluster: TrainClusterConfig) -> Fitted:
+def fit(job: Fit, cluster: TrainClusterConfig, say: Callable[[str], None] = lambda text: None) -> Fitted:
     """Run a fit to its end, or take up one that was interrupted.
+
+    Args:
+        job: what to train.
+        cluster: on how many workers.
+        say: told how far it is, every few reports.
 
     Raises:
         ray.train.TrainingFailedError: it failed more often than `max_failures`.
     """
     job.config.check_workers(cluster.num_workers)
-    cpus = cluster.cpus_per_worker or max(1, ray.cluster_resources()["CPU"] // cluster.num_workers)
+    cpus = cluster.cpus_per_worker or _cpus_each(cluster.num_workers)
     trainer = ray.train.torch.TorchTrainer(
         _work,
         train_loop_config={"job": job, "checkpoint_every": cluster.checkpoint_every, "threads": max(1, int(cpus))},
         scaling_config=ray.train.ScalingConfig(
             num_workers=cluster.num_workers,
             use_gpu=cluster.gpus_per_worker > 0,
-            resources_per_worker={"CPU": cpus}
-            | ({"GPU": cluster.gpus_per_worker} if cluster.gpus_per_worker else {}),
+            resources_per_worker={"CPU": cpus} | ({"GPU": cluster.gpus_per_worker} if cluster.gpus_per_worker else {}),
         ),
         run_config=ray.train.RunConfig(
             name=job.name,
@@ -73,9 +81,17 @@ def fit(job: Fit, cluster: TrainClusterConfig) -> Fitted:
             checkpoint_config=ray.train.CheckpointConfig(num_to_keep=2),
         ),
     )
-    metrics = trainer.fit().metrics
+    with _watching(job, say):
+        metrics = trainer.fit().metrics
     assert metrics is not None
     return Fitted(Path(metrics["model"]), metrics["sha256"], metrics["curves"])
+
+
+def _cpus_each(num_workers: int) -> int:
+    """The most CPUs that every worker can have, none of them spread over two machines."""
+    machines = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
+    fitting = [cpus for cpus in range(1, max(machines) + 1) if sum(m // cpus for m in machines) >= num_workers]
+    return max(fitting, default=1)
 
 
 def _work(loop: dict[str, Any]) -> None:
@@ -97,6 +113,8 @@ def _work(loop: dict[str, Any]) -> None:
     for num_reports, report in enumerate(reports, start=1):
         curves.append(_curve_row(report, world, device))
         last = state.step == job.config.num_steps
+        if world.rank == 0:
+            _progress_file(job).write_text(_progress_line(report, job.config))
         _report(job, state, curves, last or num_reports % loop["checkpoint_every"] == 0, world.rank == 0)
 
 
@@ -116,6 +134,42 @@ def _report(job: Fit, state: TrainState, curves: list[dict[str, float]], with_ch
             (Path(folder) / _CURVES).write_text(json.dumps(curves))
             checkpoint = ray.train.Checkpoint.from_directory(folder)
         ray.train.report(metrics, checkpoint=checkpoint)
+
+
+def _progress_file(job: Fit) -> Path:
+    return job.folder / "fits" / f"{job.name}.progress"
+
+
+def _progress_line(report: Report, config: TrainConfig) -> str:
+    losses = ", ".join(f"{name} {value:.2f}" for name, value in report.losses.items())
+    return f"  step {report.step} of {config.num_steps}: {losses}"
+
+
+@contextmanager
+def _watching(job: Fit, say: Callable[[str], None]) -> Iterator[None]:
+    """Repeat what the first worker says of its progress: workers do not reach the driver's terminal."""
+    path, done = _progress_file(job), threading.Event()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+
+    def watch() -> None:
+        said = ""
+        while True:
+            finished = done.wait(_LOOK_EVERY_S)
+            line = path.read_text() if path.is_file() else ""
+            if line and line != said:
+                say(line)
+                said = line
+            if finished:
+                return
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        done.set()
+        watcher.join()
 
 
 def _network(job: Fit) -> HandNetwork:

@@ -39,9 +39,12 @@ def load_checkpoint(state: TrainState, folder: Path) -> None:
     state.network.load_state_dict(_below(tensors, "network."))
     state.teacher.load_state_dict(_below(tensors, "teacher."))
     optimiser = state.optimiser.state_dict()
+    parameters = [parameter for group in state.optimiser.param_groups for parameter in group["params"]]
     moments: dict[int, dict[str, torch.Tensor]] = {}
     for name, value in _below(tensors, "optimiser.").items():
         index, moment = name.split(".", 1)
+        if value.ndim:  # laid out as its parameter: the fused step goes through memory, whatever the strides say
+            value = torch.empty_like(parameters[int(index)]).copy_(value)
         moments.setdefault(int(index), {})[moment] = value
     state.optimiser.load_state_dict(optimiser | {"state": moments})
     state.step = about["step"]
