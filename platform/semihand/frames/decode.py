@@ -7,6 +7,7 @@ upright picture.
 
 import io
 import struct
+import struct
 import zlib
 
 import numpy as np
@@ -91,6 +92,8 @@ def _open(data: bytes) -> Image.Image:
     picture_format = _recognise(data)
     if picture_format == "JPEG" and (scans := data.count(b"\xff\xda")) > MAX_JPEG_SCANS:
         raise BadFrame("unsupported_format", f"a JPEG of {scans} scans, above the limit of {MAX_JPEG_SCANS}")
+    if picture_format == "PNG" and data[12:16] == b"IHDR" and len(data) >= 24:
+        check_size(*struct.unpack(">II", data[16:24]))  # also where nothing follows that Pillow would open
     try:
         image = Image.open(io.BytesIO(data), formats=(picture_format,))
         animated = image.format in ("PNG", "WEBP") and getattr(image, "is_animated", False)

@@ -85,7 +85,7 @@ def rows_of(schema: pa.Schema, columns: Mapping[str, object]) -> pa.Table:
     return pa.Table.from_arrays([_column(columns, field, num_rows) for field in schema], schema=schema)
 
 
-def _column(columns: Mapping[str, object], field: pa.Field, num_rows: int) -> pa.Array:
+def _column(columns: Mapping[str, object], field: pa.Field, num_rows: int) -> pa.Array | pa.ChunkedArray:
     """One column of the schema's type."""
     if field.name not in columns:
         return pa.nulls(num_rows, field.type)
