@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 
 import numpy as np
+
 from semihand.hand.bones import bone_lengths, register_to_lengths, scale_to_lengths
 from semihand.hand.camera import intrinsics_matrix, lift, project, relative_depth, root_depth_from_scale, scale_mm
 

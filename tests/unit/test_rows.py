@@ -3,10 +3,11 @@
 import numpy as np
 import pyarrow as pa
 import pytest
+
 from semihand.tables.rows import filter_rows, take_rows, without_values
 
 
-@pytest.fixture()
+@pytest.fixture
 def poses() -> pa.Table:
     values = pa.array(np.arange(10 * 21 * 3, dtype=np.float32))
     nested = pa.FixedSizeListArray.from_arrays(pa.FixedSizeListArray.from_arrays(values, 3), 21)

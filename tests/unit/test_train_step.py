@@ -10,8 +10,9 @@ from semihand.methods.semihand.augmentation import AppearanceConfig, WarpConfig
 from semihand.methods.semihand.batches import Crops, unlabelled
 from semihand.methods.semihand.network import HandNetwork
 from semihand.methods.semihand.objective import ObjectiveConfig
+from semihand.steps.batching import SOURCE, TARGET, Moment, draw_batch, rows_of_step
 from semihand.steps.checkpoint import load_checkpoint, save_checkpoint
-from semihand.steps.train import _SOURCE, _TARGET, Data, TrainConfig, TrainState, World, _batch, _rate, _rows, train
+from semihand.steps.train import Data, TrainConfig, TrainState, World, _rate, train
 from semihand.steps.training_set import source_crops
 
 CPU = torch.device("cpu")
@@ -93,14 +94,18 @@ def test_a_checkpoint_is_a_whole_one_and_a_damaged_one_is_refused_by_name(data, 
         load_checkpoint(fresh(CONFIG, tiny_network), tmp_path)
 
 
-@pytest.mark.parametrize("role", [_SOURCE, _TARGET])
+@pytest.mark.parametrize("role", [SOURCE, TARGET])
 @pytest.mark.parametrize("step", [0, 3])
 def test_two_workers_see_together_what_one_sees_alone(data, tiny_network, role, step):
     state = fresh(CONFIG, tiny_network)
     state.step = step
-    crops = data.source if role == _SOURCE else data.target
-    alone = _batch(crops, 4, role, state, CONFIG, World(0, 1))
-    shared = [pair for rank in (0, 1) for pair in _batch(crops, 4, role, state, CONFIG, World(rank, 2))]
+    crops = data.source if role == SOURCE else data.target
+    alone = draw_batch(crops, 4, role, Moment(state.step, World(0, 1), state.device), CONFIG)
+    shared = [
+        pair
+        for rank in (0, 1)
+        for pair in draw_batch(crops, 4, role, Moment(state.step, World(rank, 2), state.device), CONFIG)
+    ]
     assert len(shared) == len(alone) == 2
     for (ours, our_crops), (theirs, their_crops) in zip(shared, alone, strict=True):
         assert torch.equal(ours.pictures, theirs.pictures)
@@ -115,9 +120,9 @@ def test_steps_roles_and_seeds_draw_other_views(data, tiny_network):
         for step in (0, 1, 2):
             state = fresh(CONFIG, tiny_network)
             state.step = step
-            for role in (_SOURCE, _TARGET):
+            for role in (SOURCE, TARGET):
                 config = CONFIG.model_copy(update={"seed": seed})
-                for view, _ in _batch(data.source, 4, role, state, config, World()):
+                for view, _ in draw_batch(data.source, 4, role, Moment(state.step, World(), state.device), config):
                     seen.add(tuple(view.warp.flatten().tolist()))
     assert len(seen) == 2 * 3 * 2 * 2
 
@@ -127,14 +132,14 @@ def test_selected_frames_come_as_often_as_they_should(data):
 
     def share(value: float) -> float:
         config = CONFIG.model_copy(update={"selected_share": value})
-        rows = torch.cat([_rows(data.target, 50, _TARGET, step, config) for step in range(20)])
+        rows = torch.cat([rows_of_step(data.target, 50, TARGET, step, config) for step in range(20)])
         return float(torch.isin(rows, chosen).float().mean())
 
     assert share(1.0) == 1.0
     assert share(0.0) == pytest.approx(3 / 8, abs=0.06)
     assert share(0.75) == pytest.approx(0.75 + 0.25 * 3 / 8, abs=0.06)
     nobody = unlabelled(data.source.pictures)
-    assert len(set(_rows(nobody, 50, _TARGET, 0, CONFIG).tolist())) == 8
+    assert len(set(rows_of_step(nobody, 50, TARGET, 0, CONFIG).tolist())) == 8
 
 
 def test_the_rate_warms_up_to_one_and_falls_to_its_final_share():

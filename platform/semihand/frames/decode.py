@@ -7,7 +7,6 @@ upright picture.
 
 import io
 import struct
-import struct
 import zlib
 
 import numpy as np

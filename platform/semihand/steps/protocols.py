@@ -32,6 +32,8 @@ class Protocol:
         auc: name of the AUC convention.
         note: the protocol in words.
         depth_root: the joint whose true depth places a 2.5D prediction in space.
+        auc_after_procrustes: whether the AUC is of errors after Procrustes, reflections allowed as in the data set's
+            own script.
     """
 
     root: int | None
@@ -39,6 +41,7 @@ class Protocol:
     auc: str
     note: str
     depth_root: int = MIDDLE_MCP
+    auc_after_procrustes: bool = False
 
 
 PROTOCOLS: dict[str, Protocol] = {
@@ -46,7 +49,8 @@ PROTOCOLS: dict[str, Protocol] = {
     "stb": Protocol(MIDDLE_MCP, _ALL, "stb", "SemiHand: root middle MCP, scale known; AUC 20-50 mm (21.05-50)"),
     "do": Protocol(MIDDLE_MCP, FINGERTIPS, "do", "Dexter+Object: tips, root middle MCP, scale known; AUC 0-100 mm"),
     "rhd": Protocol(WRIST, _ALL, "rhd", "hand3d: root wrist, scale known; AUC 0-50 mm, 20 thresholds"),
-    "freihand": Protocol(WRIST, _ALL, "freihand", "root wrist; pa_epe_mm is its headline; AUC 0-50 mm, 100 thresholds"),
+    "freihand": Protocol(WRIST, _ALL, "freihand", "root wrist, headline pa_epe_mm; AUC 0-50 mm of aligned errors",
+                         auc_after_procrustes=True),
     "ho3d": Protocol(WRIST, _ALL, "ho3d", "root wrist; AUC 0-50 mm, 100 thresholds"),
     "interhand": Protocol(WRIST, _ALL, "default", "InterHand2.6M MPJPE: root wrist, scale known"),
     "nyu": Protocol(None, _NYU, "default", "NYU: its joints among ours, absolute; frames with all joints near"),
@@ -81,7 +85,7 @@ def scores(
         "epe_mm": epe(ours[:, chosen], theirs[:, chosen]),
         "median_epe_mm": median_epe(ours[:, chosen], theirs[:, chosen]),
         "pa_epe_mm": epe(aligned, true_mm[:, chosen]),
-        "auc": auc_by_convention(counted, protocol.auc),
+        "auc": auc_by_convention(_for_auc(joints_mm[:, chosen], true_mm[:, chosen], counted, protocol), protocol.auc),
         "pck_20mm": float(pck(counted, np.array([20.0]))[0]),
         "xy_mm": float(np.hypot(offset[..., 0], offset[..., 1]).mean()),
         "depth_mm": float(offset[..., 2].mean()),
@@ -90,6 +94,19 @@ def scores(
     if protocol.root is None:
         figures["frames_within_50mm"] = float(max_error_fraction(counted, np.array([50.0]))[0])
     return error_mm, figures
+
+
+def _for_auc(
+    joints_mm: Float[np.ndarray, "frames joints 3"],
+    true_mm: Float[np.ndarray, "frames joints 3"],
+    error_mm: Float[np.ndarray, "frames joints"],
+    protocol: Protocol,
+) -> Float[np.ndarray, "frames joints"]:
+    if not protocol.auc_after_procrustes:
+        return error_mm
+    aligned = procrustes_aligned(joints_mm, true_mm, allow_reflection=True)
+    distance: np.ndarray = np.linalg.norm(aligned - true_mm, axis=-1)
+    return distance
 
 
 def _root(protocol: Protocol) -> int:

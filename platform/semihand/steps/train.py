@@ -8,62 +8,18 @@ import contextlib
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Annotated, Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
-from pydantic import BaseModel, Field, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from semihand.methods.semihand.batches import Crops
 from semihand.methods.semihand.network import HandNetwork, Prediction
-from semihand.methods.semihand.objective import (
-    ObjectiveConfig,
-    View,
-    source_loss,
-    source_view,
-    target_losses,
-    target_view,
-)
+from semihand.methods.semihand.objective import source_loss, target_losses
+from semihand.steps.batching import SOURCE, TARGET, Moment, draw_batch, joined
+from semihand.steps.train_config import TrainConfig, World
 
-
-class TrainConfig(BaseModel, frozen=True, extra="forbid"):
-    """One fit."""
-
-    num_steps: PositiveInt = 600
-    source_batch: PositiveInt = 64
-    target_batch: NonNegativeInt = 64  # over all workers, as source_batch
-    cell: PositiveInt = 16  # rows that one worker takes together
-    learning_rate: PositiveFloat = 1e-3
-    final_rate: Annotated[float, Field(gt=0, le=1)] = 0.02  # share of the learning rate at the last step
-    warmup_steps: NonNegativeInt = 50
-    weight_decay: Annotated[float, Field(ge=0)] = 1e-4
-    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.995  # memory of about 200 steps; 0.999 suits long fits
-    selected_share: Annotated[float, Field(ge=0, le=1)] = 0.75  # of the target batch; the rest is any frame
-    precision: Literal["auto", "bf16", "fp32"] = "auto"  # auto: bf16 where the machine multiplies it fast
-    report_every: PositiveInt = 50
-    seed: int = 0
-    objective: ObjectiveConfig = ObjectiveConfig()
-
-    def check_workers(self, num_workers: int) -> None:
-        """Refuse a batch that the workers cannot share evenly.
-
-        Raises:
-            ValueError: a batch does not split into equal numbers of cells.
-        """
-        for name in ("source_batch", "target_batch"):
-            batch = getattr(self, name)
-            if batch % (self.cell * num_workers):
-                raise ValueError(
-                    f"train.{name} is {batch}, but {num_workers} workers take {self.cell} rows at a time: "
-                    f"choose a multiple of {self.cell * num_workers}, or another train.cell."
-                )
-
-
-class World(NamedTuple):
-    """Which of the workers this is."""
-
-    rank: int = 0
-    size: int = 1
+__all__ = ["Data", "Report", "TrainConfig", "TrainState", "World", "train"]
 
 
 class Data(NamedTuple):
@@ -178,21 +134,21 @@ def _follow(state: TrainState, decay: float) -> None:
 
 
 def _losses(state: TrainState, network: nn.Module, data: Data, config: TrainConfig, world: World) -> dict[str, Tensor]:
-    objective = config.objective
-    source = _batch(data.source, config.source_batch, _SOURCE, state, config, world)
+    objective, at = config.objective, Moment(state.step, world, state.device)
+    source = draw_batch(data.source, config.source_batch, SOURCE, at, config)
     views = [view for view, _ in source]
     target = []
     if data.target is not None and config.target_batch:
-        target = _batch(data.target, config.target_batch, _TARGET, state, config, world)
+        target = draw_batch(data.target, config.target_batch, TARGET, at, config)
         views += [view for view, _ in target]
     pictures = torch.cat([view.pictures for view in views]).contiguous(memory_format=torch.channels_last)
     with _precision(config.precision, state.device):
         predicted = network(pictures)
     of_source, of_target = _split(predicted, sum(crops.num_rows for _, crops in source))
-    losses = {"supervised": source_loss(of_source, *_joined(source), objective.losses)}
+    losses = {"supervised": source_loss(of_source, *joined(source), objective.losses)}
     total = losses["supervised"]
     if target:
-        view, crops = _joined(target)
+        view, crops = joined(target)
         of_crop = _on_crops(state, network, crops, config)
         labels, consistency = target_losses(of_target, view, crops, of_crop, objective.losses)
         losses |= {"labels": labels, "consistency": consistency}
@@ -208,49 +164,6 @@ def _on_crops(state: TrainState, network: nn.Module, crops: Crops, config: Train
             return network(pictures)  # type: ignore[no-any-return]
         with torch.no_grad():
             return state.teacher(pictures)  # type: ignore[no-any-return]
-
-
-_SOURCE, _TARGET = 0, 1
-
-
-def _batch(
-    crops: Crops, batch: int, role: int, state: TrainState, config: TrainConfig, world: World
-) -> list[tuple[View, Crops]]:
-    """This worker's cells of the batch, each viewed with random numbers of its own."""
-    make = source_view if role == _SOURCE else target_view
-    rows = _rows(crops, batch, role, state.step, config)
-    num_cells = batch // config.cell // world.size
-    views = []
-    for cell in range(world.rank * num_cells, (world.rank + 1) * num_cells):
-        generator = _generator(config.seed, state.step, role, cell + 1)
-        chosen = crops.at(rows[cell * config.cell : (cell + 1) * config.cell], state.device)
-        views.append((make(chosen, config.objective, generator), chosen))
-    return views
-
-
-def _rows(crops: Crops, batch: int, role: int, step: int, config: TrainConfig) -> Tensor:
-    """Rows of one step, with replacement; selected target frames come more often."""
-    generator = _generator(config.seed, step, role, 0)
-    rows = torch.randint(crops.num_rows, (batch,), generator=generator)
-    if role == _SOURCE:
-        return rows
-    selected = torch.nonzero(crops.joint_weight.sum(1) > 0)[:, 0]
-    if len(selected) == 0:
-        return rows
-    preferred = selected[torch.randint(len(selected), (batch,), generator=generator)]
-    return torch.where(torch.rand(batch, generator=generator) < config.selected_share, preferred, rows)
-
-
-def _generator(seed: int, step: int, role: int, cell: int) -> torch.Generator:
-    return torch.Generator().manual_seed((((seed * 1_000_003 + step) * 2 + role) * 4099 + cell) % 2**63)
-
-
-def _joined(cells: list[tuple[View, Crops]]) -> tuple[View, Crops]:
-    views, crops = zip(*cells, strict=True)
-    truth = Prediction(*(torch.cat(column) for column in zip(*(view.truth[:3] for view in views), strict=True)))
-    pictures = torch.cat([view.pictures for view in views])
-    view = View(pictures, truth, torch.cat([view.warp for view in views]))
-    return view, Crops(*(torch.cat(column) for column in zip(*crops, strict=True)))
 
 
 def _split(predicted: Prediction, num: int) -> tuple[Prediction, Prediction]:

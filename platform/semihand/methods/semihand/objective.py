@@ -1,10 +1,10 @@
 """What one optimiser step of SemiHand minimises: views of source and target crops, and eq. 1 over them."""
 
-from typing import Annotated, Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import torch
 from jaxtyping import Float
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 from torch import Tensor
 
 from semihand.methods.semihand.augmentation import (
@@ -38,7 +38,6 @@ class ObjectiveConfig(BaseModel, frozen=True, extra="forbid"):
     # Whose prediction for the crop itself the student's view must agree with: the EMA teacher's, or, as
     # printed in the paper, the student's own.
     consistency: Literal["teacher", "student"] = "teacher"
-    own_mask_share: Annotated[float, Field(ge=0, le=1)] = 0.0  # target crops whose background is replaced, too
 
 
 class Network(Protocol):
