@@ -147,6 +147,11 @@ def test_a_campaign_leaves_its_summary_its_models_and_a_run_per_round(tiny_campa
     assert tracker.champion() is not None
 
 
+def as_text(rounds):
+    """Figures that compare equal where they are no number."""
+    return json.dumps(rounds, sort_keys=True)
+
+
 def state_of(campaign):
     """Table versions and files of a campaign, those of MLflow aside."""
     versions = {name: campaign.store.version(name) for name in SCHEMAS}
@@ -167,7 +172,7 @@ def test_a_finished_campaign_run_again_repeats_nothing(tiny_campaign, tiny_summa
     )
     again = run_rounds(tiny_campaign.config)
     assert state_of(tiny_campaign) == before
-    assert json.dumps(again.as_json()) == json.dumps(tiny_summary.as_json())
+    assert as_text(again.rounds) == as_text(tiny_summary.rounds)
 
 
 def test_more_rounds_continue_a_campaign_from_its_champion(tiny_campaign, tiny_summary):
@@ -175,7 +180,7 @@ def test_more_rounds_continue_a_campaign_from_its_champion(tiny_campaign, tiny_s
     before, steps = first.collect(), scan(tiny_campaign.store, "rounds").collect()
     summary = run_rounds(tiny_campaign.config.model_copy(update={"rounds": 2}))
     assert [row["round"] for row in summary.rounds] == [0, 1, 2]
-    assert json.dumps(summary.rounds[:2]) == json.dumps(tiny_summary.rounds)
+    assert as_text(summary.rounds[:2]) == as_text(tiny_summary.rounds)
     assert first_difference(first.collect(), before) == ""
     assert tiny_campaign.store.is_sealed(2)
     after = scan(tiny_campaign.store, "rounds").collect()

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -109,13 +110,18 @@ def run_round(steps: RoundSteps, control: Path, evaluation: pa.Table | None, sum
     evaluated = once(number, "evaluate", lambda: Done(steps.evaluate(student, evaluation)))
     promoted = once(number, "promote", lambda: _promoted(steps, student, trained, evaluated, evaluation))
     if campaign.config.control:
-        left = once(number, "control", lambda: steps.train_control(control))
+        left = once(number, "control", lambda: _controlled(steps, control, evaluation))
         control = Path(str(left.model_uri))
-        summary.source_only = _evaluated(campaign, control, evaluation)
+        summary.source_only = dict(left.metrics)
     summary.add_round(number, {**sealed.metrics, **selected.metrics, **calibrated.metrics, **searched.metrics,
                                **promoted.metrics}, evaluated.metrics)  # fmt: skip
     campaign.say(f"round {number}: {summary.line(number)}")
     return (student if promoted.metrics["promoted"] else steps.teacher), control
+
+
+def _controlled(steps: RoundSteps, start: Path, evaluation: pa.Table | None) -> Done:
+    left = steps.train_control(start)
+    return replace(left, metrics=_evaluated(steps.campaign, Path(str(left.model_uri)), evaluation))
 
 
 def _promoted(steps: RoundSteps, student: Path, trained: Done, evaluated: Done, evaluation: pa.Table | None) -> Done:
