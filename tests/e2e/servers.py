@@ -84,7 +84,8 @@ class RayHead:
         names = ("port", "dashboard-port", "dashboard-agent-listen-port", "ray-client-server-port")
         self.ports = dict(zip(names, free_ports(len(names)), strict=True))
         self.address = f"http://127.0.0.1:{self.ports['dashboard-port']}"
-        self.environment = {**os.environ, "PATH": PATH, "RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
+        settings = {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0", "OMP_WAIT_POLICY": "PASSIVE"}
+        self.environment = {**os.environ, **settings, "PATH": PATH}
         self.environment.pop("RAY_ADDRESS", None)
         self.process: subprocess.Popen[bytes] | None = None
 

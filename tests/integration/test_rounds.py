@@ -84,7 +84,8 @@ def own_data(tiny_campaign, teacher, tmp_path_factory):
     arguments = {
         "recipe": "tiny", "campaign": folder / "campaign", "frames": folder / "pictures", "hand": "right",
         "source": folder / "labelled.parquet", "calibration": tiny_campaign.folder / "evaluation",
-        "teacher": teacher, "train.num_steps": 4, "cluster.train.cpus_per_worker": 1, "rounds": 1,
+        "teacher": teacher, "train.num_steps": 4, "select.num_trials": 0, "cluster.train.cpus_per_worker": 1,
+        "rounds": 1,
     }  # fmt: skip
     words = [word for name, value in arguments.items() for word in (f"--{name}", str(value))]
     config = read_config(RoundConfig, words, RECIPES, default=None)

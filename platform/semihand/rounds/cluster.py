@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,18 +43,20 @@ def _start(config: ClusterConfig) -> None:
     # Workers of a cluster do not have this checkout; those of a Ray started here inherit the path.
     package = Path(semihand.__file__).parent
     if os.environ.get("RAY_ADDRESS"):
-        ray.init(runtime_env={"py_modules": [str(package)]}, log_to_driver=False, logging_level=logging.WARNING)
+        with _silent_core():
+            ray.init(runtime_env={"py_modules": [str(package)]}, log_to_driver=False, logging_level=logging.WARNING)
         return
     inherited = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(package.parent), inherited)))
-    ray.init(
-        address="local",
-        num_cpus=config.num_cpus,
-        object_store_memory=config.object_store_mb * 1024**2,
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level=logging.WARNING,
-    )
+    with _silent_core():
+        ray.init(
+            address="local",
+            num_cpus=config.num_cpus,
+            object_store_memory=config.object_store_mb * 1024**2,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.WARNING,
+        )
 
 
 def quieten() -> None:
@@ -65,8 +68,23 @@ def quieten() -> None:
     for handler in logging.getLogger("ray.data").handlers:
         if isinstance(handler, PlainRayHandler):
             handler.setLevel(logging.ERROR)
-    # That Ray guards a cluster of this machine by a token is good, and nothing to do about.
-    logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
+    # Nothing to do about: that Ray guards a cluster of this machine by a token, and how many processes it has.
+    for name in ("ray._private.authentication", "ray._private.worker"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+@contextmanager
+def _silent_core() -> Iterator[None]:
+    """Keep to itself the line in which Ray's core, told to be quiet, says that it was told so."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def preflight(config: ClusterConfig, resources: dict[str, float]) -> None:

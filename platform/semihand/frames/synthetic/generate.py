@@ -1,6 +1,7 @@
 """Synthetic frames as a FRAMES table: a pure function of the data set's configuration and the frames asked for."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import islice
@@ -73,13 +74,24 @@ def _pose_batch(plans: Sequence[FramePlan]) -> list[PosedHand]:
     turns = Rotation.from_matrix(np.stack([plan.view.orientation for plan in padded])).as_rotvec()
     shapes = np.stack([plan.person.shape for plan in padded])
     tensors = (torch.from_numpy(values).float() for values in (turns, fingers, shapes, np.zeros((_BATCH, 3))))
-    with torch.inference_mode():
+    with torch.inference_mode(), _one_thread():
         posed = pose_hand(_layer(), *tensors)
     vertices, joints = (values.numpy().astype(np.float64) for values in posed)
     return [
         _in_place(plan, vertices[row], joints[row], np.concatenate([turns[row], fingers[row]]))
         for row, plan in enumerate(plans)
     ]
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """The order of a sum follows the number of threads, and with it the last bit of a vertex."""
+    num_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(num_threads)
 
 
 def _in_place(plan: FramePlan, vertices: np.ndarray, joints: np.ndarray, pose: np.ndarray) -> PosedHand:
