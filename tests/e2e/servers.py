@@ -1,5 +1,6 @@
 """Real servers for tests: MLflow's and a Ray head, on loopback, each ended by its own process ids alone."""
 
+import contextlib
 import json
 import os
 import signal
@@ -110,11 +111,10 @@ class RayHead:
             return
         main = psutil.Process(self.process.pid)
         ours = [*main.children(recursive=True), main]
-        self.process.terminate()  # which makes it end the processes that it started
-        _, alive = psutil.wait_procs(ours, timeout=20)
-        for process in alive:
-            process.kill()
-        psutil.wait_procs(alive, timeout=10)
+        for process in ours:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(ours, timeout=10)
         self.process.wait(10)
         self.process = None
 
