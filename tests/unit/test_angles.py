@@ -13,10 +13,12 @@ from sample_hands import hands, random_hands_mm, right_hand_mm
 from semihand.hand.angles import (
     MAX_EXTENSION_DEG,
     MAX_FLEXION_DEG,
+    clamp_to_limits,
     joint_angles,
     share_within_limits,
     within_limits,
 )
+from semihand.hand.bones import bone_lengths, register_to_lengths
 
 MIRROR = np.array([-1.0, 1.0, 1.0])
 
@@ -105,3 +107,46 @@ def test_a_real_right_hand_stays_inside_its_limits_and_not_inside_a_left_ones():
     joints_mm = 1000.0 * np.load(Path(folder) / "hand_video" / "joints_m.npz")["joints_m"].astype(np.float64)
     assert share_within_limits(joints_mm).mean() > 0.95
     assert share_within_limits(joints_mm, "left").mean() < 0.85
+
+
+def bent_anyhow(joints_mm, seed):
+    """The same bones in directions that no hand takes."""
+    return joints_mm + np.random.default_rng(seed).normal(0, 15, joints_mm.shape)
+
+
+@given(hands(), st.integers(0, 2**32 - 1))
+def test_clamped_poses_lie_inside_the_limits_with_their_bones(joints_mm, seed):
+    wild = bent_anyhow(joints_mm, seed)
+    clamped = clamp_to_limits(wild)
+    flexion_deg = joint_angles(clamped).flexion_deg
+    assert (flexion_deg <= MAX_FLEXION_DEG).all()
+    assert (flexion_deg >= -MAX_EXTENSION_DEG).all()
+    np.testing.assert_allclose(bone_lengths(clamped), bone_lengths(wild), rtol=1e-9)
+    assert share_within_limits(clamped).mean() >= share_within_limits(wild).mean()
+
+
+@given(st.lists(st.floats(0, 44), min_size=15, max_size=15))
+def test_a_pose_inside_the_limits_is_not_touched(bends):
+    joints_mm = right_hand_mm(np.reshape(bends, (5, 3)))
+    if np.nan_to_num(within_limits(joints_mm), nan=1.0).all():
+        np.testing.assert_allclose(clamp_to_limits(joints_mm), joints_mm, atol=1e-9)
+
+
+@given(hands(), st.integers(0, 2**32 - 1))
+def test_clamping_knows_left_from_right(joints_mm, seed):
+    wild = bent_anyhow(joints_mm, seed)
+    np.testing.assert_allclose(clamp_to_limits(wild * MIRROR, "left"), clamp_to_limits(wild) * MIRROR, atol=1e-9)
+
+
+def test_bone_lengths_alone_leave_a_finger_bent_backwards_and_limits_mend_it():
+    truth_mm = right_hand_mm(0.0)
+    lengths_mm = bone_lengths(truth_mm)
+    wrong = right_hand_mm(np.array([[0, 0, 0], *[[0, -50, 0]] * 4]))  # PIP joints bent over backwards, depth mistaken
+    registered = register_to_lengths(wrong, lengths_mm)
+    clamped = clamp_to_limits(wrong)
+
+    def error_mm(joints_mm):
+        return np.linalg.norm(joints_mm - truth_mm, axis=-1).mean()
+
+    np.testing.assert_allclose(registered, wrong, atol=1e-9)  # the lengths are right already
+    assert error_mm(clamped) < 0.4 * error_mm(registered)

@@ -6,7 +6,7 @@ from hypothesis import given
 from scipy.spatial.transform import Rotation
 
 from sample_hands import SAMPLE_LENGTHS_MM, hands, lengths, random_hands_mm, right_hand_mm
-from semihand.hand.bones import bone_lengths, register_to_lengths
+from semihand.hand.bones import bone_lengths, register_to_lengths, unbiased_lengths
 from semihand.hand.skeleton import PARENTS
 
 
@@ -21,7 +21,7 @@ def naive_forward_kinematics(joints_mm, lengths_mm):
 
 
 def as_printed(pose_mm, lengths_mm):
-    """P as methods.md 1.2 prints it, one joint of one pose at a time."""
+    """P joint by joint and pose by pose, as the paper describes it."""
     registered = pose_mm.copy()
     for joint in range(1, 21):
         parent = registered[PARENTS[joint]]
@@ -131,3 +131,22 @@ def test_a_joint_that_is_not_finite_is_refused_by_index():
     joints_mm[1, 20, 2] = np.nan
     with pytest.raises(ValueError, match=r"joints_mm\[1, 20, 2\] is nan"):
         register_to_lengths(joints_mm, SAMPLE_LENGTHS_MM.ravel())
+
+
+def test_lengths_of_noisy_poses_come_without_the_bias_of_the_mean():
+    num, sigma_mm = 300, 5.0
+    truth_mm = bone_lengths(right_hand_mm())
+    poses_mm = np.array([right_hand_mm(bend) for bend in np.random.default_rng(0).uniform(0, 50, (num, 5, 3))])
+    errors, naive_errors = [], []
+    for seed in range(20):
+        noisy_mm = poses_mm + np.random.default_rng(seed).normal(0, sigma_mm, poses_mm.shape)
+        covariance = np.broadcast_to(sigma_mm**2 * np.eye(3), (*poses_mm.shape, 3))
+        errors.append(unbiased_lengths(noisy_mm, covariance) - truth_mm)
+        naive_errors.append(bone_lengths(noisy_mm).mean(0) - truth_mm)
+    assert np.abs(np.mean(errors, axis=0)).max() < 0.3
+    assert np.mean(naive_errors) > 1.0
+
+
+def test_a_bone_lost_in_its_noise_has_no_length():
+    covariance = np.broadcast_to(1e4 * np.eye(3), (2, 21, 3, 3))
+    assert (unbiased_lengths(np.stack([right_hand_mm()] * 2), covariance) == 0).all()

@@ -1,4 +1,4 @@
-"""methods/semihand/losses.py against the equations as methods.md 1.2 prints them, one number at a time."""
+"""methods/semihand/losses.py against the equations as the paper prints them, one number at a time."""
 
 import math
 

@@ -28,6 +28,7 @@ MAX_EXTENSION_DEG = np.asarray([[45.0, 10.0, 45.0]] * 5)
 MAX_ABDUCTION_DEG = np.asarray([30.0] * 5)
 # Bones with less of their length in the palm's plane have no sideways angle to speak of (released code).
 _LEAST_IN_PLANE = 0.3
+_MARGIN_DEG = 1e-3  # a clamped angle lies this far inside its limit, so that rounding does not put it outside
 
 
 class JointAngles(NamedTuple):
@@ -66,12 +67,15 @@ def joint_angles(joints_mm: Float[np.ndarray, "*batch 21 3"], hand: Literal["lef
     turn = np.cross(before, after)
     bend = np.arctan2(np.linalg.norm(turn, axis=-1), (before * after).sum(-1))
     flexion_deg = np.degrees(np.where((turn * right[..., None, :]).sum(-1) < 0, -bend, bend))
-    return JointAngles(flexion_deg, _abduction_deg(joints_mm, before[..., 0, :], after[..., 0, :]))
+    return JointAngles(flexion_deg, _sideways_deg(_palm_normals(joints_mm), before[..., 0, :], after[..., 0, :]))
 
 
-def _abduction_deg(joints_mm: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.ndarray:
+def _palm_normals(joints_mm: np.ndarray) -> np.ndarray:
     near_mm = joints_mm[..., _PALM_NEAR, :]
-    normal = _unit(np.cross(near_mm - joints_mm[..., None, WRIST, :], joints_mm[..., _PALM_FAR, :] - near_mm))
+    return _unit(np.cross(near_mm - joints_mm[..., None, WRIST, :], joints_mm[..., _PALM_FAR, :] - near_mm))
+
+
+def _sideways_deg(normal: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.ndarray:
     in_plane = after - (after * normal).sum(-1, keepdims=True) * normal
     across = (np.cross(before, in_plane) * normal).sum(-1)
     along = (before * in_plane).sum(-1) - (before * normal).sum(-1) * (in_plane * normal).sum(-1)
@@ -107,6 +111,56 @@ def share_within_limits(
     measured = np.isfinite(inside).sum(-1)
     share: np.ndarray = np.where(measured > 0, np.nansum(inside, -1) / np.maximum(measured, 1), np.nan)
     return share
+
+
+def clamp_to_limits(
+    joints_mm: Float[np.ndarray, "*batch 21 3"], hand: Literal["left", "right"] = "right"
+) -> Float[np.ndarray, "*batch 21 3"]:
+    """Turn what is bent or spread too far back to its limit, from the bases to the tips; bone lengths stay.
+
+    The rectifications of abduction and of flexion and extension in the thesis' Algorithm 5.1: a finger is turned
+    about the palm's normal by the excess of its abduction, then each joint with all that follows it about the normal
+    of its own bend. Twice, because a finger bent back afterwards may have left the abduction's limits.
+
+    Args:
+        joints_mm: joints in any right-handed frame; wrist and finger bases stay where they are.
+        hand: the side; a left hand is mirrored on the way in and back on the way out.
+    """
+    mirror = np.asarray([1, 1, 1] if hand == "right" else [-1, 1, 1], joints_mm.dtype)
+    joints_mm = joints_mm * mirror
+    right = _unit(joints_mm[..., _RIGHT_TO, :] - joints_mm[..., _RIGHT_FROM, :])
+    normal = _palm_normals(joints_mm)
+    bases_mm = joints_mm[..., _JOINTS[:, 0], :]
+    first = _unit(bases_mm - joints_mm[..., None, WRIST, :])
+    bones_mm = np.diff(joints_mm[..., _JOINTS, :], axis=-2)
+    for _ in range(2):
+        abduction = np.radians(_sideways_deg(normal, first, _unit(bones_mm[..., 0, :])))
+        limit = np.radians(MAX_ABDUCTION_DEG - _MARGIN_DEG)
+        excess = np.nan_to_num(np.clip(abduction, -limit, limit) - abduction)
+        bones_mm = _turned(bones_mm, normal, excess)
+        before = first
+        for joint in range(3):
+            turn = np.cross(before, _unit(bones_mm[..., joint, :]))
+            bend = np.arctan2(np.linalg.norm(turn, axis=-1), (before * _unit(bones_mm[..., joint, :])).sum(-1))
+            backwards = (turn * right).sum(-1) < 0
+            limits = np.where(backwards, MAX_EXTENSION_DEG[:, joint], MAX_FLEXION_DEG[:, joint]) - _MARGIN_DEG
+            back = np.nan_to_num(np.minimum(np.radians(limits) - bend, 0))
+            bones_mm = np.concatenate(
+                [bones_mm[..., :joint, :], _turned(bones_mm[..., joint:, :], _unit(turn), back)], axis=-2
+            )
+            before = _unit(bones_mm[..., joint, :])
+    clamped = joints_mm.copy()
+    clamped[..., _JOINTS[:, 1:], :] = bases_mm[..., None, :] + np.cumsum(bones_mm, axis=-2)
+    return clamped * mirror
+
+
+def _turned(bones_mm: np.ndarray, axis: np.ndarray, angle: np.ndarray) -> np.ndarray:
+    """A finger's bones turned about its axis (Rodrigues); a finger with nothing to turn stays bit for bit."""
+    axis = axis[..., None, :]
+    cos, sin = np.cos(angle)[..., None, None], np.sin(angle)[..., None, None]
+    along = (bones_mm * axis).sum(-1, keepdims=True) * axis
+    turned = bones_mm * cos + np.cross(axis, bones_mm) * sin + along * (1 - cos)
+    return np.where(angle[..., None, None] == 0, bones_mm, turned)
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
