@@ -1,5 +1,7 @@
 """methods/semihand/objective.py: views of crops, and which of their pixels and joints count."""
 
+import math
+
 import pytest
 import torch
 
@@ -108,6 +110,24 @@ def test_unlabelled_crops_pull_at_nothing_but_consistency():
     labels, consistency = target_losses(ours, view, given, ours, LossConfig())
     assert float(labels) == 0
     assert float(consistency) > 0
+
+
+def test_labels_pull_at_the_heatmaps_where_they_count_and_only_if_asked():
+    given = crops(4)
+    given = given._replace(joint_weight=given.joint_weight * torch.tensor([1.0, 1.0, 0.0, 0.0]).view(-1, 1))
+    view = target_view(given, PLAIN, seeded(9))
+    heat = torch.zeros(4, 21, 32 * 32, requires_grad=True)
+    ours = Prediction(given.uv, given.depth, torch.zeros(4, 32, 32), torch.log_softmax(heat, -1))
+    without, _ = target_losses(ours, view, given, ours, LossConfig())
+    assert not without.requires_grad
+    labels, _ = target_losses(ours, view, given, ours, LossConfig(label_heatmap_weight=2.0))
+    assert float((labels - without).detach()) == pytest.approx(
+        2.0 * math.log(32 * 32) * 0.5, rel=1e-4
+    )  # uniform heatmaps
+    labels.backward()
+    assert heat.grad is not None
+    assert (heat.grad[:2].abs().amax((1, 2)) > 0).all()
+    assert not heat.grad[2:].any()
 
 
 def test_a_network_that_moves_with_the_crop_is_consistent():

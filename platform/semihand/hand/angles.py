@@ -149,9 +149,10 @@ def clamp_to_limits(
                 [bones_mm[..., :joint, :], _turned(bones_mm[..., joint:, :], _unit(turn), back)], axis=-2
             )
             before = _unit(bones_mm[..., joint, :])
-    clamped = joints_mm.copy()
+    clamped: np.ndarray = joints_mm.copy()
     clamped[..., _JOINTS[:, 1:], :] = bases_mm[..., None, :] + np.cumsum(bones_mm, axis=-2)
-    return clamped * mirror
+    clamped *= mirror
+    return clamped
 
 
 def _turned(bones_mm: np.ndarray, axis: np.ndarray, angle: np.ndarray) -> np.ndarray:

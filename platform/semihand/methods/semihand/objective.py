@@ -95,6 +95,10 @@ def target_losses(
     """L_unsup (eq. 4) and L_vc (eq. 10) of target views; `of_crop` is the prediction for the crops themselves."""
     visible = _inside(view.truth.uv) * crops.joint_weight
     labels = label_loss(predicted, view.truth, visible, config)
+    if config.label_heatmap_weight:
+        labels = labels + config.label_heatmap_weight * heatmap_loss(
+            predicted, view.truth.uv, visible, config.heatmap_px
+        )
     mask = torch.sigmoid(of_crop.mask_logits).unsqueeze(1)
     moved = Prediction(
         warp_points(of_crop.uv, view.warp),
