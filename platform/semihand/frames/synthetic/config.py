@@ -30,7 +30,7 @@ class SyntheticConfig(BaseModel, frozen=True, extra="forbid"):
     dataset: str | None = None
     #: name and share of each split; whole sequences and instants go to one split
     splits: dict[str, Annotated[float, Field(gt=0.0)]] = Field(default_factory=lambda: {"train": 1.0})
-    #: what a step may read; None is mano, but none for the target domain
+    #: what a step may read; None is mano, but none for a target domain
     supervision: Supervision | None = None
 
     @model_validator(mode="after")
@@ -52,7 +52,7 @@ class SyntheticConfig(BaseModel, frozen=True, extra="forbid"):
     @property
     def truth(self) -> Supervision:
         """The supervision that the frames carry."""
-        return self.supervision or ("none" if self.domain == "target" else "mano")
+        return self.supervision or ("none" if self.domain.startswith("target") else "mano")
 
     @property
     def people(self) -> int:

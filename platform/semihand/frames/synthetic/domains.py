@@ -3,11 +3,15 @@
 import tomllib
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, Field, PositiveInt
 
-DomainName = Literal["source", "target", "randomised"]
+TargetName = Literal["target", "target_shape", "target_view", "target_sensor"]
+DomainName = Literal["source", "target", "randomised", "target_shape", "target_view", "target_sensor"]
+DOMAINS: tuple[DomainName, ...] = get_args(DomainName)  # the place of a name seeds its frames: new ones come last
+# The ablation's; "target" is the demo's, a little of each.
+TARGETS: tuple[TargetName, ...] = ("target_shape", "target_view", "target_sensor")
 Range = tuple[float, float]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 TenFloats = Annotated[tuple[float, ...], Field(min_length=10, max_length=10)]

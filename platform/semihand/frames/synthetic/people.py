@@ -6,10 +6,10 @@ from functools import lru_cache
 import numpy as np
 from jaxtyping import Float
 
-from semihand.frames.synthetic.domains import DomainName, read_domain
+from semihand.frames.synthetic.domains import DOMAINS, DomainName, read_domain
 from semihand.frames.synthetic.skin import TONES
 
-_DOMAIN_KEYS: dict[DomainName, int] = {"source": 1, "target": 2, "randomised": 3}
+_DOMAIN_KEYS: dict[DomainName, int] = {name: place for place, name in enumerate(DOMAINS, start=1)}
 
 
 @dataclass(frozen=True)

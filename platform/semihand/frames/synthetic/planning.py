@@ -8,7 +8,7 @@ from jaxtyping import Float
 from semihand.frames.synthetic import poses
 from semihand.frames.synthetic.arrangement import Arrangement, draw_arrangement
 from semihand.frames.synthetic.config import SyntheticConfig
-from semihand.frames.synthetic.domains import Domain, read_domain
+from semihand.frames.synthetic.domains import DOMAINS, Domain, read_domain
 from semihand.frames.synthetic.generic_hand import build_generic_hand
 from semihand.frames.synthetic.lighting import Light, draw_light
 from semihand.frames.synthetic.people import Person, person
@@ -93,7 +93,7 @@ def plan_frame(config: SyntheticConfig, index: int) -> FramePlan:
 
 
 def _chance(config: SyntheticConfig, stream: int, *numbers: int) -> np.random.Generator:
-    domain_key = ("source", "target", "randomised").index(config.domain)
+    domain_key = DOMAINS.index(config.domain)
     kind_key = ("single", "sequences", "views").index(config.kind)
     return np.random.default_rng([config.seed, domain_key, kind_key, stream, *numbers])
 

@@ -1,0 +1,78 @@
+"""What a user may say about an ablation: recipe, command line, nothing else."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AliasChoices, BaseModel, Field, PositiveFloat, PositiveInt
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from semihand.ablation.plans import Plan, plan_of, read_rows
+from semihand.frames.synthetic.domains import TARGETS, TargetName
+from semihand.methods.semihand.network import NetworkConfig
+from semihand.steps.train import TrainConfig
+
+
+class SetSizes(BaseModel, frozen=True, extra="forbid"):
+    """Frames of every set."""
+
+    num_source: PositiveInt = 9600  # labelled source frames
+    num_calibration: PositiveInt = 400  # source frames beyond those, for confidence and thresholds
+    num_target: PositiveInt = 2400  # unlabelled frames of each target, per seed
+    num_evaluation: PositiveInt = 600  # unseen target frames, per seed
+    size_px: Literal[64, 128, 256] = 64
+
+
+class AblationConfig(BaseSettings):
+    """`jobs/ablation.py`; every field is also a command-line option."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", cli_implicit_flags=True)
+
+    campaign: Path = Field(Path("campaigns/ablation"), description="folder that keeps sets, models and results")
+    rows: list[str] = Field([], description="a,b,c: the rows to run; none: all")
+    domains: list[TargetName] = Field(list(TARGETS), description="the target domains to run on")
+    seeds: PositiveInt = Field(2, description="runs of every row, each on target frames of its own")
+    first_seed: PositiveInt = Field(
+        1,
+        validation_alias=AliasChoices("first_seed", "first-seed"),
+        description="the first seed; those of tuning and of a reported run differ",
+    )
+    budget_minutes: PositiveFloat | None = Field(
+        None,
+        validation_alias=AliasChoices("budget_minutes", "budget-minutes"),
+        description="start no row that would end later than this",
+    )
+    parallel: PositiveInt = Field(1, description="rows side by side, the cores shared among them")
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    rounds: PositiveInt = Field(2, description="rounds of every row; its steps are shared among them")
+    crop_margin: Annotated[float, Field(ge=1, le=3)] = 1.2
+    sets: SetSizes = SetSizes()
+    network: NetworkConfig = NetworkConfig()
+    pretrain: TrainConfig = TrainConfig(target_batch=0)
+    base: dict[str, Any] = Field({}, description="what all rows share, as a plan")
+    row: dict[str, dict[str, Any]] = Field({}, description="rows of your own, or changes of those there are")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Recipe and command line only: an environment variable called ROWS must not change a run."""
+        return (init_settings,)
+
+    def plans(self) -> dict[str, Plan]:
+        """The plans of the rows asked for, by name, in the table's order.
+
+        Raises:
+            InputError: a row is not known, or extends itself.
+        """
+        known = read_rows()
+        rows = {**known, **{name: {**known.get(name, {}), **changes} for name, changes in self.row.items()}}
+        return {name: plan_of(name, rows, self.base) for name in self.rows or rows}
+
+    def seed_numbers(self) -> list[int]:
+        """The seeds of the run."""
+        return list(range(self.first_seed, self.first_seed + self.seeds))

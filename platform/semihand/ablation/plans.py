@@ -1,0 +1,82 @@
+"""The rows of an ablation: every row is the base plan and what it changes of it."""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field
+
+from semihand.frames.errors import InputError
+from semihand.steps.calibrate import CalibrateConfig
+from semihand.steps.label import LabelConfig
+from semihand.steps.selection import SelectConfig
+from semihand.steps.subjects import SubjectConfig
+from semihand.steps.train import TrainConfig
+
+Share = Annotated[float, Field(ge=0, le=1)]
+_ROWS = Path(__file__).parent / "rows.toml"
+
+
+class Plan(BaseModel, frozen=True, extra="forbid"):
+    """What the student of a row learns from, and how its labels are made."""
+
+    about: str  # a line for the table
+    # "source": nothing of the target; "frames": its pictures; "labels": pseudo-labels; "truth": true labels
+    learns_from: Literal["source", "frames", "labels", "truth"]
+    kind: Literal["control", "method", "addition"] = "method"
+    truth_share: Share = 1.0  # of the target frames, where it learns from truth
+    random_choice: bool = False  # as many labels as the selection takes, drawn at random
+    accept_shares: Annotated[list[Share], Field(min_length=1)] = [1.0]  # of the labels by round; the last repeats
+    label: LabelConfig = LabelConfig()
+    subjects: SubjectConfig = SubjectConfig()
+    calibrate: CalibrateConfig = CalibrateConfig()
+    select: SelectConfig = SelectConfig()
+    train: TrainConfig = TrainConfig()  # num_steps over all rounds
+
+    def accept_share(self, round_number: int) -> float:
+        """The share of labels that a round takes."""
+        return self.accept_shares[min(round_number, len(self.accept_shares)) - 1]
+
+
+def read_rows() -> dict[str, Any]:
+    """The rows that the package knows, as `rows.toml` writes them."""
+    return tomllib.loads(_ROWS.read_text())
+
+
+def plan_of(name: str, rows: Mapping[str, Any], base: Mapping[str, Any]) -> Plan:
+    """A row's plan: the base, what the row it extends changes, what it changes itself.
+
+    Args:
+        name: a row.
+        rows: what every row changes; `extends` names another row.
+        base: what all rows share; may lack what every row says itself.
+
+    Raises:
+        InputError: there is no such row, or it extends itself.
+    """
+    changes: list[Mapping[str, Any]] = []
+    seen: list[str] = []
+    following: str | None = name
+    while following is not None:
+        if following in seen:
+            raise InputError(f"row {name} extends itself: {' -> '.join([*seen, following])}")
+        if following not in rows:
+            raise InputError(f"there is no row {following!r}; there are {', '.join(sorted(rows))}")
+        seen.append(following)
+        changes.append({key: value for key, value in rows[following].items() if key != "extends"})
+        following = rows[following].get("extends")
+    merged: dict[str, Any] = dict(base)
+    for change in reversed(changes):
+        merged = _merged(merged, change)
+    return Plan.model_validate(merged)
+
+
+def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested tables merged key by key; any other value replaces."""
+    result = dict(below)
+    for key, value in above.items():
+        old = result.get(key)
+        both = isinstance(value, Mapping) and isinstance(old, Mapping)
+        result[key] = _merged(old, value) if both else value  # type: ignore[arg-type]
+    return result

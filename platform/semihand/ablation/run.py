@@ -1,0 +1,157 @@
+"""Run an ablation: sets, pre-trained weights, then every row that is not done, within the budget."""
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from multiprocessing import get_context
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from semihand.ablation.config import AblationConfig
+from semihand.ablation.plans import Plan
+from semihand.ablation.results import ResultFolder, markdown, summarise
+from semihand.ablation.row import RowResult, Task, fit, run_row, source_of
+from semihand.ablation.sets import Sets, make_sets, read_set
+from semihand.frames.errors import InputError
+from semihand.frames.truth import open_truth, whole_poses
+from semihand.hand.bones import bone_lengths
+from semihand.methods.semihand.network import HandNetwork
+from semihand.methods.semihand.weights import ModelCard
+from semihand.steps.train import Data
+from semihand.tables import as_numpy
+
+_SETTLED = "config.json"
+# What may change from run to run of the same folder.
+_FREE = {"campaign", "rows", "row", "domains", "seeds", "first_seed", "budget_minutes", "parallel", "device"}
+
+
+class Cell(NamedTuple):
+    """A row on a domain and a seed."""
+
+    row: str
+    domain: str
+    seed: int
+
+
+def run_ablation(config: AblationConfig, say: Callable[[str], None] = print) -> list[Cell]:
+    """Run what is not done yet; returns what the budget left undone.
+
+    Raises:
+        InputError: a row is not known, or the folder began with another configuration.
+    """
+    started = time.monotonic()
+    plans = config.plans()
+    _settle(config)
+    device = _device(config.device)
+    sets = make_sets(config, say)
+    start = _pretrained(config, next(iter(sets.values())), device, say)
+    results = ResultFolder(config.campaign)
+    cells = [Cell(row, domain, seed) for domain, seed in sets for row in plans]
+    open_cells = [cell for cell in cells if not results.is_done(*cell, _plan_text(config, plans[cell.row]))]
+    say(f"{len(cells) - len(open_cells)} of {len(cells)} rows were done already")
+    deadline = None if config.budget_minutes is None else started + 60 * config.budget_minutes
+
+    def task(cell: Cell) -> Task:
+        return Task(plans[cell.row], sets[cell.domain, cell.seed], start, config.rounds, cell.seed,
+                    config.campaign / "models", device)  # fmt: skip
+
+    with ProcessPoolExecutor(config.parallel, mp_context=get_context("spawn")) as pool:
+        done = _in_budget(pool, open_cells, task, config.parallel, deadline)
+        for cell, result in done:
+            results.write(*cell, _plan_text(config, plans[cell.row]), *result)
+            metrics = result.metrics
+            say(f"{cell.domain}, seed {cell.seed}, {cell.row}: EPE {metrics['epe_mm']:.2f} mm, "
+                f"{metrics['uv_px']:.2f} px, {metrics['seconds'] / 60:.1f} min")  # fmt: skip
+            open_cells.remove(cell)
+    return open_cells
+
+
+def write_results(config: AblationConfig) -> str:
+    """Write `summary.json` and `table.md` of all finished rows; returns the table."""
+    plans = config.model_copy(update={"rows": []}).plans()
+    bases = {name: "semihand" for name, plan in plans.items() if plan.kind == "addition"}
+    summary = summarise(ResultFolder(config.campaign), plans, bases)
+    _write_json(config.campaign / "summary.json", summary)
+    table = markdown(summary)
+    (config.campaign / "table.md").write_text(table + "\n")
+    return table
+
+
+def _in_budget(
+    pool: ProcessPoolExecutor,
+    cells: list[Cell],
+    task: Callable[[Cell], Task],
+    parallel: int,
+    deadline: float | None,
+) -> Iterator[tuple[Cell, RowResult]]:
+    """Rows as they finish; none is started that would, by the longest so far, end after the deadline."""
+    threads = max(1, (os.cpu_count() or 1) // parallel)
+    waiting, running, longest = list(cells), dict[Future[RowResult], Cell](), 0.0
+    while waiting or running:
+        while waiting and len(running) < parallel and (deadline is None or time.monotonic() + longest < deadline):
+            cell = waiting.pop(0)
+            running[pool.submit(_work, task(cell), threads)] = cell
+        if not running:
+            return
+        finished, _ = wait(running, return_when=FIRST_COMPLETED)
+        for future in finished:
+            result = future.result()
+            longest = max(longest, result.metrics["seconds"])
+            yield running.pop(future), result
+
+
+def _work(task: Task, threads: int) -> RowResult:
+    torch.set_num_threads(threads)
+    return run_row(task, lambda text: None)
+
+
+def _device(asked: str) -> str:
+    return ("cuda" if torch.cuda.is_available() else "cpu") if asked == "auto" else asked
+
+
+def _pretrained(config: AblationConfig, sets: Sets, device: str, say: Callable[[str], None]) -> Path:
+    """The weights that all rows start from; trained once."""
+    pointer = config.campaign / "pretrained.json"
+    if pointer.is_file():
+        return config.campaign / "models" / str(json.loads(pointer.read_text())["model"])
+    say(f"pre-training for {config.pretrain.num_steps} steps")
+    known = whole_poses(open_truth(read_set(sets.source)))
+    template = bone_lengths(as_numpy(known["joints_mm"]).astype(np.float64)).mean(0)
+    card = ModelCard(network=config.network, crop_margin=config.crop_margin, template_mm=template.tolist())
+    torch.manual_seed(config.pretrain.seed)
+    network = HandNetwork(config.network).to(device)
+    model = fit(network, card, Data(source_of(sets.source, card), None), config.pretrain, config.campaign / "models")
+    _write_json(pointer, {"model": model.name})
+    return model
+
+
+def _plan_text(config: AblationConfig, plan: Plan) -> str:
+    return json.dumps([config.rounds, plan.model_dump(mode="json")], sort_keys=True)
+
+
+def _settle(config: AblationConfig) -> None:
+    """Write the configuration down, or refuse to mix it with another."""
+    config.campaign.mkdir(parents=True, exist_ok=True)
+    path = config.campaign / _SETTLED
+    ours = config.model_dump(mode="json", exclude=_FREE)
+    if not path.is_file():
+        _write_json(path, ours)
+        return
+    theirs = json.loads(path.read_text())
+    changed = [name for name in ours if ours[name] != theirs.get(name)]
+    if changed:
+        raise InputError(
+            f"{config.campaign} began with another {', '.join(changed)}; its rows would not be comparable. "
+            "Name another folder with --campaign."
+        )
+
+
+def _write_json(path: Path, value: object) -> None:
+    unfinished = path.with_suffix(".tmp")
+    unfinished.write_text(json.dumps(value, indent=2))
+    unfinished.rename(path)

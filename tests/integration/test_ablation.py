@@ -1,0 +1,87 @@
+"""ablation/: a tiny ablation from nothing; what is finished is kept, and truth stays out of the rows."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pytest
+from pyarrow import feather
+
+from semihand.ablation.config import AblationConfig
+from semihand.ablation.run import Cell, run_ablation, write_results
+from semihand.frames.errors import InputError
+from semihand.tables import fixed_list_column
+
+TINY = {
+    "seeds": 1,
+    "parallel": 2,
+    "domains": ["target_sensor"],
+    "device": "cpu",
+    "rows": ["source_only", "all_additions", "ceiling"],
+    "sets": {"num_source": 64, "num_calibration": 24, "num_target": 24, "num_evaluation": 12},
+    "network": {"width": 8, "depth": 1, "decoder_channels": 16},
+    "pretrain": {"num_steps": 4, "source_batch": 16, "target_batch": 0},
+    "base": {"train": {"num_steps": 4, "source_batch": 16, "target_batch": 16}, "label": {"views": {"num_views": 2}}},
+}
+
+
+def models(campaign: Path) -> dict[str, str]:
+    found = (json.loads(path.read_text()) for path in campaign.glob("results/*/*/*.json"))
+    return {result["row"]: result["model"] for result in found}
+
+
+@pytest.fixture(scope="module")
+def campaign(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("ablation")
+    config = AblationConfig(campaign=folder, **TINY)
+    assert run_ablation(config) == []
+    return folder
+
+
+def test_rows_are_kept_and_summed_up(campaign: Path):
+    table = write_results(AblationConfig(campaign=campaign, **TINY))
+    summary = json.loads((campaign / "summary.json").read_text())
+    assert [row["name"] for row in summary["rows"]] == ["source_only", "all_additions", "ceiling"]
+    assert all(row["epe_mm"] > 0 for row in summary["rows"])
+    assert summary["domains"]["target_sensor"]["ratio"] > 0
+    assert "all_additions" in table
+    errors = pl.read_parquet(campaign / "results" / "target_sensor" / "1" / "ceiling.parquet")
+    assert len(errors) == 12
+
+
+def test_what_is_finished_is_not_run_again_and_a_budget_of_no_time_starts_nothing(campaign: Path):
+    before = {path: path.stat().st_mtime_ns for path in campaign.glob("results/*/*/*")}
+    said: list[str] = []
+    more = TINY | {"rows": [*TINY["rows"], "consistency_only"], "budget_minutes": 1e-6}
+    left = run_ablation(AblationConfig(campaign=campaign, **more), said.append)
+    assert left == [Cell("consistency_only", "target_sensor", 1)]
+    assert {path: path.stat().st_mtime_ns for path in campaign.glob("results/*/*/*")} == before
+    assert "3 of 4 rows were done already" in said
+
+
+def test_a_folder_of_another_configuration_is_refused(campaign: Path):
+    with pytest.raises(InputError, match="began with another base"):
+        run_ablation(AblationConfig(campaign=campaign, **TINY | {"base": {"train": {"num_steps": 6}}}))
+
+
+def test_truth_reaches_no_row_that_may_not_learn_from_it(campaign: Path, tmp_path: Path):
+    copy = tmp_path / "copy"
+    (copy / "sets").mkdir(parents=True)
+    for path in campaign.glob("sets/*"):
+        table = feather.read_table(path, memory_map=False)
+        if "truth" in path.name:
+            noise = np.random.default_rng(0).normal(0, 50, (table.num_rows, 21, 3)) + np.array([0, 0, 500])
+            place = table.schema.get_field_index("joints_mm")
+            table = table.set_column(place, table.schema.field(place), _column(noise, table.schema.field(place)))
+        feather.write_feather(table, copy / "sets" / path.name)
+    assert run_ablation(AblationConfig(campaign=copy, **TINY)) == []
+    before, after = models(campaign), models(copy)
+    assert before["source_only"] == after["source_only"]
+    assert before["all_additions"] == after["all_additions"]
+    assert before["ceiling"] != after["ceiling"]
+
+
+def _column(values: np.ndarray, field: pa.Field) -> pa.Array:
+    return fixed_list_column(values.astype(np.float32)).cast(field.type)
