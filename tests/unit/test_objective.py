@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from semihand.methods.semihand.augmentation import AppearanceConfig, WarpConfig, warp_pictures, warp_points
-from semihand.methods.semihand.batches import Crops, unlabelled
+from semihand.methods.semihand.batches import Crops, no_poses, unlabelled
 from semihand.methods.semihand.losses import LossConfig
 from semihand.methods.semihand.network import Prediction
 from semihand.methods.semihand.objective import (
@@ -39,6 +39,7 @@ def crops(num: int = 3, seed: int = 0) -> Crops:
         31.5 + 8 * (torch.rand(num, 21, 2, generator=generator) - 0.5),
         torch.randn(num, 21, generator=generator),
         torch.ones(num, 21),
+        *no_poses(num),
     )
 
 
