@@ -12,7 +12,10 @@ import psutil
 import pytest
 import torch
 
+from semihand.methods.semihand.losses import LossConfig
 from semihand.methods.semihand.network import HandNetwork
+from semihand.methods.semihand.objective import ObjectiveConfig
+from semihand.methods.semihand.radii import load_radii
 from semihand.methods.semihand.weights import load_model, read_card
 from semihand.stages.training import Fit, TrainClusterConfig, fit
 from semihand.steps.train import TrainConfig, TrainState, train
@@ -69,6 +72,19 @@ def test_ray_changes_nothing_about_a_fit(by_one_worker, data, card, one_thread):
     assert curve(expected)[-1] < 0.95 * curve(expected)[0]
     network, _ = load_model(by_one_worker.model)
     assert all(torch.isfinite(value).all() for value in network.state_dict().values())
+
+
+def test_a_fit_with_every_term_trains_its_radii_and_keeps_them(local_ray, data, card, tmp_path, one_thread):
+    losses = LossConfig(cross_modal_weight=0.1, registration_weight=1.0)
+    config = SHARED.model_copy(
+        update={"num_steps": 4, "objective": ObjectiveConfig(losses=losses, consistency_view="perturbed")}
+    )
+    fitted = fit(Fit("every", config, None, card, data, tmp_path), TrainClusterConfig(cpus_per_worker=1))
+    [row] = fitted.curves
+    assert min(row["registration"], row["cross_modal"], row["consistency"]) > 0
+    [folder] = (tmp_path / "radii").iterdir()
+    uv = load_data(data, card).source.uv[:4]
+    assert (load_radii(folder)(uv) > 0).all()
 
 
 def test_two_workers_follow_the_loss_curve_of_one(by_one_worker, data, card, tmp_path, one_thread):

@@ -9,11 +9,13 @@ from hypothesis import strategies as st
 
 from semihand.methods.semihand.augmentation import (
     AppearanceConfig,
+    PerturbationConfig,
     WarpConfig,
     as_float,
     change_appearance,
     change_background,
     invert_warp,
+    random_perturbation,
     random_warp,
     warp_pictures,
     warp_points,
@@ -77,6 +79,21 @@ def test_a_warp_is_a_similarity_within_its_limits(seed: int):
     assert (angle <= math.radians(40.0) + 1e-5).all()
     centre = torch.full((2, 1), 31.5)
     assert ((linear @ centre + shift - centre).abs() <= 4.0 + 1e-4).all()
+
+
+def test_a_perturbation_is_a_translation_or_a_small_rotation_or_right_angles_and_all_occur():
+    warp = random_perturbation(300, PerturbationConfig(), seeded(1))
+    linear, shift = warp.split([2, 1], dim=2)
+    angle = torch.rad2deg(torch.atan2(linear[:, 1, 0], linear[:, 0, 0])) % 360
+    moved = ((linear @ torch.full((2, 1), 31.5) + shift)[..., 0] - 31.5).abs()
+    translated = (angle == 0) & (moved.amax(1) > 1e-3)
+    gently = ((angle < 2.001) | (angle > 357.999)) & (moved.amax(1) < 1e-3)
+    quarters = [((angle - right).abs() < 1e-3) & (moved.amax(1) < 1e-3) for right in (90, 180, 270)]
+    kinds = torch.stack([translated, gently, *quarters])
+    assert (kinds.sum(0) == 1).all()
+    assert moved.max() <= 5.0 + 1e-4
+    torch.testing.assert_close(kinds.float().mean(1), torch.tensor([3, 3, 1, 1, 1]) / 9, atol=0.08, rtol=0)
+    torch.testing.assert_close(linear @ linear.transpose(1, 2), torch.eye(2).expand(300, 2, 2))
 
 
 def test_turning_by_a_right_angle_permutes_the_pixels():

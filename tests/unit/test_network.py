@@ -116,3 +116,38 @@ def test_a_backbone_from_a_local_folder_comes_with_the_weights_it_was_saved_with
     loaded = network.encoder.backbone.state_dict()
     assert all(torch.equal(value, loaded[name]) for name, value in saved.state_dict().items())
     assert torch.isfinite(network(torch.rand(1, 3, 64, 64)).uv).all()
+
+
+@pytest.mark.parametrize("input_px", [64, 128, 256])
+def test_an_hourglass_has_heatmaps_of_64_px_and_masks_like_the_others(input_px: int):
+    torch.manual_seed(0)
+    network = HandNetwork(NetworkConfig(input_px=input_px, backbone="hourglass", width=8)).eval()
+    predicted = network(torch.rand(1, 3, input_px, input_px))
+    assert predicted.log_heat.shape == (1, JOINTS, 64 * 64)
+    assert predicted.mask_logits.shape == (1, input_px // 2, input_px // 2)
+    assert ((predicted.uv > -0.5) & (predicted.uv < 63.5)).all()
+    assert predicted.earlier is None
+
+
+def test_an_hourglass_in_training_says_what_its_first_stack_says_and_both_learn():
+    torch.manual_seed(0)
+    network = HandNetwork(NetworkConfig(backbone="hourglass", width=8)).train()
+    predicted = network(torch.rand(2, 3, 64, 64))
+    last, first = predicted.stacks()
+    assert first.earlier is None
+    assert not torch.equal(first.uv, last.uv)
+    some = predicted.rows(slice(1))
+    assert [len(stack.uv) for stack in some.stacks()] == [1, 1]
+    assert torch.equal(some.earlier.depth, first.depth[:1])
+    of_first = torch.autograd.grad(first.uv.square().sum(), network.hourglass.heads[0].weight, retain_graph=True)
+    assert of_first[0].abs().sum() > 0
+    total = sum(each.uv.square().sum() + each.depth.sum() + each.mask_logits.sum() for each in (first, last))
+    gradients = torch.autograd.grad(total, list(network.parameters()))
+    assert all(torch.isfinite(each).all() for each in gradients)
+    assert all(each.abs().sum() > 0 for each in gradients)
+
+
+@pytest.mark.parametrize(("width", "millions"), [(24, 3.7), (32, 6.6)])
+def test_an_hourglass_has_the_papers_size_at_its_width(width: int, millions: float):
+    network = HandNetwork(NetworkConfig(backbone="hourglass", width=width))
+    assert sum(each.numel() for each in network.parameters()) / 1e6 == pytest.approx(millions, abs=0.1)

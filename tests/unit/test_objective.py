@@ -6,12 +6,16 @@ import pytest
 import torch
 
 from semihand.methods.semihand.augmentation import AppearanceConfig, WarpConfig, warp_pictures, warp_points
-from semihand.methods.semihand.batches import Crops, unlabelled
+from semihand.methods.semihand.batches import Crops, no_poses, unlabelled
 from semihand.methods.semihand.losses import LossConfig
 from semihand.methods.semihand.network import Prediction
 from semihand.methods.semihand.objective import (
     ObjectiveConfig,
     View,
+    consistency_loss,
+    labels_loss,
+    perturbed_view,
+    registration_loss,
     source_loss,
     source_view,
     target_losses,
@@ -39,6 +43,7 @@ def crops(num: int = 3, seed: int = 0) -> Crops:
         31.5 + 8 * (torch.rand(num, 21, 2, generator=generator) - 0.5),
         torch.randn(num, 21, generator=generator),
         torch.ones(num, 21),
+        *no_poses(num),
     )
 
 
@@ -110,6 +115,59 @@ def test_unlabelled_crops_pull_at_nothing_but_consistency():
     labels, consistency = target_losses(ours, view, given, ours, LossConfig())
     assert float(labels) == 0
     assert float(consistency) > 0
+
+
+def test_every_label_pulls_by_its_corrected_pose_selected_or_not():
+    given = crops()
+    given = given._replace(
+        joint_weight=torch.zeros(3, 21),
+        registered_uv=given.uv + torch.tensor([3.0, 0.0]),
+        registered_depth=given.depth,
+        registered_weight=torch.tensor([1.0, 1.0, 0.0]).view(-1, 1).expand(3, 21),  # the third has no label
+    )
+    view = target_view(given, PLAIN, seeded(7))
+    ours = Prediction(given.uv.clone().requires_grad_(), given.depth, torch.zeros(3, 32, 32))
+    config = LossConfig(distance="squared")
+    assert float(labels_loss(ours, view, given, config).detach()) == 0
+    loss = registration_loss(ours, view, given, config)
+    assert float(loss.detach()) == pytest.approx(9.0 * 2 / 3, rel=1e-4)
+    loss.backward()
+    assert (ours.uv.grad[:2, :, 0] < 0).all()
+    assert not ours.uv.grad[2].any()
+
+
+def test_the_corrected_pose_follows_the_views_warp():
+    given = crops()
+    given = given._replace(registered_uv=given.uv, registered_depth=given.depth, registered_weight=torch.ones(3, 21))
+    view = target_view(given, ObjectiveConfig(), seeded(8))
+    ours = Prediction(view.truth.uv, given.depth, torch.zeros(3, 32, 32))
+    assert float(registration_loss(ours, view, given, LossConfig())) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_truth_and_labels_teach_every_stack_consistency_only_the_last():
+    given = crops()
+    given = given._replace(registered_uv=given.uv, registered_weight=torch.ones(3, 21))
+    view = target_view(given, PLAIN, seeded(9))
+    config = LossConfig(heatmap_weight=0.0)
+
+    def said(off: float) -> Prediction:
+        return Prediction(view.truth.uv + off, given.depth, torch.zeros(3, 32, 32))
+
+    both = said(1.0)._replace(earlier=said(2.0))
+    for loss in (source_loss, labels_loss, registration_loss):
+        alone = [float(loss(said(off), view, given, config)) for off in (1.0, 2.0)]
+        assert float(loss(both, view, given, config)) == pytest.approx(sum(alone), rel=1e-5)
+        assert alone[1] > 0
+    alone = consistency_loss(said(1.0), view, said(0.0), config)
+    assert torch.equal(consistency_loss(both, view, said(0.0), config), alone)
+
+
+def test_a_perturbed_view_keeps_the_appearance_and_its_truth_follows():
+    given = crops()
+    view = perturbed_view(given, ObjectiveConfig(), seeded(10))
+    torch.testing.assert_close(view.pictures, warp_pictures(given.pictures.float() / 255, view.warp))
+    torch.testing.assert_close(view.truth.uv, warp_points(given.uv, view.warp))
+    assert not torch.equal(view.warp, torch.eye(3)[:2].expand(3, 2, 3))
 
 
 def test_labels_pull_at_the_heatmaps_where_they_count_and_only_if_asked():

@@ -8,11 +8,13 @@ import torch
 
 from semihand.methods.semihand.augmentation import AppearanceConfig, WarpConfig
 from semihand.methods.semihand.batches import Crops, unlabelled
-from semihand.methods.semihand.network import HandNetwork
-from semihand.methods.semihand.objective import ObjectiveConfig
-from semihand.steps.batching import SOURCE, TARGET, Moment, draw_batch, rows_of_step
+from semihand.methods.semihand.losses import LossConfig
+from semihand.methods.semihand.network import HandNetwork, NetworkConfig
+from semihand.methods.semihand.objective import ObjectiveConfig, View
+from semihand.steps.batching import SOURCE, TARGET, Moment, draw_batch, perturbed_batch, rows_of_step
 from semihand.steps.checkpoint import load_checkpoint, save_checkpoint
-from semihand.steps.train import Data, TrainConfig, TrainState, World, _rate, train
+from semihand.steps.radii import RadiiConfig, train_radii
+from semihand.steps.train import Data, TrainConfig, TrainState, World, _decay, _rate, train
 from semihand.steps.training_set import source_crops
 
 CPU = torch.device("cpu")
@@ -188,6 +190,79 @@ def test_the_total_is_equation_1_with_the_papers_weights(data, tiny_network, con
     assert losses["total"] == pytest.approx(expected, rel=1e-5)
     assert losses["labels"] > 0
     assert losses["consistency"] > 0
+
+
+PRINTED = {"consistency": "student", "consistency_view": "perturbed"}
+
+
+def with_losses(config: TrainConfig, weights: dict[str, float], **objective: str) -> TrainConfig:
+    changed = config.objective.model_copy(update={"losses": LossConfig(**weights), **objective})
+    return config.model_copy(update={"objective": changed})
+
+
+def registered(data: Data) -> Data:
+    """The target's labels, a little off, also as corrected ones of every row."""
+    poses = {"registered_uv": data.target.uv + 2, "registered_depth": data.target.depth}
+    return Data(data.source, data.target._replace(**poses, registered_weight=torch.ones(len(data.target.uv), 21)))
+
+
+def test_with_every_term_the_total_is_equations_1_and_6(data, source, tiny_network):
+    config = CONFIG.model_copy(update={"num_steps": 1, "report_every": 1, "ema_decay": 0.0})
+    config = with_losses(config, {"cross_modal_weight": 0.1, "registration_weight": 1.0}, **PRINTED)
+    state = fresh(config.model_copy(update={"objective": ObjectiveConfig()}), tiny_network)
+    state.radii = train_radii(source, RadiiConfig(num_steps=2))
+    (report,) = train(state, registered(data), config)
+    losses = report.losses
+    assert losses.keys() == {"supervised", "labels", "registration", "consistency", "cross_modal", "total"}
+    assert min(losses.values()) > 0
+    expected = losses["supervised"] + losses["labels"] + losses["registration"]
+    assert losses["total"] == pytest.approx(
+        expected + 0.1 * losses["consistency"] + 0.1 * losses["cross_modal"], rel=1e-5
+    )
+    for name, value in state.network.state_dict().items():  # no average: the teacher is the student
+        torch.testing.assert_close(state.teacher.state_dict()[name], value)
+
+
+def test_cross_modal_consistency_without_radii_is_refused_with_the_way_out(source, tiny_network):
+    config = with_losses(CONFIG, {"cross_modal_weight": 0.1})
+    with pytest.raises(ValueError, match=r"cross_modal_weight is 0\.1, but no radius network .*train_radii"):
+        fresh(config, tiny_network)
+    with pytest.raises(ValueError, match=r"cross_modal_weight is 0\.1"):
+        next(train(fresh(CONFIG, tiny_network), Data(source, None), config))
+
+
+def test_two_workers_perturb_together_what_one_perturbs_alone(data):
+    def cells(rank: int, size: int) -> list[tuple[View, Crops]]:
+        at = Moment(3, World(rank, size), CPU)
+        return perturbed_batch(draw_batch(data.target, 4, TARGET, at, CONFIG), TARGET, at, CONFIG)
+
+    alone, shared = cells(0, 1), [*cells(0, 2), *cells(1, 2)]
+    assert len(alone) == 2
+    for (ours, _), (theirs, _) in zip(shared, alone, strict=True):
+        assert torch.equal(ours.pictures, theirs.pictures)
+        assert torch.equal(ours.warp, theirs.warp)
+    assert not torch.equal(alone[0][0].warp, alone[1][0].warp)
+
+
+def test_an_hourglass_trains_and_its_first_stack_counts(source):
+    config = CONFIG.model_copy(update={"num_steps": 2, "report_every": 1, "target_batch": 0, "cell": 4})
+    torch.manual_seed(1)
+    network = HandNetwork(NetworkConfig(backbone="hourglass", width=8))
+    before = network.hourglass.heads[0].weight.detach().clone()
+    state = TrainState.start(network, config, CPU)
+    assert all(report.losses["total"] > 0 for report in train(state, Data(source, None), config))
+    assert not torch.equal(state.network.hourglass.heads[0].weight, before)
+
+
+def test_the_cosine_schedule_takes_the_decay_from_its_start_up_to_one():
+    config = CONFIG.model_copy(update={"num_steps": 1000, "ema_decay": 0.9, "ema_schedule": "cosine"})
+    decays = [_decay(step, config) for step in range(100, 1001)]
+    assert all(later >= earlier for earlier, later in pairwise(decays))
+    assert _decay(500, config) == pytest.approx(0.95)
+    assert _decay(1, config) == pytest.approx(1 / 11)  # the start is soon forgotten
+    assert _decay(1000, config) == pytest.approx(1000 / 1010)
+    constant = config.model_copy(update={"ema_schedule": "constant"})
+    assert {_decay(step, constant) for step in range(100, 1001)} == {0.9}
 
 
 def test_target_frames_that_nobody_selected_still_teach_consistency(data, tiny_network):

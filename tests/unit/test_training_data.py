@@ -72,6 +72,14 @@ def test_only_selected_labels_weigh(campaign, card, target_frames):
     assert target.num_rows == target_frames.num_rows
 
 
+def test_the_corrected_pose_of_every_label_is_read_where_it_is_asked_for(campaign, card, target_frames):
+    target = load_data(source_of(campaign), card, with_registered=True).target
+    labelled = {target_frames["frame_id"][row].as_py() for row in LABELLED}
+    ids = read_frames(campaign / "pool")["frame_id"].to_pylist()
+    assert [bool(weight == 21) for weight in target.registered_weight.sum(1)] == [each in labelled for each in ids]
+    assert load_data(source_of(campaign), card).target.registered_weight.sum() == 0
+
+
 def test_frames_kept_for_calibration_are_not_trained_on(campaign, card):
     whole = load_data(DataSource(str(campaign / "source")), card)
     assert whole.target is None

@@ -121,6 +121,22 @@ def test_target_frames_carry_their_labels_and_the_rest_weighs_nothing(target_fra
     assert crops.masks.sum() + crops.has_mask.sum() == 0
 
 
+def test_corrected_poses_come_beside_the_labels_and_count_where_there_is_one(target_frames, card):
+    labels = labels_of(target_frames, [1, 4])
+    every = labels_of(target_frames, [0, 1, 4, 7]).rename({"label_mm": "corrected_mm"}).drop("joint_weight")
+    crops = target_crops(without_truth(target_frames), labels, card, every)
+    without = target_crops(without_truth(target_frames), labels, card)
+    assert crops.registered_weight.sum(1).tolist() == [21, 21, 0, 0, 21, 0, 0, 21, 0, 0]
+    assert torch.equal(crops.registered_uv[[1, 4]], crops.uv[[1, 4]])
+    assert torch.equal(crops.registered_depth[[1, 4]], crops.depth[[1, 4]])
+    affine = read_crops(target_frames, 64, card.crop_margin).cameras.affine
+    expected = apply_affine(affine, as_numpy(target_frames["joints_uv_px"]).astype(np.float64))
+    np.testing.assert_allclose(crops.registered_uv[[0, 7]].numpy(), expected[[0, 7]], atol=0.02)
+    for ours, theirs in zip(crops[:6], without[:6], strict=True):
+        assert torch.equal(ours, theirs)
+    assert without.registered_weight.sum() == 0
+
+
 def test_labels_find_their_frames_whatever_their_order_and_strangers_are_nobodys(target_frames, card):
     labels = labels_of(target_frames, [1, 4, 7])
     stranger = labels_of(target_frames, [5]).with_columns(frame_id=pl.lit("f" * 32))

@@ -14,9 +14,12 @@ import ray.train.torch
 import torch
 from pydantic import BaseModel, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
+from semihand.methods.semihand.batches import Crops
 from semihand.methods.semihand.network import HandNetwork
+from semihand.methods.semihand.radii import RadiusNetwork, save_radii
 from semihand.methods.semihand.weights import ModelCard, load_model, save_model
 from semihand.steps.checkpoint import load_checkpoint, save_checkpoint
+from semihand.steps.radii import RadiiConfig, train_radii
 from semihand.steps.train import Report, TrainConfig, TrainState, World, train
 from semihand.steps.training_data import DataSource, load_data
 
@@ -42,7 +45,7 @@ class Fit(NamedTuple):
     start: Path | None  # a model folder; None: random weights
     card: ModelCard
     data: DataSource
-    folder: Path  # of the campaign: fits/ and models/ below it
+    folder: Path  # of the campaign: fits/, models/ and radii/ below it
 
 
 class Fitted(NamedTuple):
@@ -102,14 +105,17 @@ def _work(loop: dict[str, Any]) -> None:
     device = ray.train.torch.get_device()
     if device.type == "cpu":
         torch.set_num_threads(loop["threads"])  # Ray would leave it one
-    state = TrainState.start(_network(job), job.config, device)
+    losses = job.config.objective.losses
+    data = load_data(job.data, job.card, with_registered=losses.registration_weight > 0)
+    radii = _radii(job, data.source, world) if losses.cross_modal_weight else None
+    state = TrainState.start(_network(job), job.config, device, radii)
     curves: list[dict[str, float]] = []
     checkpoint = ray.train.get_checkpoint()
     if checkpoint is not None:
         with checkpoint.as_directory() as folder:
             load_checkpoint(state, Path(folder))
             curves = json.loads((Path(folder) / _CURVES).read_text())
-    reports = train(state, load_data(job.data, job.card), job.config, world, _wrapped)
+    reports = train(state, data, job.config, world, _wrapped)
     for num_reports, report in enumerate(reports, start=1):
         curves.append(_curve_row(report, world, device))
         last = state.step == job.config.num_steps
@@ -177,6 +183,14 @@ def _network(job: Fit) -> HandNetwork:
         return load_model(job.start)[0]
     torch.manual_seed(job.config.seed)
     return HandNetwork(job.card.network)
+
+
+def _radii(job: Fit, source: Crops, world: World) -> RadiusNetwork:
+    """The source's radius network: every worker trains the same, in seconds, and the first one keeps it."""
+    radii = train_radii(source, RadiiConfig(seed=job.config.seed))
+    if world.rank == 0:
+        save_radii(radii, job.folder / "radii")
+    return radii
 
 
 def _wrapped(network: torch.nn.Module) -> torch.nn.Module:

@@ -7,10 +7,17 @@ from torch import Tensor
 
 from semihand.methods.semihand.batches import Crops
 from semihand.methods.semihand.network import Prediction
-from semihand.methods.semihand.objective import View, source_view, target_view
+from semihand.methods.semihand.objective import View, perturbed_view, source_view, target_view
 from semihand.steps.train_config import TrainConfig, World
 
 SOURCE, TARGET = 0, 1
+
+
+class Data(NamedTuple):
+    """What there is to train on; no target for a source-only fit."""
+
+    source: Crops
+    target: Crops | None
 
 
 class Moment(NamedTuple):
@@ -34,6 +41,17 @@ def draw_batch(crops: Crops, batch: int, role: int, at: Moment, config: TrainCon
     return views
 
 
+def perturbed_batch(
+    cells: list[tuple[View, Crops]], role: int, at: Moment, config: TrainConfig
+) -> list[tuple[View, Crops]]:
+    """Perturbed views of cells that were drawn, each with random numbers of its own."""
+    first = at.world.rank * len(cells)
+    return [
+        (perturbed_view(crops, config.objective, _generator(config.seed, at.step, role, -first - cell)), crops)
+        for cell, (_, crops) in enumerate(cells, start=1)
+    ]
+
+
 def rows_of_step(crops: Crops, batch: int, role: int, step: int, config: TrainConfig) -> Tensor:
     """Rows of one step, with replacement; selected target frames come more often."""
     generator = _generator(config.seed, step, role, 0)
@@ -54,7 +72,7 @@ def _generator(seed: int, step: int, role: int, cell: int) -> torch.Generator:
 def joined(cells: list[tuple[View, Crops]]) -> tuple[View, Crops]:
     """The cells as one batch."""
     views, crops = zip(*cells, strict=True)
-    truth = Prediction(*(torch.cat(column) for column in zip(*(view.truth[:3] for view in views), strict=True)))
+    uv, depth, mask = (torch.cat(column) for column in zip(*(view.truth[:3] for view in views), strict=True))
     pictures = torch.cat([view.pictures for view in views])
-    view = View(pictures, truth, torch.cat([view.warp for view in views]))
+    view = View(pictures, Prediction(uv, depth, mask), torch.cat([view.warp for view in views]))
     return view, Crops(*(torch.cat(column) for column in zip(*crops, strict=True)))

@@ -18,7 +18,8 @@ class TrainConfig(BaseModel, frozen=True, extra="forbid"):
     final_rate: Annotated[float, Field(gt=0, le=1)] = 0.02  # share of the learning rate at the last step
     warmup_steps: NonNegativeInt = 50
     weight_decay: Annotated[float, Field(ge=0)] = 1e-4
-    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.995  # memory of about 200 steps; 0.999 suits long fits
+    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.995  # memory of about 200 steps; 0.999: long fits, 0: none
+    ema_schedule: Literal["constant", "cosine"] = "constant"  # cosine: from ema_decay up to 1 at the last step (BYOL)
     selected_share: Annotated[float, Field(ge=0, le=1)] = 0.75  # of the target batch; the rest is any frame
     precision: Literal["auto", "bf16", "fp32"] = "auto"  # auto: bf16 where the machine multiplies it fast
     report_every: PositiveInt = 50
@@ -38,6 +39,19 @@ class TrainConfig(BaseModel, frozen=True, extra="forbid"):
                     f"train.{name} is {batch}, but {num_workers} workers take {self.cell} rows at a time: "
                     f"choose a multiple of {self.cell * num_workers}, or another train.cell."
                 )
+
+    def check_radii(self, given: bool) -> None:
+        """Refuse cross-modal consistency without a radius network.
+
+        Raises:
+            ValueError: it has a weight, and there is no radius network.
+        """
+        weight = self.objective.losses.cross_modal_weight
+        if weight and not given:
+            raise ValueError(
+                f"train.objective.losses.cross_modal_weight is {weight}, but no radius network was given: "
+                "train one on the source (steps.radii.train_radii), or set the weight to 0."
+            )
 
 
 class World(NamedTuple):

@@ -23,8 +23,14 @@ class DataSource(NamedTuple):
     versions: tuple[tuple[str, int], ...] = ()  # of the campaign's tables
 
 
-def load_data(data: DataSource, card: ModelCard) -> Data:
-    """Read and cut out all crops of a fit."""
+def load_data(data: DataSource, card: ModelCard, with_registered: bool = False) -> Data:
+    """Read and cut out all crops of a fit.
+
+    Args:
+        data: where they lie.
+        card: the network's input.
+        with_registered: also read the corrected pose of every label, for the registration term of eq. 5.
+    """
     source = read_frames(data.source).slice(data.held_out)
     crops = source_crops(open_truth(source), card)
     if data.campaign is None:
@@ -32,7 +38,8 @@ def load_data(data: DataSource, card: ModelCard) -> Data:
     versions = dict(data.versions)
     frames = without_truth(read_frames(data.campaign, version=versions.get("frames")))
     labels = selected_labels(data.campaign, data.round_number, versions)
-    return Data(crops, target_crops(frames, labels, card))
+    registered = registered_labels(data.campaign, data.round_number, versions) if with_registered else None
+    return Data(crops, target_crops(frames, labels, card, registered))
 
 
 def selected_labels(campaign: str, round_number: int, versions: dict[str, int]) -> pl.DataFrame:
@@ -43,6 +50,12 @@ def selected_labels(campaign: str, round_number: int, versions: dict[str, int]) 
     keys = ["frame_id", "round", "labeller"]
     joined = labels.join(chosen, on=keys, how="inner")
     return joined.select("frame_id", "label_mm", "joint_weight").sort("frame_id").collect()
+
+
+def registered_labels(campaign: str, round_number: int, versions: dict[str, int]) -> pl.DataFrame:
+    """frame_id and corrected_mm of every label of a round, selected or not."""
+    labels = scan(campaign, "labels", version=versions.get("labels")).filter(pl.col("round") == round_number)
+    return labels.select("frame_id", "corrected_mm").sort("frame_id").collect()
 
 
 def read_frames(campaign: str | Path, version: int | None = None) -> pa.Table:

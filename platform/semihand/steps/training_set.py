@@ -9,9 +9,9 @@ import torch
 from PIL import Image
 
 from semihand.frames.crop import crop_hand
-from semihand.methods.semihand.batches import Crops, pose_in_crop
+from semihand.methods.semihand.batches import Crops, Poses, no_poses, pose_in_crop
 from semihand.methods.semihand.weights import ModelCard
-from semihand.steps.cropping import as_bytes, read_crops
+from semihand.steps.cropping import ReadCrops, as_bytes, read_crops
 from semihand.tables import as_numpy
 from semihand.tables.rows import take_rows
 
@@ -34,6 +34,7 @@ def source_crops(frames: pa.Table, card: ModelCard) -> Crops:
         torch.from_numpy(np.where(known[..., None], uv, 0).astype(np.float32)),
         torch.from_numpy(np.where(known, depth, 0).astype(np.float32)),
         torch.from_numpy(known.astype(np.float32)),
+        *no_poses(len(uv)),
     )
 
 
@@ -54,7 +55,9 @@ def _masks(frames: pa.Table, size_px: int, margin: float) -> tuple[torch.Tensor,
     return masks, has_mask
 
 
-def target_crops(frames: pa.Table, labels: pl.DataFrame, card: ModelCard) -> Crops:
+def target_crops(
+    frames: pa.Table, labels: pl.DataFrame, card: ModelCard, registered: pl.DataFrame | None = None
+) -> Crops:
     """Crops of unlabelled frames with the poses that labelling gave them.
 
     Args:
@@ -62,9 +65,22 @@ def target_crops(frames: pa.Table, labels: pl.DataFrame, card: ModelCard) -> Cro
         labels: frame_id, label_mm and joint_weight of the round; a frame without a label, or that was not
             selected, has weight 0 and still serves the consistency losses.
         card: the network's input.
+        registered: frame_id and corrected_mm of every label of the round; None where nothing asks for them.
     """
     read = read_crops(frames, card.network.input_px, card.crop_margin)
     pictures = as_bytes(read.pictures)
+    num = len(read.rows)
+    return Crops(
+        pictures,
+        torch.zeros(num, 1, *pictures.shape[-2:], dtype=torch.uint8),
+        torch.zeros(num),
+        *_poses(frames, read, labels, "label_mm"),
+        *(no_poses(num) if registered is None else _poses(frames, read, registered, "corrected_mm")),
+    )
+
+
+def _poses(frames: pa.Table, read: ReadCrops, labels: pl.DataFrame, column: str) -> Poses:
+    """The labels' poses in the crops; joints weigh what the labels say, or 1, and 0 without a label."""
     num = len(read.rows)
     row_of = {frame_id: row for row, frame_id in enumerate(labels["frame_id"].to_list())}
     frame_ids = frames["frame_id"].to_pylist()
@@ -72,18 +88,11 @@ def target_crops(frames: pa.Table, labels: pl.DataFrame, card: ModelCard) -> Cro
     uv, depth, weight = np.zeros((num, 21, 2)), np.zeros((num, 21)), np.zeros((num, 21))
     if found:
         here, there = (list(column) for column in zip(*found, strict=True))
-        joints_mm = _stack(labels["label_mm"], 21, 3)[there]
+        joints_mm = _stack(labels[column], 21, 3)[there]
         cameras = [column[here] for column in read.cameras]
         uv[here], depth[here] = pose_in_crop(joints_mm, *cameras)
-        weight[here] = _stack(labels["joint_weight"], 21)[there]
-    return Crops(
-        pictures,
-        torch.zeros(num, 1, *pictures.shape[-2:], dtype=torch.uint8),
-        torch.zeros(num),
-        torch.from_numpy(uv.astype(np.float32)),
-        torch.from_numpy(depth.astype(np.float32)),
-        torch.from_numpy(weight.astype(np.float32)),
-    )
+        weight[here] = _stack(labels["joint_weight"], 21)[there] if "joint_weight" in labels.columns else 1.0
+    return Poses(*(torch.from_numpy(values.astype(np.float32)) for values in (uv, depth, weight)))
 
 
 def _stack(column: pl.Series, *shape: int) -> np.ndarray:

@@ -26,6 +26,13 @@ class WarpConfig(BaseModel, frozen=True, extra="forbid"):
     translation_px: Annotated[float, Field(ge=0, le=32)] = 5.0  # of a 64 px crop
 
 
+class PerturbationConfig(BaseModel, frozen=True, extra="forbid"):
+    """The T of eqs. 8 and 10: each crop is moved, or turned a little, or turned by one to three right angles."""
+
+    translation_px: Annotated[float, Field(ge=0, le=32)] = 5.0  # of a 64 px crop
+    rotation_deg: Annotated[float, Field(ge=0, le=180)] = 2.0
+
+
 class AppearanceConfig(BaseModel, frozen=True, extra="forbid"):
     """How far the pixels may change."""
 
@@ -43,10 +50,29 @@ def random_warp(num: int, config: WarpConfig, generator: torch.Generator) -> Flo
     draw = torch.rand(num, 4, generator=generator) * 2 - 1
     angle = draw[:, 0] * math.radians(config.rotation_deg)
     scale = torch.exp(draw[:, 1] * math.log(config.scale))
+    return _similarity(angle, scale, draw[:, 2:] * config.translation_px)
+
+
+def random_perturbation(num: int, config: PerturbationConfig, generator: torch.Generator) -> Float[Tensor, "num 2 3"]:
+    """One of three warps for every crop: a translation, a small rotation, or 90, 180 or 270 degrees."""
+    draw = torch.rand(num, 3, generator=generator) * 2 - 1
+    kind = torch.randint(3, (num,), generator=generator)
+    quarters = torch.randint(1, 4, (num,), generator=generator)
+    angle = torch.zeros(num)
+    angle = torch.where(kind == 1, draw[:, 0] * math.radians(config.rotation_deg), angle)
+    angle = torch.where(kind == 2, quarters * (math.pi / 2), angle)
+    move = draw[:, 1:] * config.translation_px * (kind == 0).unsqueeze(1)
+    return _similarity(angle, torch.ones(num), move)
+
+
+def _similarity(
+    angle: Float[Tensor, " num"], scale: Float[Tensor, " num"], move: Float[Tensor, "num 2"]
+) -> Float[Tensor, "num 2 3"]:
+    """Turn and scale about the crop's centre, then move."""
     linear = torch.stack([torch.cos(angle), -torch.sin(angle), torch.sin(angle), torch.cos(angle)], -1)
     linear = linear.view(-1, 2, 2) * scale.view(-1, 1, 1)
     centre = torch.full((2,), (GRID_PX - 1) / 2)
-    shift = centre - linear @ centre + draw[:, 2:] * config.translation_px
+    shift = centre - linear @ centre + move
     return torch.cat([linear, shift.unsqueeze(-1)], dim=-1)
 
 

@@ -23,6 +23,10 @@ class Crops(NamedTuple):
     uv: Float[Tensor, "batch 21 2"]
     depth: Float[Tensor, "batch 21"]
     joint_weight: Float[Tensor, "batch 21"]  # 0: nothing is known of the joint
+    # The label put on its subject's bone lengths, r of eq. 5; it counts whether the label was selected or not.
+    registered_uv: Float[Tensor, "batch 21 2"]
+    registered_depth: Float[Tensor, "batch 21"]
+    registered_weight: Float[Tensor, "batch 21"]
 
     def at(self, rows: Tensor, device: torch.device) -> "Crops":
         """Some of the rows, on a device."""
@@ -62,7 +66,19 @@ def unlabelled(pictures: UInt8[Tensor, "batch 3 rows columns"]) -> Crops:
         pictures,
         torch.zeros(num, 1, rows, columns, dtype=torch.uint8),
         torch.zeros(num),
-        torch.zeros(num, NUM_JOINTS, 2),
-        torch.zeros(num, NUM_JOINTS),
-        torch.zeros(num, NUM_JOINTS),
+        *no_poses(num),
+        *no_poses(num),
     )
+
+
+class Poses(NamedTuple):
+    """2.5D poses of crops and how much each joint counts."""
+
+    uv: Float[Tensor, "batch 21 2"]
+    depth: Float[Tensor, "batch 21"]
+    weight: Float[Tensor, "batch 21"]
+
+
+def no_poses(num: int) -> Poses:
+    """Poses of which nothing is known."""
+    return Poses(torch.zeros(num, NUM_JOINTS, 2), torch.zeros(num, NUM_JOINTS), torch.zeros(num, NUM_JOINTS))

@@ -17,7 +17,12 @@ class LossConfig(BaseModel, frozen=True, extra="forbid"):
     depth_weight: PositiveFloat = 50.0  # λ_d: 1 reference bone of depth weighs as much as √50 px
     mask_weight: NonNegativeFloat = 100.0  # λ_w
     consistency_weight: NonNegativeFloat = 0.1  # λ_c
+    # λ_c of L_cc, source and target crops, against the predicted mask; 0.1 in the paper, where L_d2m is a sum over
+    # the pixels: as a mean it does not depend on the mask's resolution. 0: no radius network is needed.
+    cross_modal_weight: NonNegativeFloat = 0.0
     label_weight: NonNegativeFloat = 1.0  # of L_unsup; 1 in the paper
+    # Of ℓ(r, p) in eqs. 5 and 6: every label pulls by its corrected pose, selected or not; 1 in the paper.
+    registration_weight: NonNegativeFloat = 0.0
     # Cross-entropy of each heatmap to a Gaussian about the truth, on source crops: soft-argmax alone is slow to
     # learn where to look, because wide heatmaps give it hardly a gradient. 0 is the paper.
     heatmap_weight: NonNegativeFloat = 3.0

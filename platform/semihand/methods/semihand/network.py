@@ -1,4 +1,4 @@
-"""The SemiHand network: an encoder from `AutoBackbone`, a decoder, 2.5D latent heatmaps and one mask map."""
+"""The SemiHand network: an encoder and decoder or two hourglasses, 2.5D latent heatmaps and one mask map."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from transformers import AutoBackbone, AutoConfig, ResNetConfig
 
 from semihand.hand.skeleton import NUM_JOINTS
+from semihand.methods.semihand.hourglass import StackedHourglass
 
 GRID_PX = 64.0  # every 2D coordinate inside the method is in pixels of a 64 px crop, whatever the input size
 
@@ -22,8 +23,11 @@ class NetworkConfig(BaseModel, frozen=True, extra="forbid"):
     """What the network looks like."""
 
     input_px: Literal[64, 128, 256] = 64  # side of the square crop
-    backbone: str = "resnet"  # "resnet": ResNet-18-like, random weights; else a folder `AutoBackbone` can load
-    width: Annotated[int, Field(ge=8, le=128)] = 32  # channels of the first ResNet stage (ResNet-18: 64)
+    # "resnet": ResNet-18-like, random weights; "hourglass": two stacks, the paper's; else a folder that
+    # `AutoBackbone` can load.
+    backbone: str = "resnet"
+    # Channels of the first ResNet stage (ResNet-18: 64); an eighth of an hourglass's, whose 32 are the paper's 256.
+    width: Annotated[int, Field(ge=8, le=128)] = 32
     depth: Annotated[int, Field(ge=1, le=6)] = 2  # blocks in each ResNet stage (ResNet-18: 2)
     decoder_channels: Annotated[int, Field(ge=16, le=512)] = 64
 
@@ -35,6 +39,21 @@ class Prediction(NamedTuple):
     depth: Float[Tensor, "batch 21"]  # relative to the root, in lengths of the reference bone
     mask_logits: Float[Tensor, "batch rows columns"]  # hand against everything else
     log_heat: Float[Tensor, "batch 21 cells"] | None = None  # log of the heatmaps' weights; None where nobody asks
+    earlier: "Prediction | None" = None  # what the stack before said, while it is being trained
+
+    def stacks(self) -> "list[Prediction]":
+        """This prediction and those of all earlier stacks."""
+        return [self] if self.earlier is None else [self, *self.earlier.stacks()]
+
+    def rows(self, chosen: slice) -> "Prediction":
+        """The prediction for some of the crops."""
+        return Prediction(
+            self.uv[chosen],
+            self.depth[chosen],
+            self.mask_logits[chosen],
+            None if self.log_heat is None else self.log_heat[chosen],
+            None if self.earlier is None else self.earlier.rows(chosen),
+        )
 
 
 class HandNetwork(nn.Module):
@@ -51,18 +70,28 @@ class HandNetwork(nn.Module):
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.config = config
-        self.encoder = _encoder(config)
-        self.stem = _block(3, config.decoder_channels // 4, stride=2)
-        self.decoder = _Decoder(self.encoder.channels, config.decoder_channels)
-        self.head = nn.Conv2d(config.decoder_channels // 2, 2 * NUM_JOINTS + 1, kernel_size=1)
+        if config.backbone == "hourglass":
+            self.hourglass = StackedHourglass(config.input_px, 8 * config.width, 2 * NUM_JOINTS + 1)
+        else:
+            self.encoder = _encoder(config)
+            self.stem = _block(3, config.decoder_channels // 4, stride=2)
+            self.decoder = _Decoder(self.encoder.channels, config.decoder_channels)
+            self.head = nn.Conv2d(config.decoder_channels // 2, 2 * NUM_JOINTS + 1, kernel_size=1)
         self.beta = nn.Parameter(torch.full((NUM_JOINTS,), 1.0))
         self.register_buffer("mean", torch.tensor(_RGB_MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(_RGB_STD).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, crops: Float[Tensor, "batch 3 rows columns"]) -> Prediction:
         """Predict from RGB crops in 0..1; the mask has half the side of the crop."""
-        crops = (crops - self.mean) / self.std
-        return _read_out(self.head(self.decoder(self.encoder(crops), self.stem(crops))), self.beta)
+        normal = (crops - self.mean) / self.std
+        if self.config.backbone != "hourglass":
+            return _read_out(self.head(self.decoder(self.encoder(normal), self.stem(normal))), self.beta)
+        half = (crops.shape[-2] // 2, crops.shape[-1] // 2)
+        said: Prediction | None = None
+        for maps in self.hourglass(normal):
+            said = _with_mask_of(half, _read_out(maps, self.beta))._replace(earlier=said)
+        assert said is not None
+        return said if self.training else said._replace(earlier=None)
 
 
 def _read_out(maps: Float[Tensor, "batch 43 rows columns"], beta: Float[Tensor, " 21"]) -> Prediction:
@@ -74,6 +103,11 @@ def _read_out(maps: Float[Tensor, "batch 43 rows columns"], beta: Float[Tensor, 
         uv = weights @ grid_of(heat.shape[2], heat.shape[3], heat.device)
         depth = (weights * depth_maps.flatten(2)).sum(-1)
     return Prediction(uv, depth, mask_logits[:, 0], log_heat)
+
+
+def _with_mask_of(size: tuple[int, int], predicted: Prediction) -> Prediction:
+    logits = nn.functional.interpolate(predicted.mask_logits.unsqueeze(1), size, mode="bilinear", align_corners=False)
+    return predicted._replace(mask_logits=logits[:, 0])
 
 
 class _Encoder(nn.Module):
@@ -107,7 +141,7 @@ def _encoder(config: NetworkConfig) -> _Encoder:
         )
     else:
         raise ValueError(
-            f"network.backbone is {config.backbone!r}: neither 'resnet' nor a folder. "
+            f"network.backbone is {config.backbone!r}: neither 'resnet', 'hourglass' nor a folder. "
             "Name a folder that transformers' AutoBackbone can load (config.json and model.safetensors)."
         )
     return _Encoder(backbone, backbone.channels)

@@ -1,5 +1,10 @@
-"""What one optimiser step of SemiHand minimises: views of source and target crops, and eq. 1 over them."""
+"""What one optimiser step of SemiHand minimises: views of source and target crops, and eq. 1 over them.
 
+Where the network has several stacks, every stack learns from truth and labels; the last one alone is held to
+be consistent.
+"""
+
+from collections.abc import Mapping
 from typing import Literal, NamedTuple, Protocol
 
 import torch
@@ -9,15 +14,18 @@ from torch import Tensor
 
 from semihand.methods.semihand.augmentation import (
     AppearanceConfig,
+    PerturbationConfig,
     WarpConfig,
     as_float,
     change_appearance,
     change_background,
+    random_perturbation,
     random_warp,
     warp_pictures,
     warp_points,
 )
 from semihand.methods.semihand.batches import Crops
+from semihand.methods.semihand.cross_modal import cross_modal_loss
 from semihand.methods.semihand.losses import (
     LossConfig,
     heatmap_loss,
@@ -26,6 +34,7 @@ from semihand.methods.semihand.losses import (
     view_consistency_loss,
 )
 from semihand.methods.semihand.network import Prediction
+from semihand.methods.semihand.radii import RadiusNetwork
 
 
 class ObjectiveConfig(BaseModel, frozen=True, extra="forbid"):
@@ -38,6 +47,10 @@ class ObjectiveConfig(BaseModel, frozen=True, extra="forbid"):
     # Whose prediction for the crop itself the student's view must agree with: the EMA teacher's, or, as
     # printed in the paper, the student's own.
     consistency: Literal["teacher", "student"] = "teacher"
+    # The view on which it must agree: "diverse" is the strong one that the labels are learnt on, at no cost;
+    # "perturbed" is the paper's, a gentle one of its own, of source and target crops, one more forward pass.
+    consistency_view: Literal["diverse", "perturbed"] = "diverse"
+    perturbation: PerturbationConfig = PerturbationConfig()
 
 
 class Network(Protocol):
@@ -75,17 +88,27 @@ def target_view(crops: Crops, config: ObjectiveConfig, generator: torch.Generato
     return View(pictures, _truth(crops, masks, warp), warp)
 
 
+def perturbed_view(crops: Crops, config: ObjectiveConfig, generator: torch.Generator) -> View:
+    """T of eq. 10: the crops moved or turned, their appearance as it is."""
+    pictures, masks = as_float(crops.pictures), as_float(crops.masks)
+    warp = random_perturbation(crops.num_rows, config.perturbation, generator).to(pictures.device)
+    pictures, masks = warp_pictures(pictures, warp), warp_pictures(masks, warp, padding="zeros")
+    return View(pictures, _truth(crops, masks, warp), warp)
+
+
 def _truth(crops: Crops, masks: Tensor, warp: Tensor) -> Prediction:
     small = torch.nn.functional.avg_pool2d(masks, 2)[:, 0]
     return Prediction(warp_points(crops.uv, warp), crops.depth, small)
 
 
 def source_loss(predicted: Prediction, view: View, crops: Crops, config: LossConfig) -> Float[Tensor, ""]:
-    """L_sup (eq. 3) over joints that the view still shows."""
+    """L_sup (eq. 3) over joints that the view still shows, summed over the stacks."""
     visible = _inside(view.truth.uv) * crops.joint_weight
-    loss = supervised_loss(predicted, view.truth, visible, crops.has_mask, config)
-    if config.heatmap_weight:
-        loss = loss + config.heatmap_weight * heatmap_loss(predicted, view.truth.uv, visible, config.heatmap_px)
+    loss = torch.zeros(())
+    for said in predicted.stacks():
+        loss = loss + supervised_loss(said, view.truth, visible, crops.has_mask, config)
+        if config.heatmap_weight:
+            loss = loss + config.heatmap_weight * heatmap_loss(said, view.truth.uv, visible, config.heatmap_px)
     return loss
 
 
@@ -93,12 +116,29 @@ def target_losses(
     predicted: Prediction, view: View, crops: Crops, of_crop: Prediction, config: LossConfig
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
     """L_unsup (eq. 4) and L_vc (eq. 10) of target views; `of_crop` is the prediction for the crops themselves."""
+    return labels_loss(predicted, view, crops, config), consistency_loss(predicted, view, of_crop, config)
+
+
+def labels_loss(predicted: Prediction, view: View, crops: Crops, config: LossConfig) -> Float[Tensor, ""]:
+    """L_unsup (eq. 4) over joints that the view still shows, summed over the stacks."""
     visible = _inside(view.truth.uv) * crops.joint_weight
-    labels = label_loss(predicted, view.truth, visible, config)
-    if config.label_heatmap_weight:
-        labels = labels + config.label_heatmap_weight * heatmap_loss(
-            predicted, view.truth.uv, visible, config.heatmap_px
-        )
+    loss = torch.zeros(())
+    for said in predicted.stacks():
+        loss = loss + label_loss(said, view.truth, visible, config)
+        if config.label_heatmap_weight:
+            loss = loss + config.label_heatmap_weight * heatmap_loss(said, view.truth.uv, visible, config.heatmap_px)
+    return loss
+
+
+def registration_loss(predicted: Prediction, view: View, crops: Crops, config: LossConfig) -> Float[Tensor, ""]:
+    """ℓ(r, p) of eqs. 5 and 6, r the corrected label, selected or not; summed over the stacks."""
+    registered = Prediction(warp_points(crops.registered_uv, view.warp), crops.registered_depth, view.truth.mask_logits)
+    visible = _inside(registered.uv) * crops.registered_weight
+    return sum((label_loss(said, registered, visible, config) for said in predicted.stacks()), torch.zeros(()))
+
+
+def consistency_loss(predicted: Prediction, view: View, of_crop: Prediction, config: LossConfig) -> Float[Tensor, ""]:
+    """L_vc (eq. 10): the prediction for the views against the warped prediction for the crops."""
     mask = torch.sigmoid(of_crop.mask_logits).unsqueeze(1)
     moved = Prediction(
         warp_points(of_crop.uv, view.warp),
@@ -106,7 +146,24 @@ def target_losses(
         warp_pictures(mask, view.warp, padding="zeros")[:, 0],
     )
     inside = warp_pictures(torch.ones_like(mask), view.warp, padding="zeros")[:, 0]
-    return labels, view_consistency_loss(predicted, moved, inside, config)
+    return view_consistency_loss(predicted, moved, inside, config)
+
+
+def mask_loss(predicted: Prediction, radii: RadiusNetwork) -> Float[Tensor, ""]:
+    """L_cc (eq. 11): the predicted pose against the predicted mask, which it cannot change."""
+    return cross_modal_loss(predicted.uv, torch.sigmoid(predicted.mask_logits), radii)
+
+
+def weighted_sum(losses: Mapping[str, Float[Tensor, ""]], config: LossConfig) -> Float[Tensor, ""]:
+    """L of eq. 1, of as many terms as there are."""
+    weights = {
+        "supervised": 1.0,
+        "labels": config.label_weight,
+        "registration": config.registration_weight,
+        "consistency": config.consistency_weight,
+        "cross_modal": config.cross_modal_weight,
+    }
+    return sum((weights[name] * loss for name, loss in losses.items()), torch.zeros(()))
 
 
 def _inside(uv: Float[Tensor, "batch 21 2"]) -> Float[Tensor, "batch 21"]:

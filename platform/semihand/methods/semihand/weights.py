@@ -1,19 +1,15 @@
 """A model is a folder: `weights.safetensors`, and `model.json` that says what they are. No pickle."""
 
-import hashlib
 import json
-import os
-import tempfile
 from pathlib import Path
 
-import torch
 from pydantic import BaseModel
-from safetensors import SafetensorError
-from safetensors.torch import load, save
 
 from semihand.methods.semihand.network import HandNetwork, NetworkConfig
+from semihand.methods.semihand.weight_folder import WEIGHTS, read_weights, write_folder
 
-WEIGHTS = "weights.safetensors"
+__all__ = ["CARD", "WEIGHTS", "ModelCard", "load_model", "read_card", "save_model"]
+
 CARD = "model.json"
 
 
@@ -37,23 +33,9 @@ def save_model(network: HandNetwork, card: ModelCard, models: Path) -> Path:
 
     The same weights always land in the same folder, and a folder that is there is complete.
     """
-    state = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
-    data = save(state)
-    card = card.model_copy(update={"sha256": hashlib.sha256(data).hexdigest()})
-    folder = models / card.sha256[:16]
-    if folder.is_dir():
-        return folder
-    models.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=models))
-    (unfinished / WEIGHTS).write_bytes(data)
-    (unfinished / CARD).write_text(card.model_dump_json(indent=2))
-    unfinished.chmod(0o755)
-    try:
-        os.rename(unfinished, folder)
-    except OSError:  # another process finished the same weights first
-        if not folder.is_dir():
-            raise
-    return folder
+    return write_folder(
+        network, CARD, lambda sha256: card.model_copy(update={"sha256": sha256}).model_dump_json(indent=2), models
+    )
 
 
 def read_card(folder: Path) -> ModelCard:
@@ -75,20 +57,6 @@ def load_model(folder: Path, device: str = "cpu") -> tuple[HandNetwork, ModelCar
         ValueError: the weights are not those the card names, or not finite.
     """
     card = read_card(folder)
-    data = (folder / WEIGHTS).read_bytes()
-    found = hashlib.sha256(data).hexdigest()
-    if found != card.sha256:
-        raise ValueError(
-            f"{folder / WEIGHTS} has sha256 {found[:16]}…, its card says {card.sha256[:16]}…: "
-            "the file was changed or damaged. Restore it or name another model."
-        )
-    try:
-        state = load(data)
-    except SafetensorError as error:
-        raise ValueError(f"{folder / WEIGHTS} is no safetensors file: {error}") from error
-    for name, value in state.items():
-        if value.is_floating_point() and not torch.isfinite(value).all():
-            raise ValueError(f"{folder / WEIGHTS}: {name} is not finite. Name a model whose training did not diverge.")
     network = HandNetwork(card.network)
-    network.load_state_dict(state, strict=True)
+    network.load_state_dict(read_weights(folder, card.sha256), strict=True)
     return network.to(device).eval(), card

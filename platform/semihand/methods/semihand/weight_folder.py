@@ -1,0 +1,66 @@
+"""Weights in a folder named by their hash: a safetensors file and a JSON card. No pickle."""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor, nn
+
+WEIGHTS = "weights.safetensors"
+
+
+def write_folder(network: nn.Module, card: str, describe: Callable[[str], str], parent: Path) -> Path:
+    """Write a network's weights under `parent/<first 16 digits of their sha256>` and return that folder.
+
+    The same weights always land in the same folder, and a folder that is there is complete.
+
+    Args:
+        network: whose weights.
+        card: name of the JSON file beside them.
+        describe: the sha256 of the weights to that file's text.
+        parent: made if it is not there.
+    """
+    data = save({name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()})
+    sha256 = hashlib.sha256(data).hexdigest()
+    folder = parent / sha256[:16]
+    if folder.is_dir():
+        return folder
+    parent.mkdir(parents=True, exist_ok=True)
+    unfinished = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=parent))
+    (unfinished / WEIGHTS).write_bytes(data)
+    (unfinished / card).write_text(describe(sha256))
+    unfinished.chmod(0o755)
+    try:
+        os.rename(unfinished, folder)
+    except OSError:  # another process finished the same weights first
+        if not folder.is_dir():
+            raise
+    return folder
+
+
+def read_weights(folder: Path, sha256: str) -> dict[str, Tensor]:
+    """The weights of a folder, by name.
+
+    Raises:
+        ValueError: they are not those with this sha256, or not finite.
+    """
+    data = (folder / WEIGHTS).read_bytes()
+    found = hashlib.sha256(data).hexdigest()
+    if found != sha256:
+        raise ValueError(
+            f"{folder / WEIGHTS} has sha256 {found[:16]}…, its card says {sha256[:16]}…: "
+            "the file was changed or damaged. Restore it or name another model."
+        )
+    try:
+        state: dict[str, Tensor] = load(data)
+    except SafetensorError as error:
+        raise ValueError(f"{folder / WEIGHTS} is no safetensors file: {error}") from error
+    for name, value in state.items():
+        if value.is_floating_point() and not torch.isfinite(value).all():
+            raise ValueError(f"{folder / WEIGHTS}: {name} is not finite. Name a model whose training did not diverge.")
+    return state
