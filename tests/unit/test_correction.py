@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from sample_hands import random_hands_mm, right_hand_mm
+from sample_hands import right_hand_mm
 from semihand.hand.angles import joint_angles, share_within_limits
 from semihand.hand.bones import bone_lengths, register_to_lengths
 from semihand.hand.correction import Hands, correct_to_hands, regularised
@@ -76,9 +76,7 @@ def test_the_correction_moves_with_the_hand(seed):
     truth_mm, covariance = possible_hands_mm(3, seed), views_covariance(3, seed)
     turn, p_mm = Rotation.random(random_state=seed).as_matrix(), noisy(truth_mm, 4, seed)
     moved = correct_to_hands(p_mm @ turn.T + 9.0, hands_of(truth_mm), turn @ covariance @ turn.T)
-    np.testing.assert_allclose(
-        moved, correct_to_hands(p_mm, hands_of(truth_mm), covariance) @ turn.T + 9.0, atol=1e-3
-    )
+    np.testing.assert_allclose(moved, correct_to_hands(p_mm, hands_of(truth_mm), covariance) @ turn.T + 9.0, atol=1e-3)
 
 
 @given(SEEDS)
