@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from sample_hands import right_hand_mm
-from semihand.hand.angles import joint_angles, share_within_limits
+from sample_hands import possible_hands_mm, right_hand_mm
+from semihand.hand.angles import joint_angles
 from semihand.hand.bones import bone_lengths, register_to_lengths
 from semihand.hand.correction import Hands, correct_to_hands, regularised
 from semihand.hand.palm import embed_palm, mean_palm, square_distances, unbiased_square_distances
@@ -15,16 +15,6 @@ from semihand.hand.projection import PALM, palm_of
 
 MIRROR = np.array([-1.0, 1.0, 1.0])
 SEEDS = st.integers(0, 2**32 - 1)
-
-
-def possible_hands_mm(num, seed):
-    """Right hands of differing pose, place and size, all inside the limits."""
-    rng = np.random.default_rng(seed)
-    poses = np.array([right_hand_mm(rng.uniform(2, 43, (5, 3))) for _ in range(num)])
-    assert (share_within_limits(poses) == 1).all()
-    turns = Rotation.random(num, random_state=seed).as_matrix()
-    size = rng.uniform(0.8, 1.2, (num, 1, 1))
-    return size * np.einsum("nij,nkj->nki", turns, poses - poses[:, :1]) + rng.uniform(300, 600, (num, 1, 3))
 
 
 def hands_of(joints_mm, left=None):

@@ -88,7 +88,7 @@ def _check_taken_in(config: RoundConfig) -> None:
 def _check_teachers(config: RoundConfig, begun: bool) -> None:
     cards = {}
     first = None if begun else config.teacher
-    for option, folder in (("--teacher", first), ("--second-teacher", config.second_teacher)):
+    for option, folder in (("--teacher", first), ("--second_teacher", config.second_teacher)):
         if folder is None:
             continue
         try:
@@ -101,9 +101,9 @@ def _check_teachers(config: RoundConfig, begun: bool) -> None:
     if config.teacher is None:
         reads["--teacher"] = config.network.input_px, config.crop_margin
     if len(set(reads.values())) > 1:
-        (px, margin), (other_px, other_margin) = reads["--teacher"], reads["--second-teacher"]
+        (px, margin), (other_px, other_margin) = reads["--teacher"], reads["--second_teacher"]
         raise InputError(
-            f"--second-teacher {config.second_teacher} reads crops of {other_px} px and margin {other_margin}, the "
+            f"--second_teacher {config.second_teacher} reads crops of {other_px} px and margin {other_margin}, the "
             f"teacher of {px} px and margin {margin}: both must read the same. Name another, or leave it out."
         )
 
@@ -124,7 +124,7 @@ def _check_two(config: RoundConfig) -> None:
         ("select.weighting", config.select.weighting, "divergence"),
     ):
         if value == wanted:
-            raise InputError(f"--{option} {value} needs two teachers: name a model folder with --second-teacher")
+            raise InputError(f"--{option} {value} needs two teachers: name a model folder with --second_teacher")
 
 
 def _check_folder(campaign: Path) -> None:

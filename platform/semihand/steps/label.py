@@ -80,7 +80,7 @@ class FrameLabeller:
         self.network, self.card = load_model(teacher, self.device)
         self.second = None if second_teacher is None else self._second(second_teacher)
         if config.combine == "mean" and self.second is None:
-            raise ValueError("label.combine is 'mean', but there is one teacher: name another with --second-teacher")
+            raise ValueError("label.combine is 'mean', but there is one teacher: name another with --second_teacher")
 
     def _second(self, folder: Path) -> HandNetwork:
         network, card = load_model(folder, self.device)
@@ -88,7 +88,7 @@ class FrameLabeller:
         if ours != theirs:
             raise ValueError(
                 f"the second teacher {folder} reads crops of {theirs[0]} px and margin {theirs[1]}, the first of "
-                f"{ours[0]} px and margin {ours[1]}: both must read the same; name another --second-teacher"
+                f"{ours[0]} px and margin {ours[1]}: both must read the same; name another --second_teacher"
             )
         return network
 

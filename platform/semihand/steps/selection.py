@@ -136,7 +136,7 @@ def _weights(labels: pa.Table, config: SelectConfig) -> Float[np.ndarray, " labe
     if num := labels["teacher_divergence_mm"].null_count:
         raise ValueError(
             f"select.weighting is 'divergence', but {num} of {labels.num_rows} labels have no teacher_divergence_mm: "
-            "label with --second-teacher, or use weighting 'gate'"
+            "label with --second_teacher, or use weighting 'gate'"
         )
     divergence_mm = as_numpy(labels["teacher_divergence_mm"]).astype(np.float64)
     return divergence_weight(divergence_mm, config.divergence_per_mm).astype(np.float32)
