@@ -14,10 +14,14 @@ from semihand.hand.circles import circle_centres, circle_depths_mm, generic_radi
 from semihand.hand.correction import Hands, correct_to_hands
 from semihand.hand.crops import apply_affine, crop_affine, square_box
 from semihand.hand.projection import palm_of
+from semihand.methods.semihand.network import NetworkConfig
+from semihand.methods.semihand.weights import ModelCard
 from semihand.steps.correct import CorrectConfig, Known, correct_poses
-from semihand.steps.cropping import Cameras
+from semihand.steps.cropping import Cameras, read_crops
 from semihand.steps.lifting import Halves
 from semihand.steps.paired_test import Evidence, closer_to, silhouette_overlap
+from semihand.steps.training_set import source_crops
+from semihand.tables import as_numpy
 
 PROJECTION = CorrectConfig(method="projection")
 FOCAL_PX, SIDE = 500.0, 32
@@ -182,3 +186,20 @@ def test_the_silhouette_of_the_true_pose_overlaps_its_mask_best():
         truth_mm, bone_lengths(truth_mm), CorrectConfig(paired_test=True),
         Known(evidence=evidence._replace(masks=np.full_like(masks, np.nan))),
     ).correction_kept.any()  # fmt: skip
+
+
+def test_generic_radii_draw_the_generic_hand(source_frames):
+    card = ModelCard(network=NetworkConfig(), crop_margin=1.2, template_mm=[1.0] * 20)
+    crops = source_crops(source_frames, card)
+    joints_mm = as_numpy(source_frames["joints_mm"]).astype(np.float64)
+    evidence = Evidence(
+        Halves(joints_mm, np.zeros((8, 21, 3, 3)), joints_mm),
+        torch.nn.functional.avg_pool2d(crops.masks.double() / 255, 2)[:, 0].numpy(),
+        read_crops(source_frames, 64, 1.2).cameras,
+    )
+    overlap = silhouette_overlap(joints_mm, bone_lengths(joints_mm), evidence)
+    assert overlap.min() > 0.65
+    assert overlap.mean() > 0.75
+    thin = silhouette_overlap(joints_mm, 0.6 * bone_lengths(joints_mm), evidence)
+    fat = silhouette_overlap(joints_mm, 1.6 * bone_lengths(joints_mm), evidence)
+    assert (overlap > np.maximum(thin, fat)).all()

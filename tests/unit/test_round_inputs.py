@@ -31,8 +31,8 @@ def test_a_second_teacher_that_is_none_is_named_even_when_a_campaign_goes_on(tmp
 
 
 def test_two_teachers_must_read_the_same_crops(teacher):
-    with pytest.raises(InputError, match=r"--second_teacher .* reads crops of 64 px .*the teacher of 128 px"):
-        check("--second_teacher", str(teacher), "--network.input_px", "128")
+    with pytest.raises(InputError, match=r"--second_teacher .* reads crops of 64 px .* of 64 px and margin 1.5"):
+        check("--second_teacher", str(teacher), "--crop_margin", "1.5")
 
 
 def test_a_projection_by_a_teacher_without_a_palm_is_refused(teacher):

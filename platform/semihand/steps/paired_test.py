@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float
 
 from semihand.hand.camera import project
-from semihand.hand.circles import circle_centres, circle_depths_mm, generic_radii_mm, render_circles
+from semihand.hand.circles import circle_centres, circle_depths_mm, generic_radii_mm, silhouette
 from semihand.hand.crops import apply_affine
 from semihand.methods.semihand.network import GRID_PX
 from semihand.steps.cropping import Cameras
@@ -67,15 +67,15 @@ def silhouette_overlap(
         lengths_mm: of the subjects' bones, which the radii follow.
         evidence: masks of the crops and the cameras that saw them.
     """
-    cameras, masks = evidence.cameras, torch.from_numpy(evidence.masks)
+    cameras, masks = evidence.cameras, torch.from_numpy(evidence.masks).float()
     share = masks.shape[-1] / GRID_PX
     uv_px = project(joints_mm, cameras.intrinsics, cameras.distortion)
     uv = (torch.from_numpy(apply_affine(cameras.affine, uv_px)) + 0.5) * share - 0.5
     zoom = np.sqrt(np.abs(np.linalg.det(cameras.affine[:, :, :2])))
     px = torch.from_numpy(zoom * (cameras.intrinsics[:, 0, 0] + cameras.intrinsics[:, 1, 1]) / 2 * share)
     radii = generic_radii_mm(torch.from_numpy(lengths_mm)) * px[:, None] / circle_depths_mm(torch.from_numpy(joints_mm))
-    silhouette = render_circles(circle_centres(uv), radii, masks.shape[-1], _SOFTNESS)
-    both = torch.minimum(masks, silhouette).sum((1, 2))
-    either = torch.maximum(masks, silhouette).sum((1, 2)).clamp(min=1e-6)
+    drawn = silhouette(circle_centres(uv).float(), radii.float(), masks.shape[-1], _SOFTNESS)
+    both = torch.minimum(masks, drawn).sum((1, 2))
+    either = torch.maximum(masks, drawn).sum((1, 2)).clamp(min=1e-6)
     overlap: np.ndarray = (both / either).numpy()
     return overlap
