@@ -40,6 +40,15 @@ def random_hands_mm(num_hands: int, seed: int) -> np.ndarray:
     return turned * rng.uniform(0.7, 1.2, (num_hands, 1, 1)) + shift.T[:, None]
 
 
+def possible_hands_mm(num: int, seed: int) -> np.ndarray:
+    """Right hands of differing pose, orientation, size and place, all inside the limits of their joints."""
+    rng = np.random.default_rng(seed)
+    poses = np.array([right_hand_mm(rng.uniform(2, 43, (5, 3))) for _ in range(num)])
+    turns = Rotation.random(num, random_state=seed).as_matrix()
+    turned = np.einsum("nij,nkj->nki", turns, poses - poses[:, :1]) * rng.uniform(0.8, 1.2, (num, 1, 1))
+    return turned + rng.uniform([-60, -60, 400], [60, 60, 700], (num, 1, 3))
+
+
 @st.composite
 def hands(draw: st.DrawFn) -> np.ndarray:
     """(3, 21, 3) differing hands, mm."""

@@ -1,16 +1,20 @@
 """A label depends on its frame alone: not on the actor, the order, the neighbours or a restart."""
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 import pytest
 
 from same_bytes import first_difference
 from semihand.frames.truth import without_truth
+from semihand.methods.semihand.weights import read_card
 from semihand.rounds.steps import RoundSteps
 from semihand.stages.labelling import LabelClusterConfig, Labelling, label_frames
+from semihand.steps.correct import CorrectConfig
 from semihand.steps.label import FrameLabeller, LabelConfig
 from semihand.steps.label_rows import split_labelled
-from semihand.steps.subjects import Lengths
+from semihand.steps.previous import PreviousLabels
+from semihand.steps.subjects import UNNAMED, Lengths
 from semihand.steps.training_data import read_frames
 from semihand.tables import LABELS, QUARANTINE, deterministic_columns, scan
 from semihand.tables.rows import take_rows
@@ -106,3 +110,28 @@ def test_another_teacher_or_other_views_label_otherwise(by_one_actor, pool, job,
     theirs = by_one_actor["labels"].filter(pl.col("frame_id").is_in(labels["frame_id"].to_pylist()))
     ours = pl.DataFrame(pl.from_arrow(labels.select(["frame_id", "stability"])))
     assert first_difference(ours, theirs.select("frame_id", "stability")) == "column stability"
+
+
+def test_two_teachers_a_projection_and_labels_carried_by_the_store_are_the_same_with_and_without_ray(
+    by_one_actor, pool, job, teacher, new_store, one_thread
+):
+    store = new_store()
+    columns = ["frame_id", "joints_mm", "corrected_mm"]
+    previous = by_one_actor["labels"].select(columns).head(60).to_arrow()
+    card = read_card(teacher)
+    lengths = Lengths({UNNAMED: np.array(card.template_mm)}, {UNNAMED: np.array(card.palm_mm)})
+    correct = CorrectConfig(method="projection", paired_test=True)
+    config = job.config.model_copy(update={"carry": True, "combine": "mean", "correct": correct})
+    ours = job._replace(config=config, lengths=lengths, round_number=2, second_teacher=teacher, previous=previous)
+    label_frames(backwards_and_mixed(pool), ours, store, TWO_ACTORS)
+    alone = new_store()
+    labeller = FrameLabeller(
+        config, job.teacher, lengths, job.calibration, 2, second_teacher=teacher, previous=PreviousLabels(previous)
+    )
+    labels, _ = split_labelled(labeller(pool))
+    alone.append("labels", labels, 2)
+    assert_same({"labels": left_by(store)["labels"]}, left_by(alone))
+    found = left_by(store)["labels"]
+    assert found["moved_since_last_round_mm"].is_null().sum() == len(found) - 60
+    assert (found["teacher_divergence_mm"] == 0).all()
+    assert found["correction_kept"].is_not_null().all()

@@ -14,6 +14,7 @@ from semihand.hand.circles import (
     circle_centres,
     render_circles,
     signed_distance_px,
+    silhouette,
 )
 from semihand.hand.skeleton import FINGERS, FINGERTIPS
 
@@ -120,3 +121,12 @@ def test_sizes_and_softness_that_make_no_sense_are_refused():
         render_circles(centres, radii, 0)
     with pytest.raises(ValueError, match=r"softness_per_px is 0\.0"):
         render_circles(centres, radii, 8, 0.0)
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([7, 16, 32]))
+def test_the_silhouette_is_the_soft_mask(seed, size_px):
+    generator = torch.Generator().manual_seed(seed)
+    centres = torch.rand(3, 55, 2, generator=generator, dtype=torch.float64) * size_px
+    radii = torch.rand(3, 55, generator=generator, dtype=torch.float64) * 5
+    expected = render_circles(centres, radii, size_px, 2.0)
+    torch.testing.assert_close(silhouette(centres, radii, size_px, 2.0), expected)

@@ -12,6 +12,7 @@ from semihand.steps.selection import (
     SelectConfig,
     Thresholds,
     accepted,
+    divergence_weight,
     error_limit_mm,
     score_thresholds,
     search_space,
@@ -164,3 +165,29 @@ def test_perfectly_stable_labels_still_leave_a_space_to_search():
 
 def test_the_papers_threshold_is_the_default():
     assert SelectConfig().default.max_stability == 1.5  # τ, SemiHand section 4.1
+
+
+@given(st.floats(0, 200), st.floats(0.01, 2))
+def test_a_label_weighs_the_less_the_farther_two_teachers_are_apart(divergence_mm, per_mm):
+    weights = divergence_weight(np.array([0.0, divergence_mm, divergence_mm + 1]), per_mm)
+    assert weights[0] == 1
+    assert 1 >= weights[1] >= weights[2] >= 0
+    np.testing.assert_allclose(weights[1], 2 * (1 - 1 / (1 + np.exp(-per_mm * divergence_mm))), atol=1e-12)
+
+
+def test_the_weight_of_divergence_multiplies_what_the_gate_lets_through():
+    divergence = np.float32([0.0, 10.0, 10.0, 0.0, 0.0, 30.0])
+    table = with_column(labels(), "teacher_divergence_mm", divergence)
+    config = SelectConfig(weighting="divergence")
+    gated, weighted = (select_labels(table, LIMITS, each) for each in (SelectConfig(), config))
+    assert gated["selected"].equals(weighted["selected"])
+    np.testing.assert_allclose(as_numpy(weighted["weight"]), [1, 0.5, 0, 0, 0, 0], atol=1e-3)
+    expected = as_numpy(gated["joint_weight"]) * as_numpy(weighted["weight"])[:, None]
+    np.testing.assert_allclose(as_numpy(weighted["joint_weight"]), expected, rtol=1e-6)
+    checked_rows(weighted, SELECTIONS)
+
+
+def test_labels_of_one_teacher_cannot_weigh_by_divergence():
+    with pytest.raises(ValueError, match="6 of 6 labels have no teacher_divergence_mm: label with --second_teacher"):
+        select_labels(labels(), LIMITS, SelectConfig(weighting="divergence"))
+    assert select_labels(labels(0), LIMITS, SelectConfig(weighting="divergence")).num_rows == 0

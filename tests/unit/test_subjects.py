@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sample_hands import SAMPLE_LENGTHS_MM, hands, lengths
+from sample_hands import SAMPLE_LENGTHS_MM, hands, lengths, right_hand_mm
 from semihand.hand.bones import bone_lengths, register_to_lengths
+from semihand.hand.projection import PALM, palm_of
 from semihand.steps.correct import CorrectConfig, correct_poses
-from semihand.steps.subjects import UNNAMED, Lengths, SubjectConfig, measure_subjects
+from semihand.steps.subjects import UNNAMED, Lengths, SubjectConfig, Template, measure_subjects
 from semihand.tables import SUBJECTS, as_numpy
 from semihand.tables.validation import checked_rows
 
@@ -135,3 +136,69 @@ def test_every_row_gets_its_own_subjects_lengths_and_a_stranger_the_templates():
     expected = np.outer([1.2, 1.0, 0.9, 1.0], TEMPLATE)
     np.testing.assert_allclose(known.rows(["bo", "stranger", "ada", None]), expected)
     assert known.rows([]).shape == (0, 20)
+
+
+def label_poses(poses_mm: np.ndarray, sigma_mm: float, seed: int) -> pl.DataFrame:
+    """Labels of one subject, each coordinate off by sigma and saying so."""
+    noisy = poses_mm + np.random.default_rng(seed).normal(0, sigma_mm, poses_mm.shape)
+    covariance = np.broadcast_to(sigma_mm**2 * np.eye(3).ravel(), (len(poses_mm), 21, 9))
+    return pl.DataFrame(
+        {
+            "subject_id": ["eve"] * len(poses_mm),
+            "bone_mm": bone_lengths(noisy).tolist(),
+            "joints_mm": pl.Series(noisy.astype(np.float32), dtype=pl.Array(pl.Float32, (21, 3))),
+            "joint_covariance": pl.Series(covariance.astype(np.float32), dtype=pl.Array(pl.Float32, (21, 9))),
+        }
+    )
+
+
+def one_subjects_poses(num: int) -> np.ndarray:
+    bends = np.random.default_rng(0).uniform(0, 50, (num, 5, 3))
+    return np.array([right_hand_mm(bend) for bend in bends])
+
+
+def test_unbiased_lengths_are_the_truth_at_noise_that_lengthens_the_medians():
+    poses_mm = one_subjects_poses(300)
+    truth_mm, off = bone_lengths(poses_mm[0]), {"median": [], "unbiased": []}
+    for seed in range(60):
+        labels = label_poses(poses_mm, 5.0, seed)
+        for estimator, errors in off.items():
+            config = SubjectConfig(prior_frames=0, estimator=estimator)
+            errors.append(measured(measure_subjects(labels, TEMPLATE, 2, config))["eve"] - truth_mm)
+    assert np.abs(np.mean(off["unbiased"], axis=0)).max() < 0.3
+    assert np.abs(np.mean(off["median"], axis=0)).max() > 1.0
+
+
+def test_a_palm_is_measured_where_the_template_has_one_and_drawn_towards_it():
+    broad = np.array([1.15, 1.0, 1.0])
+    poses_mm = one_subjects_poses(400)
+    poses_mm[:, PALM] = poses_mm[:, :1] + palm_of(poses_mm) * broad
+    template = Template(TEMPLATE, palm_of(right_hand_mm()))
+    truth_mm = palm_of(poses_mm)[0]
+    table = measure_subjects(label_poses(poses_mm, 1.0, 1), template, 2, SubjectConfig(prior_frames=0))
+    checked_rows(table, SUBJECTS)
+    palms = dict(zip(table["subject_id"].to_pylist(), as_numpy(table["palm_mm"]), strict=True))
+    np.testing.assert_allclose(palms[UNNAMED], template.palm_mm, atol=1e-4)
+    between, wanted = (np.linalg.norm(p[:, None] - p[None], axis=-1) for p in (palms["eve"], truth_mm))
+    np.testing.assert_allclose(between, wanted, atol=1.0)
+    drawn = as_numpy(
+        measure_subjects(label_poses(poses_mm, 1.0, 1), template, 2, SubjectConfig(prior_frames=400))["palm_mm"]
+    )
+    np.testing.assert_allclose(drawn[1], (palms["eve"] + template.palm_mm) / 2, atol=1e-3)
+    known = Lengths.of(table)
+    np.testing.assert_allclose(known.palms(["eve", None, "stranger"]), np.stack([palms["eve"], *[palms[UNNAMED]] * 2]))
+
+
+def test_without_a_palm_in_the_template_there_is_none():
+    table = measure_subjects(label_poses(one_subjects_poses(3), 1.0, 1), TEMPLATE, 2, SubjectConfig())
+    assert table["palm_mm"].null_count == 2
+    assert Lengths.of(table).palms(["eve"]) is None
+
+
+def test_labels_lost_in_noise_leave_the_template():
+    labels = label_poses(one_subjects_poses(5), 1.0, 1)
+    lost = labels.with_columns(
+        joint_covariance=pl.Series(np.full((5, 21, 9), 1e4, np.float32), dtype=pl.Array(pl.Float32, (21, 9)))
+    )
+    table = measure_subjects(lost, TEMPLATE, 2, SubjectConfig(estimator="unbiased"))
+    np.testing.assert_allclose(measured(table)["eve"], TEMPLATE)

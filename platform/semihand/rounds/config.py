@@ -62,6 +62,9 @@ class RoundConfig(BaseSettings):
         description="labelled source: path, or source|randomised; default source, with --frames randomised",
     )
     teacher: Path | None = Field(None, description="a model folder to start from, instead of pre-training")
+    second_teacher: Path | None = Field(
+        None, description="another model folder: how far both are apart stands beside every label"
+    )
     calibration: Path | None = Field(None, description="checked real frames instead of held-out source frames")
     evaluation: Path | None = Field(None, description="frames with truth, for the report alone")
     rounds: PositiveInt = Field(2, description="rounds in all; more continue a campaign")

@@ -31,6 +31,8 @@ def check_inputs(config: RoundConfig, begun: bool) -> None:
     """
     _check_folder(config.campaign)
     _check_batches(config)
+    _check_two(config)
+    _check_teachers(config, begun)
     _check_held_out(config)
     if not begun:
         _check_taken_in(config)
@@ -78,14 +80,51 @@ def _check_taken_in(config: RoundConfig) -> None:
         without_truth(list_frames(config.frames, list_options(config)).frames)
     if config.source_domain is None:
         _check_source(config)
-    if config.teacher is not None:
-        try:
-            load_model(config.teacher)
-        except (OSError, ValueError) as error:
-            raise InputError(f"--teacher {config.teacher} is no model folder that can be read: {error}") from error
     behind = config.data.backgrounds
     if behind is not None and not behind.is_dir():
         raise InputError(f"--data.backgrounds {behind}: no such folder; name one with pictures, or leave it out")
+
+
+def _check_teachers(config: RoundConfig, begun: bool) -> None:
+    cards = {}
+    first = None if begun else config.teacher
+    for option, folder in (("--teacher", first), ("--second_teacher", config.second_teacher)):
+        if folder is None:
+            continue
+        try:
+            _, cards[option] = load_model(folder)
+        except (OSError, ValueError) as error:
+            raise InputError(f"{option} {folder} is no model folder that can be read: {error}") from error
+    if "--teacher" in cards and config.label.correct.method == "projection" and cards["--teacher"].palm_mm is None:
+        raise InputError(no_palm(config.teacher))
+    reads = {name: (card.network.input_px, card.crop_margin) for name, card in cards.items()}
+    if config.teacher is None:
+        reads["--teacher"] = config.network.input_px, config.crop_margin
+    if len(set(reads.values())) > 1:
+        (px, margin), (other_px, other_margin) = reads["--teacher"], reads["--second_teacher"]
+        raise InputError(
+            f"--second_teacher {config.second_teacher} reads crops of {other_px} px and margin {other_margin}, the "
+            f"teacher of {px} px and margin {margin}: both must read the same. Name another, or leave it out."
+        )
+
+
+def no_palm(teacher: Path | None) -> str:
+    """What to say where labels are to be projected by a model without a palm."""
+    return (
+        f"--label.correct.method projection needs the palm of a hand, and the card of {teacher} has no palm_mm. "
+        "Pre-train a teacher with this version, or use --label.correct.method registration."
+    )
+
+
+def _check_two(config: RoundConfig) -> None:
+    if config.second_teacher is not None:
+        return
+    for option, value, wanted in (
+        ("label.combine", config.label.combine, "mean"),
+        ("select.weighting", config.select.weighting, "divergence"),
+    ):
+        if value == wanted:
+            raise InputError(f"--{option} {value} needs two teachers: name a model folder with --second_teacher")
 
 
 def _check_folder(campaign: Path) -> None:

@@ -12,6 +12,7 @@ import ray
 from semihand.frames.truth import without_truth
 from semihand.methods.semihand.weights import read_card
 from semihand.rounds.campaign import Campaign
+from semihand.rounds.givens import accepted_labels, previous_labels, second_teacher, template_of
 from semihand.rounds.ledger import Done
 from semihand.stages.labelling import Labelling, label_frames, labelled_blocks
 from semihand.stages.search import search_thresholds
@@ -57,12 +58,8 @@ class RoundSteps:
 
     def measure(self) -> Done:
         """SUBJECTS of this round from the labels accepted in the one before; the template at first."""
-        store = self.campaign.store
-        before = pl.col("round") == self.number - 1
-        chosen = scan(store, "selections").filter(before, pl.col("selected")).select("frame_id", "labeller")
-        labels = scan(store, "labels").filter(before).select("frame_id", "labeller", "subject_id", "bone_mm")
-        accepted = labels.join(chosen, on=["frame_id", "labeller"], how="inner").collect()
-        template = pl.Series(read_card(self.teacher).template_mm).to_numpy()
+        store, template = self.campaign.store, template_of(self.campaign, self.teacher)
+        accepted = accepted_labels(self.campaign, self.number - 1, template)
         subjects = measure_subjects(accepted, template, self.number, self.campaign.config.subjects)
         store.replace_round("subjects", subjects, self.number)
         return Done({"subjects": float(subjects.num_rows)}, versions={"subjects": store.version("subjects")})
@@ -91,14 +88,15 @@ class RoundSteps:
         store = self.campaign.store
         self._quarantine_listing()
         frames = without_truth(read_frames(self.campaign.folder))
-        job = self._job(self.read_calibration())
+        job = self._job(self.read_calibration())._replace(previous=previous_labels(self.campaign, self.number))
 
         def progress(labelled: int, quarantined: int) -> None:
             self.campaign.say(f"  labelled {labelled}, quarantined {quarantined} of {frames.num_rows}")
 
         label_frames(frames, job, store, self.campaign.config.cluster.label, progress)
         versions = {name: store.version(name) for name in ("frames", "subjects", "labels", "quarantine")}
-        return Done(versions=versions, model_sha256=read_card(self.teacher).sha256)
+        hashes = {} if job.second_teacher is None else {"second_teacher": read_card(job.second_teacher).sha256}
+        return Done(versions=versions, hashes=hashes, model_sha256=read_card(self.teacher).sha256)
 
     def seal(self) -> Done:
         """Close the round's labels: every frame of the manifest is there exactly once."""
@@ -148,6 +146,7 @@ class RoundSteps:
             "feasibility_mm",
             "mask_agreement",
             "joint_confidence",
+            "teacher_divergence_mm",
         ]
         rows = labels.select(columns).sort("frame_id").collect().to_arrow()
         selections = select_labels(rows, thresholds, self.campaign.config.select)
@@ -211,7 +210,8 @@ class RoundSteps:
     def _job(self, calibration: Calibration | None) -> Labelling:
         subjects = scan(self.campaign.store, "subjects").filter(pl.col("round") == self.number).collect().to_arrow()
         lengths = Lengths.of(subjects.select(SUBJECTS.names))
-        return Labelling(self.campaign.config.label, self.teacher, lengths, calibration, self.number)
+        second = second_teacher(self.campaign)
+        return Labelling(self.campaign.config.label, self.teacher, lengths, calibration, self.number, second)
 
     def _listing_quarantine(self) -> pa.Table:
         """What listing refused, booked on round 0."""

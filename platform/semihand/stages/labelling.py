@@ -13,6 +13,7 @@ from semihand.frames.crop import shards
 from semihand.steps.calibrate import Calibration
 from semihand.steps.label import FrameLabeller, LabelConfig
 from semihand.steps.label_rows import split_labelled
+from semihand.steps.previous import PreviousLabels
 from semihand.steps.subjects import Lengths
 from semihand.tables import Shard, Store
 from semihand.tables.rows import take_rows
@@ -36,14 +37,24 @@ class Labelling(NamedTuple):
     lengths: Lengths
     calibration: Calibration | None
     round_number: int
+    second_teacher: Path | None = None
+    previous: pa.Table | None = None  # LABELS of the round before; see `PreviousLabels`
 
 
 class _Labeller:
     """A Ray Data actor: one teacher, loaded once; writes nothing, looks at one row at a time."""
 
-    def __init__(self, job: Labelling) -> None:
+    def __init__(self, job: Labelling, previous: "list[ray.ObjectRef]") -> None:
         torch.set_num_threads(1)  # the sums of a convolution must not depend on the size of the machine
-        self.label = FrameLabeller(job.config, job.teacher, job.lengths, job.calibration, job.round_number)
+        self.label = FrameLabeller(
+            job.config,
+            job.teacher,
+            job.lengths,
+            job.calibration,
+            job.round_number,
+            second_teacher=job.second_teacher,
+            previous=PreviousLabels(ray.get(previous[0])) if previous else None,
+        )
 
     def __call__(self, frames: pa.Table) -> pa.Table:
         return self.label(frames)
@@ -51,10 +62,12 @@ class _Labeller:
 
 def labelled_blocks(frames: pa.Table, job: Labelling, cluster: LabelClusterConfig) -> "ray.data.Dataset":
     """LABELLED rows of the frames as a streaming data set, a block per shard."""
+    # Once into the object store, not once an actor: the actors of a machine share the poses where they lie.
+    previous = [] if job.previous is None else [ray.put(job.previous.combine_chunks())]
     blocks = [piece.combine_chunks() for piece in shards(frames, cluster.rows_per_shard)]
     return ray.data.from_arrow(blocks).map_batches(
         _Labeller,
-        fn_constructor_args=(job,),
+        fn_constructor_args=(job._replace(previous=None), previous),
         batch_format="pyarrow",
         batch_size=cluster.rows_per_shard,
         compute=ray.data.ActorPoolStrategy(size=min(cluster.num_actors, len(blocks))),

@@ -1,30 +1,32 @@
 """Label frames: several views of every crop, their consensus lifted to 3D, corrected in the same pass."""
 
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated, Literal
 
 import numpy as np
 import pyarrow as pa
 import torch
-from jaxtyping import Float
 from pydantic import BaseModel, Field
 
 from semihand.frames.errors import BadFrame
-from semihand.hand.bones import scale_to_lengths
-from semihand.hand.camera import lift, root_depth_from_bones, root_depth_from_scale
-from semihand.hand.crops import apply_affine, invert_affine
-from semihand.hand.skeleton import MIDDLE_MCP, REFERENCE_BONE
-from semihand.methods.semihand.labeller import ViewConfig, Views, as_crops, look, view_warps
+from semihand.hand.bones import bone_lengths
+from semihand.hand.skeleton import MIDDLE_MCP
+from semihand.methods.semihand.labeller import ViewConfig, Views, as_crops, look, merge_views, view_warps
+from semihand.methods.semihand.network import HandNetwork
 from semihand.methods.semihand.weights import load_model
 from semihand.steps.calibrate import Calibration
-from semihand.steps.correct import CorrectConfig, Corrected, correct_poses
+from semihand.steps.correct import CorrectConfig, Corrected, Known, correct_poses
 from semihand.steps.cropping import Cameras, ReadCrops, read_crops
 from semihand.steps.label_rows import LABELLED, label_columns, quarantined
+from semihand.steps.lifting import Poses, divergence_mm, halves, lifted
+from semihand.steps.paired_test import Evidence
+from semihand.steps.previous import Previous, PreviousLabels
 from semihand.steps.subjects import Lengths
 from semihand.tables.rows import take_rows
 
 LABELLER = "semihand"
 _HALF_CONFIDENCE_PX = 1.0  # of a 64 px crop: the spread at which a joint's confidence is one half
+_LEAST_BONE_MM = 1e-3  # a finger whose joints coincide has no direction to be projected along
 
 
 class LabelConfig(BaseModel, frozen=True, extra="forbid"):
@@ -33,23 +35,14 @@ class LabelConfig(BaseModel, frozen=True, extra="forbid"):
     views: ViewConfig = ViewConfig()
     correct: CorrectConfig = CorrectConfig()
     frames_per_pass: Annotated[int, Field(ge=1, le=256)] = 8  # constant, so that a label has no neighbours
-
-
-class Poses(NamedTuple):
-    """What the views of a pass amount to, in the original pictures and in the camera frame."""
-
-    uv_px: Float[np.ndarray, "batch 21 2"]
-    joints_mm: Float[np.ndarray, "batch 21 3"]
-    spread_grid_px: Float[np.ndarray, "batch 21"]  # px of a 64 px crop
-    spread_px: Float[np.ndarray, "batch 21"]
-    covariance_mm2: Float[np.ndarray, "batch 21 3 3"]
-    stability: Float[np.ndarray, " batch"]
-    mask_agreement: Float[np.ndarray, " batch"]
-    masks: Float[np.ndarray, "batch rows columns"]
+    combine: Literal["first", "mean"] = "first"  # of two teachers: whose pose the label is; the mean is in 2.5D
+    # From round 2 on, p̂ is the midpoint of this round's pose and the frame's corrected pose of the round before
+    # (Algorithm 1), whatever `correct.label` says; off, a round forgets the labels of the one before.
+    carry: bool = False
 
 
 class FrameLabeller:
-    """One teacher, opened once; looks at one row at a time and writes nothing."""
+    """One teacher, or two, opened once; looks at one row at a time and writes nothing."""
 
     def __init__(
         self,
@@ -58,15 +51,46 @@ class FrameLabeller:
         lengths: Lengths,
         calibration: Calibration | None,
         round_number: int,
+        *,
+        second_teacher: Path | None = None,
+        previous: PreviousLabels | None = None,
     ) -> None:
+        """Open the models.
+
+        Args:
+            config: how to label.
+            teacher: its model folder.
+            lengths: of the subjects, with their palms.
+            calibration: what instability means in mm; none: predicted_error_mm stays null.
+            round_number: the round of the labels.
+            second_teacher: another model folder; none: teacher_divergence_mm stays null.
+            previous: the labels of the round before; none: nothing is carried or compared.
+
+        Raises:
+            ValueError: a folder holds no such model, or the second does not fit the first or the config.
+        """
         self.config, self.lengths, self.calibration, self.round_number = (
             config,
             lengths,
             calibration,
             round_number,
         )
+        self.previous = previous
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self.network, self.card = load_model(teacher, self.device)
+        self.second = None if second_teacher is None else self._second(second_teacher)
+        if config.combine == "mean" and self.second is None:
+            raise ValueError("label.combine is 'mean', but there is one teacher: name another with --second_teacher")
+
+    def _second(self, folder: Path) -> HandNetwork:
+        network, card = load_model(folder, self.device)
+        ours, theirs = ((each.network.input_px, each.crop_margin) for each in (self.card, card))
+        if ours != theirs:
+            raise ValueError(
+                f"the second teacher {folder} reads crops of {theirs[0]} px and margin {theirs[1]}, the first of "
+                f"{ours[0]} px and margin {ours[1]}: both must read the same; name another --second_teacher"
+            )
+        return network
 
     def __call__(self, frames: pa.Table) -> pa.Table:
         """FRAMES to LABELLED, row for row: a label, or the reason why there is none."""
@@ -78,31 +102,72 @@ class FrameLabeller:
         return pa.concat_tables(tables) if tables else LABELLED.empty_table()
 
     def _label(self, frames: pa.Table, read: ReadCrops) -> pa.Table:
-        rows = take_rows(frames.select(["frame_id", "subject_id", "uri"]), read.rows)
+        rows = take_rows(frames.select(["frame_id", "subject_id", "uri", "hand"]), read.rows)
         lengths = self.lengths.rows(rows["subject_id"].to_pylist())
-        views = self._look(read, rows["frame_id"].to_pylist())
+        views, divergence = self._consensus(read, rows["frame_id"].to_pylist(), lengths)
         with np.errstate(invalid="ignore"):
-            poses = _lifted(views, read.cameras, lengths)
+            poses = lifted(views, read.cameras, lengths)
         usable = np.isfinite(poses.joints_mm).all(axis=(1, 2)) & np.isfinite(poses.covariance_mm2).all(axis=(1, 2, 3))
+        if divergence is not None:
+            usable &= np.isfinite(divergence)
+        if self.config.correct.method == "projection":
+            usable[usable] = bone_lengths(poses.joints_mm[usable]).min(-1, initial=np.inf) > _LEAST_BONE_MM
         good, bad = np.flatnonzero(usable), np.flatnonzero(~usable)
         failures = [(read.rows[i], BadFrame("not_finite", "the pose has no finite place in space")) for i in bad]
-        poses = Poses(*(column[good] for column in poses))
-        corrected = correct_poses(poses.joints_mm, lengths[good], self.config.correct)
-        labels = self._table(take_rows(rows, good), poses, corrected)
+        poses, rows = Poses(*(column[good] for column in poses)), take_rows(rows, good)
+        evidence = self._evidence(views, read.cameras, lengths, good)
+        before = None if self.previous is None else self.previous.rows(rows["frame_id"].to_pylist())
+        known = self._known(rows, poses, before)._replace(evidence=evidence)
+        corrected = correct_poses(poses.joints_mm, lengths[good], self.config.correct, known)
+        about = {"teacher_divergence_mm": None if divergence is None else divergence[good],
+                 "moved_since_last_round_mm": _moved_since(poses, before)}  # fmt: skip
+        labels = self._table(rows, poses, corrected, about)
         return pa.concat_tables([labels, self._failures(frames, failures)]) if failures else labels
 
-    def _look(self, read: ReadCrops, frame_ids: list[str]) -> Views:
+    def _consensus(self, read: ReadCrops, frame_ids: list[str], lengths: np.ndarray) -> tuple[Views, np.ndarray | None]:
+        """What the label is made of, and how far two teachers are apart, mm."""
+        views = self._look(self.network, read, frame_ids)
+        if self.second is None:
+            return views, None
+        others = self._look(self.second, read, frame_ids)
+        with np.errstate(invalid="ignore"):
+            ours, theirs = (lifted(each, read.cameras, lengths).joints_mm for each in (views, others))
+        if self.config.combine == "mean":
+            views = merge_views(views, others, self.config.views.depth_weight)
+        return views, divergence_mm(ours, theirs, MIDDLE_MCP)
+
+    def _evidence(self, views: Views, cameras: Cameras, lengths: np.ndarray, good: np.ndarray) -> Evidence | None:
+        if not self.config.correct.paired_test:
+            return None
+        with np.errstate(invalid="ignore"):
+            apart = halves(views, cameras, lengths)
+        masks = views.mask.cpu().numpy().astype(np.float64)
+        cameras = Cameras(*(column[good] for column in cameras))
+        return Evidence(type(apart)(*(column[good] for column in apart)), masks[good], cameras)
+
+    def _known(self, rows: pa.Table, poses: Poses, before: Previous | None) -> Known:
+        """What the correction may go by."""
+        return Known(
+            palm_mm=self.lengths.palms(rows["subject_id"].to_pylist()),
+            left=np.array([hand == "left" for hand in rows["hand"].to_pylist()], dtype=bool),
+            covariance_mm2=poses.covariance_mm2,
+            carried_mm=before.corrected_mm if self.config.carry and before is not None else None,
+        )
+
+    def _look(self, network: HandNetwork, read: ReadCrops, frame_ids: list[str]) -> Views:
         """One forward pass of constant size; empty rows are black and dropped again."""
         num, full = len(frame_ids), self.config.frames_per_pass
         pictures = np.zeros((full, *read.pictures.shape[1:]), np.uint8)
         pictures[:num] = read.pictures
         warps = view_warps(frame_ids + ["0" * 16] * (full - num), self.config.views)
         depth_weight = self.config.views.depth_weight
-        views = look(self.network, as_crops(pictures).to(self.device), warps.to(self.device), depth_weight)
+        views = look(network, as_crops(pictures).to(self.device), warps.to(self.device), depth_weight)
         return Views(*(column[:, :num] if name.startswith("views") else column[:num]
                        for name, column in zip(Views._fields, views, strict=True)))  # fmt: skip
 
-    def _table(self, rows: pa.Table, poses: Poses, corrected: Corrected) -> pa.Table:
+    def _table(
+        self, rows: pa.Table, poses: Poses, corrected: Corrected, more: dict[str, np.ndarray | None]
+    ) -> pa.Table:
         about = {"round": self.round_number, "labeller": LABELLER, "model": self.card.sha256}
         confidence = 1 / (1 + (poses.spread_grid_px / _HALF_CONFIDENCE_PX) ** 2)
         predicted = None if self.calibration is None else self.calibration.error_mm(poses.stability)
@@ -115,11 +180,10 @@ class FrameLabeller:
             "joint_confidence": confidence,
             "confidence": confidence.mean(-1),
             "stability": poses.stability,
-            "feasibility_mm": corrected.moved_mm,
             "mask_agreement": poses.mask_agreement,
             "predicted_error_mm": predicted,
         } | corrected._asdict()
-        return label_columns(rows, about, arrays, poses.masks)
+        return label_columns(rows, about, arrays | more, poses.masks)
 
     def _failures(self, frames: pa.Table, failures: list[tuple[int, BadFrame]]) -> pa.Table:
         return quarantined(frames, failures, self.round_number, LABELLER)
@@ -130,29 +194,8 @@ def _slice(read: ReadCrops, start: int, stop: int) -> ReadCrops:
     return ReadCrops(read.rows[start:stop], read.pictures[start:stop], cameras, [])
 
 
-def _lifted(views: Views, cameras: Cameras, lengths_mm: Float[np.ndarray, "batch 20"]) -> Poses:
-    """Into the original picture, and into space at the depth where the bones have their subject's lengths.
-
-    The reference bone gives the depth (Iqbal et al., ECCV 2018); all bones together then correct the scale.
-    """
-    uv, depth, masks, views_uv, views_depth, stability, agreement = (
-        column.cpu().numpy().astype(np.float64) for column in views
-    )
-    back = invert_affine(cameras.affine)
-    K, lens, scale_mm = cameras.intrinsics, cameras.distortion, lengths_mm[:, REFERENCE_BONE]
-    uv_px, each_uv_px = apply_affine(back, uv), apply_affine(back, views_uv)
-    root = root_depth_from_scale(uv_px, depth, K, scale_mm, lens)
-    root = np.where(np.isfinite(root), root, root_depth_from_bones(uv_px, depth, K, lengths_mm, lens))
-    joints = lift(uv_px, depth, K, scale_mm, root, lens)
-    factor = scale_to_lengths(joints, lengths_mm)[:, None, None]
-    offset = (lift(each_uv_px, views_depth, K, scale_mm, root, lens) - joints) * factor
-    return Poses(
-        uv_px=uv_px,
-        joints_mm=joints * factor,
-        spread_grid_px=np.sqrt(np.square(views_uv - uv).sum(-1).mean(0)),
-        spread_px=np.sqrt(np.square(each_uv_px - uv_px).sum(-1).mean(0)),
-        covariance_mm2=np.einsum("vbji,vbjk->bjik", offset, offset) / len(offset),
-        stability=stability,
-        mask_agreement=agreement,
-        masks=masks,
-    )
+def _moved_since(poses: Poses, before: Previous | None) -> np.ndarray | None:
+    """How far the raw joints are from those of the round before, each hand from its own root; masked where unknown."""
+    if before is None:
+        return None
+    return np.ma.masked_invalid(divergence_mm(poses.joints_mm, before.joints_mm, MIDDLE_MCP))

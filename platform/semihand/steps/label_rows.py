@@ -33,7 +33,7 @@ def label_columns(
     Args:
         rows: frame_id and subject_id of the frames.
         about: what all rows share: round, labeller, model.
-        arrays: columns by name, a row each.
+        arrays: columns by name, a row each; masked rows are null.
         masks: predicted hand masks of the crops, 0..1.
     """
     num = rows.num_rows
@@ -49,7 +49,7 @@ def label_columns(
         elif values is None:
             columns.append(pa.nulls(num, field.type))
         else:
-            columns.append(fixed_list_column(np.asarray(values, dtype=np.float32)).cast(field.type))
+            columns.append(_column(values).cast(field.type))
     return pa.Table.from_arrays(columns, schema=LABELLED)
 
 
@@ -84,6 +84,11 @@ def split_labelled(labelled: pa.Table) -> tuple[pa.Table, pa.Table]:
     }
     quarantine = pa.Table.from_arrays([given[name] for name in QUARANTINE.names], schema=QUARANTINE)
     return labels, quarantine
+
+
+def _column(values: np.ndarray) -> pa.Array:
+    numbers = values if values.dtype == bool else np.asarray(values, dtype=np.float32)
+    return fixed_list_column(numbers, ~np.ma.getmaskarray(values) if np.ma.isMaskedArray(values) else None)
 
 
 def _png(mask: Float[np.ndarray, "rows columns"]) -> bytes:

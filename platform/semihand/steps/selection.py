@@ -1,11 +1,11 @@
 """Select: which labels the student may learn from, by thresholds found on the calibration set."""
 
-from typing import Annotated, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 from pydantic import BaseModel, Field, PositiveFloat
 
 from semihand.hand.skeleton import NUM_JOINTS
@@ -32,6 +32,9 @@ class SelectConfig(BaseModel, frozen=True, extra="forbid"):
     max_label_error_mm: PositiveFloat | None = None
     max_label_error_share: Annotated[float, Field(gt=0, le=1)] = 0.95
     by_joint: bool = True  # weigh each joint by its confidence
+    # "gate": every accepted label weighs the same. "divergence": the less the farther two teachers are apart on it.
+    weighting: Literal["gate", "divergence"] = "gate"
+    divergence_per_mm: PositiveFloat = 0.11  # λ of that weight, which is not printed: 10 mm apart, half the weight
     seed: int = 0
 
 
@@ -88,14 +91,28 @@ def search_space(errors: pl.DataFrame) -> dict[str, tuple[float, float]]:
     }
 
 
+def divergence_weight(divergence_mm: Float[np.ndarray, " labels"], per_mm: float) -> Float[np.ndarray, " labels"]:
+    """w = 2 (1 − σ(λ d)) of C-GAC (Ohkawa et al., ECCV 2022): 1 where two teachers agree, towards 0 apart.
+
+    Args:
+        divergence_mm: d, the mean distance between the joints of both, 0 or more.
+        per_mm: λ.
+    """
+    weight: np.ndarray = 1 - np.tanh(per_mm * divergence_mm / 2)
+    return weight
+
+
 def select_labels(labels: pa.Table, thresholds: Thresholds, config: SelectConfig) -> pa.Table:
     """LABELS to SELECTIONS: every label's fate, its weight and the rule that decided.
 
     A joint weighs as much as its confidence relative to the mean over the frame's joints.
+
+    Raises:
+        ValueError: labels are to weigh by the divergence of two teachers, but only one made them.
     """
     columns = pl.DataFrame(pl.from_arrow(labels.select(list(THRESHOLD_COLUMNS))))
     chosen = accepted(columns, thresholds)
-    weight = chosen.astype(np.float32)
+    weight = chosen * _weights(labels, config)
     joints = np.ones((labels.num_rows, NUM_JOINTS), np.float32)
     if config.by_joint and labels.num_rows:
         confidence = as_numpy(labels["joint_confidence"]).astype(np.float32)
@@ -110,6 +127,19 @@ def select_labels(labels: pa.Table, thresholds: Thresholds, config: SelectConfig
         "reason": pa.array(_reasons(columns, thresholds), pa.string()),
     }
     return pa.Table.from_arrays([table[name] for name in SELECTIONS.names], schema=SELECTIONS)
+
+
+def _weights(labels: pa.Table, config: SelectConfig) -> Float[np.ndarray, " labels"]:
+    """What a label weighs if it is accepted."""
+    if config.weighting == "gate" or not labels.num_rows:
+        return np.ones(labels.num_rows, np.float32)
+    if num := labels["teacher_divergence_mm"].null_count:
+        raise ValueError(
+            f"select.weighting is 'divergence', but {num} of {labels.num_rows} labels have no teacher_divergence_mm: "
+            "label with --second_teacher, or use weighting 'gate'"
+        )
+    divergence_mm = as_numpy(labels["teacher_divergence_mm"]).astype(np.float64)
+    return divergence_weight(divergence_mm, config.divergence_per_mm).astype(np.float32)
 
 
 def _reasons(columns: pl.DataFrame, thresholds: Thresholds) -> list[str]:

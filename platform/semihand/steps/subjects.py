@@ -1,7 +1,7 @@
-"""Measure the subjects: bone lengths from the previous round's accepted labels."""
+"""Measure the subjects: bone lengths and palms from the previous round's accepted labels."""
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -9,66 +9,117 @@ import pyarrow as pa
 from jaxtyping import Float
 from pydantic import BaseModel, Field
 
+from semihand.hand.bones import unbiased_lengths
+from semihand.hand.palm import embed_palm, unbiased_square_distances
 from semihand.hand.skeleton import NUM_BONES, REFERENCE_BONE
-from semihand.tables import SUBJECTS, fixed_list_column
+from semihand.tables import SUBJECTS, as_numpy, rows_of
 
 UNNAMED = ""  # the subject of frames that name none
+
+Lengths20 = Float[np.ndarray, " 20"]
+Palm = Float[np.ndarray, "6 3"]
 
 
 class SubjectConfig(BaseModel, frozen=True, extra="forbid"):
     """How far a subject's labels are believed."""
 
     prior_frames: Annotated[int, Field(ge=0)] = 30  # the template weighs as much as this many labels
+    # "median" withstands wild labels, but noise lengthens bones: 1 to 2 mm at 5 mm a coordinate. "unbiased" takes
+    # that off by the joints' covariance over the views, and believes every label alike.
+    estimator: Literal["median", "unbiased"] = "median"
+
+
+class Template(NamedTuple):
+    """The hand that a subject is taken for before there are labels; the palm is a right hand's, from the wrist."""
+
+    lengths_mm: Lengths20
+    palm_mm: Palm | None = None
 
 
 def measure_subjects(
-    labels: pl.DataFrame, template_mm: Float[np.ndarray, " 20"], round_number: int, config: SubjectConfig
+    labels: pl.DataFrame, template: Lengths20 | Template, round_number: int, config: SubjectConfig
 ) -> pa.Table:
     """SUBJECTS of a round from labels accepted in the one before.
 
-    A length is the median over the labels, drawn towards the template where there are few. The reference bone
+    A length is the median over the labels, or the unbiased root of the mean square (`unbiased_lengths`), drawn
+    towards the template where there are few; so is the palm, measured where the template has one. The reference bone
     keeps the template's length: one camera cannot tell a large hand from a near one.
 
     Args:
-        labels: subject_id and bone_mm (20) of accepted labels; may be empty.
-        template_mm: the hand model's own lengths.
+        labels: subject_id and bone_mm (20) of accepted labels; may be empty. For the unbiased estimator and for
+            palms also joints_mm and joint_covariance, taken as that of the label's own error.
+        template: the hand model's own lengths, or with them its palm.
         round_number: the round that will use them.
-        config: the weight of the template.
+        config: the weight of the template, and the estimator.
     """
-    subjects, lengths, counts = [UNNAMED], [template_mm], [0]
+    template = template if isinstance(template, Template) else Template(template)
+    hands = {UNNAMED: (template, 0)}
     for (subject,), rows in sorted(labels.group_by("subject_id"), key=lambda item: str(item[0])):
-        bones = np.stack(rows["bone_mm"].to_list()).reshape(-1, NUM_BONES)
-        measured = np.median(bones * (template_mm[REFERENCE_BONE] / bones[:, REFERENCE_BONE, None]), axis=0)
-        share = len(bones) / (len(bones) + config.prior_frames)
-        if subject is None:
-            lengths[0], counts[0] = share * measured + (1 - share) * template_mm, len(bones)
-            continue
-        subjects.append(str(subject))
-        lengths.append(share * measured + (1 - share) * template_mm)
-        counts.append(len(bones))
-    columns = [
-        pa.array(subjects, pa.string()),
-        pa.array([round_number] * len(subjects), pa.int32()),
-        fixed_list_column(np.stack(lengths).astype(np.float32)),
-        pa.array(counts, pa.int64()),
-    ]
-    return pa.Table.from_arrays(columns, schema=SUBJECTS)
+        hands[UNNAMED if subject is None else str(subject)] = _drawn(_measured(rows, template, config), template,
+                                                                     len(rows), config), len(rows)  # fmt: skip
+    columns = {
+        "subject_id": list(hands),
+        "round": [round_number] * len(hands),
+        "bone_mm": np.stack([hand.lengths_mm for hand, _ in hands.values()]).astype(np.float32),
+        "num_frames": [num for _, num in hands.values()],
+    }
+    palms = [hand.palm_mm for hand, _ in hands.values() if hand.palm_mm is not None]
+    if palms:
+        columns["palm_mm"] = np.stack(palms).astype(np.float32)
+    return rows_of(SUBJECTS, columns)
+
+
+def needs_poses(template: Template, config: SubjectConfig) -> bool:
+    """Whether `measure_subjects` reads joints_mm and joint_covariance."""
+    return config.estimator == "unbiased" or template.palm_mm is not None
+
+
+def _measured(rows: pl.DataFrame, template: Template, config: SubjectConfig) -> Template:
+    """One subject's hand, its reference bone as long as the template's."""
+    reference_mm = template.lengths_mm[REFERENCE_BONE]
+    bones = np.stack(rows["bone_mm"].to_list()).reshape(-1, NUM_BONES)
+    lengths = np.median(bones * (reference_mm / bones[:, REFERENCE_BONE, None]), axis=0)
+    if not needs_poses(template, config):
+        return Template(lengths)
+    joints, covariance = (
+        as_numpy(rows[name].to_arrow()).reshape(-1, 21, *shape).astype(np.float64)
+        for name, shape in (("joints_mm", (3,)), ("joint_covariance", (3, 3)))
+    )
+    unbiased = unbiased_lengths(joints, covariance)
+    if not unbiased[REFERENCE_BONE] > 0:
+        return template  # all is lost in noise
+    factor = reference_mm / unbiased[REFERENCE_BONE]
+    if config.estimator == "unbiased":
+        lengths = np.where(unbiased > 0, unbiased * factor, template.lengths_mm)
+    if template.palm_mm is None:
+        return Template(lengths)
+    square = unbiased_square_distances(joints, covariance) * factor**2
+    return Template(lengths, embed_palm(square, template.palm_mm))
+
+
+def _drawn(measured: Template, template: Template, num_frames: int, config: SubjectConfig) -> Template:
+    """Between measurement and template, by how many labels there are."""
+    share = num_frames / (num_frames + config.prior_frames)
+    lengths = share * measured.lengths_mm + (1 - share) * template.lengths_mm
+    if measured.palm_mm is None or template.palm_mm is None:
+        return Template(lengths)
+    return Template(lengths, share * measured.palm_mm + (1 - share) * template.palm_mm)
 
 
 class Lengths:
-    """Bone lengths by subject; a subject that was never measured has the template's."""
+    """Bone lengths and palms by subject; a subject that was never measured has the template's."""
 
-    def __init__(self, by_subject: Mapping[str, Float[np.ndarray, " 20"]]) -> None:
+    def __init__(self, by_subject: Mapping[str, Lengths20], palms: Mapping[str, Palm] | None = None) -> None:
         self._by_subject = dict(by_subject)
+        self._palms = dict(palms or {})
 
     @classmethod
     def of(cls, subjects: pa.Table) -> "Lengths":
         """From a SUBJECTS table."""
+        rows = subjects.select(["subject_id", "bone_mm", "palm_mm"]).to_pylist()
         return cls(
-            {
-                row["subject_id"]: np.asarray(row["bone_mm"], dtype=np.float64)
-                for row in subjects.select(["subject_id", "bone_mm"]).to_pylist()
-            }
+            {row["subject_id"]: np.asarray(row["bone_mm"], dtype=np.float64) for row in rows},
+            {row["subject_id"]: np.asarray(row["palm_mm"], dtype=np.float64) for row in rows if row["palm_mm"]},
         )
 
     def rows(self, subject_ids: list[str | None]) -> Float[np.ndarray, "batch 20"]:
@@ -76,3 +127,10 @@ class Lengths:
         unnamed = self._by_subject[UNNAMED]
         found = [self._by_subject.get(subject or UNNAMED, unnamed) for subject in subject_ids]
         return np.array(found).reshape(-1, NUM_BONES)
+
+    def palms(self, subject_ids: list[str | None]) -> Float[np.ndarray, "batch 6 3"] | None:
+        """The palms for every row; None where none was measured."""
+        if UNNAMED not in self._palms:
+            return None
+        unnamed = self._palms[UNNAMED]
+        return np.array([self._palms.get(subject or UNNAMED, unnamed) for subject in subject_ids]).reshape(-1, 6, 3)

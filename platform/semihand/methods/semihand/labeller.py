@@ -83,6 +83,21 @@ def look(
     )
 
 
+def merge_views(a: Views, b: Views, depth_weight: float) -> Views:
+    """Two teachers' views of the same crops as one set: the mean of both consensus poses, and all views beside it."""
+    uv, depth = (a.uv + b.uv) / 2, (a.depth + b.depth) / 2
+    views_uv, views_depth = torch.cat([a.views_uv, b.views_uv]), torch.cat([a.views_depth, b.views_depth])
+    return Views(
+        uv,
+        depth,
+        (a.mask + b.mask) / 2,
+        views_uv,
+        views_depth,
+        instability(uv, depth, views_uv, views_depth, depth_weight),
+        (a.mask_agreement + b.mask_agreement) / 2,
+    )
+
+
 def _median(values: Tensor) -> Tensor:
     """The median over the first axis; of an even number the mean of the middle two."""
     ordered = values.sort(dim=0).values

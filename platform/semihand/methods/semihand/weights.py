@@ -20,6 +20,8 @@ class ModelCard(BaseModel, frozen=True, extra="forbid"):
     network: NetworkConfig
     crop_margin: float  # side of the crop over the longer side of the box
     template_mm: list[float]  # 20 bone lengths of the hand it was first trained on
+    # Wrist and finger bases (6 x 3) of that hand, a right one, from the wrist; none in models older than this field.
+    palm_mm: list[list[float]] | None = None
     sha256: str = ""  # of the weights' file
 
     @property

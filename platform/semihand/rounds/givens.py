@@ -1,0 +1,57 @@
+"""What the labelling of a round is given beside frames and teacher: the hand it assumes, and what was said before."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from semihand.frames.errors import InputError
+from semihand.methods.semihand.weights import load_model, read_card, save_model
+from semihand.rounds.campaign import Campaign
+from semihand.rounds.inputs import no_palm
+from semihand.steps.label import LABELLER
+from semihand.steps.previous import COLUMNS
+from semihand.steps.subjects import Template, needs_poses
+from semihand.tables import scan
+
+
+def template_of(campaign: Campaign, teacher: Path) -> Template:
+    """The teacher's own hand; its palm only where the corrections need one.
+
+    Raises:
+        InputError: they need one, and the teacher has none.
+    """
+    card = read_card(teacher)
+    lengths_mm = np.array(card.template_mm)
+    if campaign.config.label.correct.method != "projection":
+        return Template(lengths_mm)
+    if card.palm_mm is None:
+        raise InputError(no_palm(teacher))
+    return Template(lengths_mm, np.array(card.palm_mm))
+
+
+def accepted_labels(campaign: Campaign, round_number: int, template: Template) -> pl.DataFrame:
+    """What subjects are measured from: a round's selected labels."""
+    of_round = pl.col("round") == round_number
+    chosen = scan(campaign.store, "selections").filter(of_round, pl.col("selected")).select("frame_id", "labeller")
+    columns = ["frame_id", "labeller", "subject_id", "bone_mm"]
+    columns += ["joints_mm", "joint_covariance"] if needs_poses(template, campaign.config.subjects) else []
+    labels = scan(campaign.store, "labels").filter(of_round).select(columns)
+    return labels.join(chosen, on=["frame_id", "labeller"], how="inner").collect()
+
+
+def second_teacher(campaign: Campaign) -> Path | None:
+    """The second teacher among the campaign's own models, where every machine sees it."""
+    given = campaign.config.second_teacher
+    if given is None:
+        return None
+    network, card = load_model(given)
+    return save_model(network, card, campaign.folder / "models")
+
+
+def previous_labels(campaign: Campaign, round_number: int) -> pa.Table | None:
+    """The poses of the round before this one, None in the first."""
+    before = (pl.col("round") == round_number - 1) & (pl.col("labeller") == LABELLER)
+    rows = scan(campaign.store, "labels").filter(before).select(COLUMNS).collect()
+    return rows.to_arrow() if len(rows) else None

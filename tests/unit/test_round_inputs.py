@@ -1,0 +1,41 @@
+"""rounds/inputs.py: what two teachers and a projection need is asked for before anything is made."""
+
+from pathlib import Path
+
+import pytest
+
+from semihand.command_line import read_config
+from semihand.frames.errors import InputError
+from semihand.rounds.config import RoundConfig
+from semihand.rounds.inputs import check_inputs
+
+RECIPES = Path(__file__).resolve().parents[2] / "jobs" / "recipes"
+
+
+def check(*words, begun=False):
+    check_inputs(read_config(RoundConfig, [*words, "--recipe", "tiny"], RECIPES, None), begun)
+
+
+@pytest.mark.parametrize(
+    "words", [("--label.combine", "mean"), ("--select.weighting", "divergence")], ids=lambda words: words[0]
+)
+def test_what_needs_two_teachers_says_so(words, teacher):
+    with pytest.raises(InputError, match=f"{' '.join(words)} needs two teachers: .* --second_teacher"):
+        check(*words)
+    check(*words, "--second_teacher", str(teacher))
+
+
+def test_a_second_teacher_that_is_none_is_named_even_when_a_campaign_goes_on(tmp_path):
+    with pytest.raises(InputError, match=f"--second_teacher {tmp_path} is no model folder"):
+        check("--second_teacher", str(tmp_path), begun=True)
+
+
+def test_two_teachers_must_read_the_same_crops(teacher):
+    with pytest.raises(InputError, match=r"--second_teacher .* reads crops of 64 px .* of 64 px and margin 1.5"):
+        check("--second_teacher", str(teacher), "--crop_margin", "1.5")
+
+
+def test_a_projection_by_a_teacher_without_a_palm_is_refused(teacher):
+    with pytest.raises(InputError, match=r"--label.correct.method projection needs the palm of a hand"):
+        check("--teacher", str(teacher), "--label.correct.method", "projection")
+    check("--label.correct.method", "projection")  # pre-training will write one
