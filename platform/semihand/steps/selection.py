@@ -108,6 +108,7 @@ def select_labels(labels: pa.Table, thresholds: Thresholds, config: SelectConfig
         "weight": pa.array(weight, pa.float32()),
         "joint_weight": fixed_list_column(joints * weight[:, None]),
         "reason": pa.array(_reasons(columns, thresholds), pa.string()),
+        "pose_cluster": pa.nulls(labels.num_rows, pa.int32()),
     }
     return pa.Table.from_arrays([table[name] for name in SELECTIONS.names], schema=SELECTIONS)
 
