@@ -13,6 +13,8 @@ from semihand.frames.truth import open_truth, without_truth
 from semihand.methods.semihand.weights import load_model
 from semihand.rounds.config import RoundConfig
 from semihand.steps.calibrate import LEAST_FRAMES
+from semihand.steps.confidence import recordings
+from semihand.steps.guarantee import recordings_to_fit
 from semihand.tables import scan
 from semihand.tables.rows import filter_rows
 
@@ -34,6 +36,7 @@ def check_inputs(config: RoundConfig, begun: bool) -> None:
     _check_held_out(config)
     if not begun:
         _check_taken_in(config)
+    _check_guarantee(config)
     if config.calibration is not None:
         num = known_frames(config, config.calibration).num_rows
         if num < LEAST_FRAMES:
@@ -110,6 +113,22 @@ def _check_held_out(config: RoundConfig) -> None:
             f"--calibrate.num_frames {config.held_out} leaves none of the {config.data.num_source} source frames "
             "to train on. Lower it, or raise --data.num_source."
         )
+
+
+def _check_guarantee(config: RoundConfig) -> None:
+    guarantee = config.select.guarantee
+    if guarantee is None:
+        return
+    if config.calibration is None:
+        raise InputError(
+            "--select.guarantee is a promise about frames like the pool's, but the calibration set is made of "
+            "augmented source frames. Give checked frames with --calibration, or leave the guarantee out."
+        )
+    known = pl.DataFrame(pl.from_arrow(known_frames(config, config.calibration).select(["frame_id", "sequence_id"])))
+    try:
+        recordings_to_fit(set(recordings(known)), guarantee)
+    except ValueError as error:
+        raise InputError(f"--calibration {config.calibration}: {error}") from error
 
 
 def _check_source(config: RoundConfig) -> None:

@@ -59,10 +59,10 @@ def nearest_cluster(
     vectors_mm: Float[np.ndarray, "batch 63"], centres: Float[np.ndarray, "clusters 63"]
 ) -> Int[np.ndarray, " batch"]:
     """The cluster of every pose."""
-    index = faiss.IndexFlatL2(centres.shape[1])
-    index.add(np.ascontiguousarray(centres, dtype=np.float32))
     if not len(vectors_mm):
         return np.empty(0, np.int64)
+    index = faiss.IndexFlatL2(centres.shape[1])
+    index.add(np.ascontiguousarray(centres, dtype=np.float32))
     with one_thread():
         _, nearest = index.search(np.ascontiguousarray(shape_vectors(vectors_mm), dtype=np.float32), 1)
     clusters: np.ndarray = nearest[:, 0]

@@ -97,7 +97,7 @@ def fit_confidence(errors: pl.DataFrame, kind: ConfidenceKind) -> Calibration | 
         return fit_calibration(errors)
     check_enough(len(errors))
     errors = errors.sort("frame_id")
-    components = error_components(errors)
+    components = error_components(errors, complete=True)
     spread = components.pop(JOINT_SPREAD, None)
     return FusedConfidence(
         components={name: components[name].tolist() for name in DIRECTIONS if name in components},
@@ -114,10 +114,17 @@ def read_confidence(text: str) -> Calibration | FusedConfidence:
     return kinds.validate_json(text)
 
 
-def error_components(errors: pl.DataFrame) -> dict[str, np.ndarray]:
-    """The components of `label_errors`' rows; those that a row lacks are left out for all."""
-    known = [name for name in LABEL_COLUMNS if name in errors.columns and not errors[name].null_count()]
-    return components_of({name: errors[name].to_numpy() for name in known})
+def error_components(errors: pl.DataFrame, complete: bool = False) -> dict[str, np.ndarray]:
+    """The components of `label_errors`' rows.
+
+    Args:
+        errors: from `label_errors`.
+        complete: leave out components that any row lacks, as a fit does; else those that all rows lack.
+    """
+    most = 0 if complete else max(len(errors) - 1, 0)
+    known = [name for name in LABEL_COLUMNS if name in errors.columns and errors[name].null_count() <= most]
+    whole = [name for name in known if name != "joint_confidence" or not errors[name].null_count()]
+    return components_of({name: errors[name].to_numpy() for name in whole})
 
 
 def folds(errors: pl.DataFrame) -> Int[np.ndarray, " rows"]:

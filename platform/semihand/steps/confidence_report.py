@@ -88,7 +88,7 @@ def confidence_report(errors: pl.DataFrame, kind: ConfidenceKind) -> dict[str, f
     """
     error_mm = errors["error_mm"].to_numpy()
     predicted = held_out_errors_mm(errors, kind)
-    components = error_components(errors)
+    components = error_components(errors, complete=True)
     scores = {name: components[name] * sign for name, sign in DIRECTIONS.items() if name in components}
     report: dict[str, float] = {}
     for name, score in {EXPECTED: predicted, **scores}.items():

@@ -1,8 +1,9 @@
 """Guarantee: the loosest limit on the expected error that checked recordings prove safe."""
 
 import hashlib
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +14,8 @@ from scipy.stats import beta
 
 from semihand.steps.confidence import recordings
 from semihand.steps.confidence_report import EXPECTED
+
+_MARGIN = 1.64  # standard deviations: one draw in twenty lies beyond
 
 
 class GuaranteeConfig(BaseModel, frozen=True, extra="forbid"):
@@ -30,7 +33,7 @@ class GuaranteeConfig(BaseModel, frozen=True, extra="forbid"):
     alpha: float = Field(default=0.10, gt=0, lt=1)
     delta: float = Field(default=0.05, gt=0, lt=1)
     # Of the recordings, those that the expected error is fitted to; a proof on them would believe its own fit.
-    fit_share: float = Field(default=0.2, gt=0, lt=1)
+    fit_share: float = Field(default=0.25, gt=0, lt=1)
     num_limits: int = Field(default=20, ge=1)  # tried from the strictest to the loosest
 
     @property
@@ -59,20 +62,31 @@ def split_recordings(errors: pl.DataFrame, config: GuaranteeConfig) -> tuple[pl.
     Raises:
         ValueError: there are too few recordings to prove anything.
     """
-    names = recordings(errors)
-    ranked = sorted(set(names), key=lambda name: hashlib.sha256(name.encode()).hexdigest())
-    num_fit = math.ceil(config.fit_share * len(ranked))
-    num_proof, least = len(ranked) - num_fit, config.least_recordings
-    if num_proof < least:
-        needed = next(num for num in range(least, 10**9) if num - math.ceil(config.fit_share * num) >= least)
-        raise ValueError(
-            f"--calibration has {len(ranked)} recordings, of which {num_proof} are left to prove with, but alpha "
-            f"{config.alpha:g} at delta {config.delta:g} takes {least} without a single bad one. Check frames of "
-            f"at least {needed} recordings, or raise --select.guarantee.alpha."
-        )
-    chosen = set(ranked[:num_fit])
-    inside = pl.Series([name in chosen for name in names], dtype=pl.Boolean)
+    chosen = recordings_to_fit(set(recordings(errors)), config)
+    inside = pl.Series([name in chosen for name in recordings(errors)], dtype=pl.Boolean)
     return errors.filter(inside), errors.filter(~inside)
+
+
+def recordings_to_fit(names: Set[str], config: GuaranteeConfig) -> Set[str]:
+    """The recordings that the expected error is fitted to; the others are left to prove with.
+
+    Raises:
+        ValueError: there are too few recordings to prove anything.
+    """
+    num_fit = _num_to_fit(len(names), config)
+    num_proof, least = len(names) - num_fit, config.least_recordings
+    if num_proof < least:
+        needed = next(num for num in itertools.count(least) if num - _num_to_fit(num, config) >= least)
+        raise ValueError(
+            f"the calibration set has {len(names)} recordings, of which {num_proof} are left to prove with, but "
+            f"alpha {config.alpha:g} at delta {config.delta:g} takes {least} without a single bad one. Check frames "
+            f"of at least {needed} recordings, or raise --select.guarantee.alpha."
+        )
+    return set(sorted(names, key=lambda name: hashlib.sha256(name.encode()).hexdigest())[:num_fit])
+
+
+def _num_to_fit(num: int, config: GuaranteeConfig) -> int:
+    return math.ceil(config.fit_share * num)
 
 
 def prove_limit(fitted: pl.DataFrame, checked: pl.DataFrame, config: GuaranteeConfig) -> Proof:
@@ -114,15 +128,15 @@ def prove_limit(fitted: pl.DataFrame, checked: pl.DataFrame, config: GuaranteeCo
 def limits(fitted: pl.DataFrame, num_checked: int, config: GuaranteeConfig) -> Float[np.ndarray, " limits"]:
     """Limits to try, the strictest first: evenly many labels apart, from where enough recordings are expected.
 
-    Enough is what would do with one bad recording; where there are fewer, midway from what would do with none to
-    all that there are.
+    At the first limit, at least `GuaranteeConfig.least_recordings` of the checked recordings have a label within
+    it, but for one draw in twenty: their share is guessed from the fitted recordings, of which there are few.
     """
     best = (
         fitted.with_columns(recording=pl.Series(recordings(fitted))).group_by("recording").agg(pl.col(EXPECTED).min())
     )
-    enough = min(_recordings_for(1, config), (config.least_recordings + num_checked) / 2)
-    reached = min(enough / num_checked, 1.0)
-    start = float(np.quantile(best[EXPECTED].to_numpy(), reached, method="inverted_cdf"))
+    least = config.least_recordings / num_checked
+    spread = math.sqrt(least * (1 - least) * (1 / len(best) + 1 / num_checked))
+    start = float(np.quantile(best[EXPECTED].to_numpy(), min(least + _MARGIN * spread, 1.0), method="inverted_cdf"))
     scores = fitted[EXPECTED].to_numpy().astype(np.float64)
     loose = scores[scores >= start]
     return np.unique(np.quantile(loose, np.linspace(0, 1, config.num_limits), method="inverted_cdf"))
@@ -155,11 +169,3 @@ def _try_limit(errors: pl.DataFrame, names: Sequence[str], limit_mm: float, conf
     num, num_bad = len(counted), int(counted["bad"].sum())
     share = float((errors[EXPECTED].to_numpy() <= limit_mm).mean())
     return Proof(float(limit_mm), num, num_bad, upper_bound(num_bad, num, config.delta), share)
-
-
-def _recordings_for(num_bad: int, config: GuaranteeConfig) -> int:
-    """The fewest recordings with which this many bad ones are still proof."""
-    num = config.least_recordings
-    while upper_bound(num_bad, num, config.delta) > config.alpha:
-        num += 1
-    return num
