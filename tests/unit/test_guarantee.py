@@ -2,11 +2,18 @@
 
 import numpy as np
 import polars as pl
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom
 
+from made_errors import made_errors
+from semihand.frames.errors import InputError
+from semihand.rounds.choosing import proven_limit
+from semihand.rounds.config import RoundConfig
+from semihand.rounds.inputs import check_inputs
+from semihand.steps.confidence import fit_confidence
 from semihand.steps.guarantee import (
     GuaranteeConfig,
     bad_recordings,
@@ -16,6 +23,7 @@ from semihand.steps.guarantee import (
     split_recordings,
     upper_bound,
 )
+from semihand.steps.selection import ErrorLimit, SelectConfig, read_rule
 
 CONFIG = GuaranteeConfig()
 NUM_DRAWS, NUM_DRAWN = 200, 80
@@ -150,10 +158,40 @@ def test_too_few_recordings_are_refused_with_how_many_it_takes():
     names = {f"recording-{row}" for row in range(38)}
     with pytest.raises(ValueError, match=r"38 recordings, of which 28 are left .* takes 29 .* at least 39 "):
         recordings_to_fit(names, CONFIG)
-    assert len(names - recordings_to_fit(names | {"one more"}, CONFIG)) == 29
+    more = names | {"one more"}
+    assert len(more - recordings_to_fit(more, CONFIG)) == 29
 
 
 def test_a_limit_that_is_not_proven_is_not_given():
     table = drawn(recordings(200, 5), 80, 1).with_columns(error_mm=pl.lit(40.0))
     with pytest.raises(ValueError, match=r"(\d+) of \1 checked recordings are bad.*over alpha 10%"):
         prove_limit(*split_recordings(table, CONFIG), CONFIG)
+
+
+def test_the_search_of_a_round_leaves_the_limit_that_its_own_model_proved():
+    errors = made_errors(1200, 6, per_sequence=10)
+    kinder = GuaranteeConfig(error_mm=30.0)
+    model = fit_confidence(split_recordings(errors, kinder)[0], "fused")
+    done = proven_limit(errors, model, kinder)
+    rule = read_rule(done.thresholds)
+    assert isinstance(rule, ErrorLimit)
+    assert done.metrics["guarantee_upper_bound"] <= kinder.alpha
+    assert 0.2 < done.metrics["guarantee_share"] <= 1
+    with pytest.raises(InputError, match=r"--select\.guarantee: no limit on the expected error is proven"):
+        proven_limit(errors.with_columns(error_mm=pl.lit(99.0)), model, kinder)
+
+
+def test_a_guarantee_without_checked_target_frames_is_refused_before_anything_starts(tmp_path):
+    config = RoundConfig(campaign=tmp_path / "campaign", select=SelectConfig(guarantee=CONFIG))
+    with pytest.raises(InputError, match=r"augmented source frames.*--calibration, or leave the guarantee out"):
+        check_inputs(config, begun=True)
+
+
+def test_a_guarantee_from_too_few_checked_recordings_is_refused_before_anything_starts(tmp_path, source_frames):
+    pq.write_table(source_frames, tmp_path / "checked.parquet")
+    config = RoundConfig(
+        campaign=tmp_path / "campaign", calibration=tmp_path / "checked.parquet",
+        select=SelectConfig(guarantee=CONFIG),
+    )  # fmt: skip
+    with pytest.raises(InputError, match=r"checked\.parquet: .* has 8 recordings, .* at least 39 "):
+        check_inputs(config, begun=True)

@@ -125,10 +125,17 @@ def _check_guarantee(config: RoundConfig) -> None:
             "augmented source frames. Give checked frames with --calibration, or leave the guarantee out."
         )
     known = pl.DataFrame(pl.from_arrow(known_frames(config, config.calibration).select(["frame_id", "sequence_id"])))
+    names = recordings(known)
     try:
-        recordings_to_fit(set(recordings(known)), guarantee)
+        to_fit = recordings_to_fit(set(names), guarantee)
     except ValueError as error:
         raise InputError(f"--calibration {config.calibration}: {error}") from error
+    num = sum(name in to_fit for name in names)
+    if num < LEAST_FRAMES:
+        raise InputError(
+            f"--calibration {config.calibration}: {num} frames are left to fit the expected error to, but "
+            f"{LEAST_FRAMES} are the least. Give more, or raise --select.guarantee.fit_share."
+        )
 
 
 def _check_source(config: RoundConfig) -> None:
