@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.quiver import Quiver
 
 from semihand.hand.skeleton import FINGERS
 from semihand.report import (
     bone_lengths_figure,
     loss_curves,
+    movement_grid,
     overlay_grid,
     pck_curve,
     reliability_figure,
@@ -166,3 +168,20 @@ def test_figures_leave_no_state_behind_in_pyplot():
 
     pck_curve({"a": np.ones((2, 21))})
     assert plt.get_fignums() == []
+
+
+def test_arrows_begin_at_the_first_place_and_end_at_the_last_and_unknown_joints_have_none():
+    first, last = np.random.default_rng(1).uniform(5, 60, (2, 2, 21, 2))
+    first[0, 8] = np.nan
+    figure = movement_grid([np.zeros((64, 64, 3), np.uint8)] * 2, first, last, ["one", "two"])
+    shown = [axes for axes in figure.axes if axes.images]
+    assert [axes.get_title() for axes in shown] == ["one", "two"]
+    for axes, starts, ends in zip(shown, first, last, strict=True):
+        arrows = [each for each in axes.collections if isinstance(each, Quiver)]
+        begins = np.concatenate([each.XY for each in arrows])
+        ways = np.concatenate([np.stack([each.U, each.V], -1) for each in arrows])
+        known = [joint for joint in range(21) if np.isfinite(starts[joint]).all()]
+        np.testing.assert_allclose(begins, starts[known])
+        np.testing.assert_allclose(begins + ways, ends[known])
+    with pytest.raises(ValueError, match="give at least one picture"):
+        movement_grid([], first, last, [])

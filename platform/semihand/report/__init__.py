@@ -2,6 +2,7 @@
 
 from semihand.report.campaign_figures import bone_lengths_figure, round_progress, threshold_search_figure
 from semihand.report.curves import loss_curves, pck_curve, reliability_figure, risk_coverage_curve
+from semihand.report.movement import movement_grid
 from semihand.report.overlays import draw_hand, overlay_grid
 from semihand.report.page import html_table, round_page
 
@@ -10,6 +11,7 @@ __all__ = [
     "draw_hand",
     "html_table",
     "loss_curves",
+    "movement_grid",
     "overlay_grid",
     "pck_curve",
     "reliability_figure",

@@ -49,19 +49,28 @@ def overlay_grid(
             f"overlay of {len(pictures)} pictures with {others} joints, captions and earlier joints; "
             "give at least one picture, and one of each for it"
         )
+    figure, cells = picture_grid(pictures, captions, columns)
+    for index, axes in enumerate(cells):
+        if before_uv_px is not None:
+            _draw_before(axes, before_uv_px[index])
+        draw_hand(axes, joints_uv_px[index])
+    _add_legend(figure, before_uv_px is not None, num_columns=3 if min(columns, len(pictures)) < 3 else 7)
+    return figure
+
+
+def picture_grid(
+    pictures: Sequence[UInt8[np.ndarray, "_ _ 3"]], captions: Sequence[str], columns: int
+) -> tuple[Figure, list[Axes]]:
+    """A figure with a cell for every picture and its caption, to be drawn upon."""
     columns = min(columns, len(pictures))
     rows = -(-len(pictures) // columns)
     figure = Figure(figsize=(columns * _CELL_INCHES, rows * (_CELL_INCHES + 0.35) + 0.5), layout="constrained")
     cells = figure.subplots(rows, columns, squeeze=False).ravel()
-    for index, axes in enumerate(cells):
+    for axes in cells:
         axes.set_axis_off()
-        if index < len(pictures):
-            _show_picture(axes, pictures[index], captions[index])
-            if before_uv_px is not None:
-                _draw_before(axes, before_uv_px[index])
-            draw_hand(axes, joints_uv_px[index])
-    _add_legend(figure, before_uv_px is not None, num_columns=3 if columns < 3 else 7)
-    return figure
+    for axes, picture, caption in zip(cells, pictures, captions, strict=False):
+        _show_picture(axes, picture, caption)
+    return figure, list(cells[: len(pictures)])
 
 
 def draw_hand(axes: Axes, joints_uv_px: Float[np.ndarray, "21 2"]) -> None:

@@ -11,6 +11,7 @@ from semihand.methods.semihand.network import NetworkConfig
 from semihand.stages.labelling import LabelClusterConfig
 from semihand.stages.training import TrainClusterConfig
 from semihand.steps.calibrate import CalibrateConfig
+from semihand.steps.convergence import StopConfig
 from semihand.steps.harden import HardenConfig
 from semihand.steps.label import LabelConfig
 from semihand.steps.selection import SelectConfig
@@ -87,6 +88,7 @@ class RoundConfig(BaseSettings):
     select: SelectConfig = SelectConfig()
     train: TrainConfig = TrainConfig()
     promote: PromoteConfig = PromoteConfig()
+    stop: StopConfig = StopConfig()
     cluster: ClusterConfig = ClusterConfig()
 
     @classmethod

@@ -13,6 +13,8 @@ from semihand.frames.truth import open_truth, without_truth
 from semihand.methods.semihand.weights import load_model
 from semihand.rounds.config import RoundConfig
 from semihand.steps.calibrate import LEAST_FRAMES
+from semihand.steps.confidence import recordings
+from semihand.steps.guarantee import recordings_to_fit
 from semihand.tables import scan
 from semihand.tables.rows import filter_rows
 
@@ -36,6 +38,7 @@ def check_inputs(config: RoundConfig, begun: bool) -> None:
     _check_held_out(config)
     if not begun:
         _check_taken_in(config)
+    _check_guarantee(config)
     if config.calibration is not None:
         num = known_frames(config, config.calibration).num_rows
         if num < LEAST_FRAMES:
@@ -148,6 +151,29 @@ def _check_held_out(config: RoundConfig) -> None:
         raise InputError(
             f"--calibrate.num_frames {config.held_out} leaves none of the {config.data.num_source} source frames "
             "to train on. Lower it, or raise --data.num_source."
+        )
+
+
+def _check_guarantee(config: RoundConfig) -> None:
+    guarantee = config.select.guarantee
+    if guarantee is None:
+        return
+    if config.calibration is None:
+        raise InputError(
+            "--select.guarantee is a promise about frames like the pool's, but the calibration set is made of "
+            "augmented source frames. Give checked frames with --calibration, or leave the guarantee out."
+        )
+    known = pl.DataFrame(pl.from_arrow(known_frames(config, config.calibration).select(["frame_id", "sequence_id"])))
+    names = recordings(known)
+    try:
+        to_fit = recordings_to_fit(set(names), guarantee)
+    except ValueError as error:
+        raise InputError(f"--calibration {config.calibration}: {error}") from error
+    num = sum(name in to_fit for name in names)
+    if num < LEAST_FRAMES:
+        raise InputError(
+            f"--calibration {config.calibration}: {num} frames are left to fit the expected error to, but "
+            f"{LEAST_FRAMES} are the least. Give more, or raise --select.guarantee.fit_share."
         )
 
 

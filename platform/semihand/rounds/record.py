@@ -18,11 +18,14 @@ from semihand.methods.semihand.predictor import Predictor
 from semihand.methods.semihand.weights import read_card
 from semihand.report.campaign_figures import bone_lengths_figure, threshold_search_figure
 from semihand.report.curves import loss_curves, pck_curve, reliability_figure, risk_coverage_curve
+from semihand.report.movement import movement_grid
 from semihand.report.overlays import overlay_grid
 from semihand.report.page import round_page
 from semihand.rounds.campaign import Campaign
 from semihand.rounds.ledger import Done
 from semihand.rounds.steps import CURVES, ERRORS, TRIALS, RoundSteps
+from semihand.steps.calibrate import Calibration
+from semihand.steps.confidence import error_components
 from semihand.steps.cropping import read_crops
 from semihand.steps.evaluate import PROTOCOLS, evaluate
 from semihand.tables import scan
@@ -101,8 +104,10 @@ def round_figures(steps: RoundSteps, student: Path, evaluation: pa.Table | None)
         figures["bone_lengths"] = bone_lengths_figure(raw, corrected, np.array(read_card(steps.teacher).template_mm))
     errors = pl.read_parquet(steps.folder / ERRORS)
     stability, true_mm = errors["stability"].to_numpy(), errors["error_mm"].to_numpy()
-    predicted = steps.read_calibration().error_mm(stability.astype(np.float64))
-    figures["risk_coverage"] = risk_coverage_curve(true_mm, stability.astype(np.float64))
+    calibration = steps.read_calibration()
+    predicted = calibration.predict(error_components(errors)).error_mm
+    trusted = stability.astype(np.float64) if isinstance(calibration, Calibration) else predicted
+    figures["risk_coverage"] = risk_coverage_curve(true_mm, trusted)
     figures["reliability"] = reliability_figure(predicted, true_mm)
     curves = json.loads((steps.folder / CURVES).read_text())
     steps_of = [int(row["step"]) for row in curves]
@@ -150,9 +155,7 @@ def _overlay(
     captions: Sequence[str],
     before_uv_px: Float[np.ndarray, "frames 21 2"] | None = None,
 ) -> Figure:
-    pictures: dict[int, np.ndarray] = {
-        row: picture for row, picture in read_pictures(frames) if not isinstance(picture, BadFrame)
-    }
+    pictures = _pictures(frames)
     rows = sorted(pictures)
     before = None if before_uv_px is None else before_uv_px[rows].astype(np.float64)
     return overlay_grid([pictures[row] for row in rows], joints_uv_px[rows].astype(np.float64),
@@ -160,7 +163,7 @@ def _overlay(
 
 
 def _before_after(steps: RoundSteps, student: Path, frames: pa.Table) -> dict[str, Figure]:
-    """The same frames in every round: the pre-trained teacher's prediction dashed, this student's drawn."""
+    """The same frames in every round: from the pre-trained teacher's prediction to this student's."""
     first = steps.campaign.ledger.finished(0, "train")
     assert first is not None
     chosen = frames.slice(0, _SHOWN)
@@ -170,7 +173,27 @@ def _before_after(steps: RoundSteps, student: Path, frames: pa.Table) -> dict[st
         return {}
     drawn, dashed = np.stack([after[row] for row in rows]), np.stack([before[row] for row in rows])
     captions = [f"moved {value:.1f} px" for value in np.linalg.norm(drawn - dashed, axis=-1).mean(-1)]
-    return {"same_frames_before_after": _overlay(take_rows(chosen, rows), drawn, captions, dashed)}
+    shown = take_rows(chosen, rows)
+    return {
+        "same_frames_before_after": _overlay(shown, drawn, captions, dashed),
+        "same_frames_movement": _arrows(shown, dashed, drawn, captions),
+    }
+
+
+def _arrows(
+    frames: pa.Table,
+    first_uv_px: Float[np.ndarray, "frames 21 2"],
+    last_uv_px: Float[np.ndarray, "frames 21 2"],
+    captions: Sequence[str],
+) -> Figure:
+    pictures = _pictures(frames)
+    rows = sorted(pictures)
+    first, last = (joints[rows].astype(np.float64) for joints in (first_uv_px, last_uv_px))
+    return movement_grid([pictures[row] for row in rows], first, last, [captions[row] for row in rows])
+
+
+def _pictures(frames: pa.Table) -> dict[int, np.ndarray]:
+    return {row: picture for row, picture in read_pictures(frames) if not isinstance(picture, BadFrame)}
 
 
 def _predicted(model: Path, frames: pa.Table) -> dict[int, np.ndarray]:

@@ -12,16 +12,23 @@ import ray
 from semihand.frames.truth import without_truth
 from semihand.methods.semihand.weights import read_card
 from semihand.rounds.campaign import Campaign
+from semihand.rounds.choosing import clusters_of_round, labels_to_select, proven_limit
 from semihand.rounds.givens import accepted_labels, previous_labels, second_teacher, template_of
 from semihand.rounds.ledger import Done
 from semihand.stages.labelling import Labelling, label_frames, labelled_blocks
 from semihand.stages.search import search_thresholds
 from semihand.stages.training import Fit, fit
-from semihand.steps.calibrate import Calibration, fit_calibration, halves, label_errors
+from semihand.steps.calibrate import Calibration, halves, label_errors
+from semihand.steps.components import ErrorModel
+from semihand.steps.confidence import FusedConfidence, fit_confidence, read_confidence
+from semihand.steps.confidence_report import confidence_report
 from semihand.steps.evaluate import PROTOCOLS, evaluate
+from semihand.steps.guarantee import split_recordings
 from semihand.steps.label import LABELLER
 from semihand.steps.label_rows import split_labelled
 from semihand.steps.selection import (
+    ErrorLimit,
+    Rule,
     Score,
     Thresholds,
     error_limit_mm,
@@ -33,12 +40,7 @@ from semihand.steps.training_data import DataSource, read_frames
 from semihand.tables import QUARANTINE, SUBJECTS, scan
 from semihand.tables.rows import filter_rows
 
-_CALIBRATION, ERRORS, TRIALS, CURVES = (
-    "calibration.json",
-    "calibration.parquet",
-    "trials.parquet",
-    "curves.json",
-)
+_CALIBRATION, ERRORS, TRIALS, CURVES = "calibration.json", "calibration.parquet", "trials.parquet", "curves.json"
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class RoundSteps:
         return Done({"subjects": float(subjects.num_rows)}, versions={"subjects": store.version("subjects")})
 
     def calibrate(self) -> Done:
-        """Label the calibration set as the pool will be, and fit what its instability means in mm."""
+        """Label the calibration set as the pool will be, and fit what its confidence means in mm."""
         frames = self.calibration
         config = self.campaign.config
         hidden = without_truth(_unboxed(frames))
@@ -74,9 +76,13 @@ class RoundSteps:
         labels, _ = split_labelled(pa.concat_tables(tables))
         errors = label_errors(labels, frames)
         errors.write_parquet(self.folder / ERRORS)
-        _write(self.folder / _CALIBRATION, fit_calibration(errors).model_dump_json())
+        kind, guarantee = config.calibrate.confidence, config.select.guarantee
+        fitted = errors if guarantee is None else split_recordings(errors, guarantee)[0]
+        _write(self.folder / _CALIBRATION, fit_confidence(fitted, kind).model_dump_json())
+        report = confidence_report(errors, kind) if kind == "fused" else {}
         return Done(
-            {
+            report
+            | {
                 "calibration_frames": float(len(errors)),
                 "calibration_error_mm": _mean(errors["error_mm"]),
                 "calibration_raw_error_mm": _mean(errors["raw_error_mm"]),
@@ -118,6 +124,10 @@ class RoundSteps:
         """Thresholds that accept the most calibration labels at or under the error limit, checked on the rest."""
         config = self.campaign.config.select
         errors = pl.read_parquet(self.folder / ERRORS)
+        if config.guarantee is not None:
+            return proven_limit(errors, self.read_calibration(), config.guarantee)
+        if config.by_cluster:
+            return Done()
         search_rows, check_rows = halves(errors["frame_id"].to_list())
         ours, held_out = errors[search_rows], errors[check_rows]
         chosen, score = config.default, None
@@ -134,22 +144,14 @@ class RoundSteps:
             metrics |= _named(name, found)
         return Done(metrics, thresholds=chosen.model_dump())
 
-    def select(self, thresholds: Thresholds) -> Done:
+    def select(self, thresholds: Thresholds | ErrorLimit) -> Done:
         """SELECTIONS of this round: every label's fate."""
-        store = self.campaign.store
-        labels = scan(store, "labels").filter(pl.col("round") == self.number)
-        columns = [
-            "frame_id",
-            "round",
-            "labeller",
-            "stability",
-            "feasibility_mm",
-            "mask_agreement",
-            "joint_confidence",
-            "teacher_divergence_mm",
-        ]
-        rows = labels.select(columns).sort("frame_id").collect().to_arrow()
-        selections = select_labels(rows, thresholds, self.campaign.config.select)
+        store, config = self.campaign.store, self.campaign.config.select
+        rows = labels_to_select(store, self.number, config)
+        rule: Rule = thresholds
+        if config.by_cluster:
+            rule = clusters_of_round(rows, self.number, config.cluster, self.campaign.round_folder)
+        selections = select_labels(rows, rule, config)
         store.replace_round("selections", selections, self.number)
         selected = pa.compute.sum(selections["selected"]).as_py() or 0
         return Done({"selected": float(selected)}, versions={"selections": store.version("selections")})
@@ -189,9 +191,9 @@ class RoundSteps:
         metrics = {"champion_epe_mm": old, "student_epe_mm": new, "promoted": float(promoted)}
         return Done(metrics, model_sha256=read_card(student).sha256, model_uri=str(student))
 
-    def read_calibration(self) -> Calibration:
+    def read_calibration(self) -> Calibration | FusedConfidence:
         """What `calibrate` left."""
-        return Calibration.model_validate_json((self.folder / _CALIBRATION).read_text())
+        return read_confidence((self.folder / _CALIBRATION).read_text())
 
     def _fit(self, role: str, start: Path, data: DataSource, curves: str) -> Done:
         config, card = self.campaign.config, read_card(start)
@@ -207,7 +209,7 @@ class RoundSteps:
             model_uri=str(fitted.model),
         )
 
-    def _job(self, calibration: Calibration | None) -> Labelling:
+    def _job(self, calibration: ErrorModel | None) -> Labelling:
         subjects = scan(self.campaign.store, "subjects").filter(pl.col("round") == self.number).collect().to_arrow()
         lengths = Lengths.of(subjects.select(SUBJECTS.names))
         second = second_teacher(self.campaign)

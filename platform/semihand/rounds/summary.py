@@ -15,6 +15,7 @@ class Summary:
     evaluated: bool
     rounds: list[dict[str, Any]] = field(default_factory=list)
     source_only: dict[str, float] = field(default_factory=dict)
+    stopped: str | None = None  # why the campaign ended before its last round
 
     def add_round(self, number: int, metrics: Mapping[str, float], evaluation: Mapping[str, float]) -> None:
         """Add a round; round 0 is the pre-trained teacher."""
@@ -35,6 +36,8 @@ class Summary:
         result: dict[str, Any] = {"rounds": self.rounds}
         if self.source_only:
             result["source_only_equal_steps"] = self.source_only
+        if self.stopped is not None:
+            result["stopped"] = self.stopped
         return result
 
     def table(self) -> str:

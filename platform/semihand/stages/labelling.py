@@ -10,7 +10,7 @@ import torch
 from pydantic import BaseModel, Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from semihand.frames.crop import shards
-from semihand.steps.calibrate import Calibration
+from semihand.steps.components import ErrorModel
 from semihand.steps.label import FrameLabeller, LabelConfig
 from semihand.steps.label_rows import split_labelled
 from semihand.steps.previous import PreviousLabels
@@ -35,7 +35,7 @@ class Labelling(NamedTuple):
     config: LabelConfig
     teacher: Path
     lengths: Lengths
-    calibration: Calibration | None
+    calibration: ErrorModel | None
     round_number: int
     second_teacher: Path | None = None
     previous: pa.Table | None = None  # LABELS of the round before; see `PreviousLabels`

@@ -1,7 +1,7 @@
 """Calibrate: what an instability means in millimetres, from frames whose truth may be read."""
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 import polars as pl
@@ -13,11 +13,13 @@ from sklearn.isotonic import IsotonicRegression
 from semihand.frames.truth import whole_poses
 from semihand.hand.camera import relative_depth, scale_mm
 from semihand.hand.metrics import joint_errors, root_relative
-from semihand.hand.skeleton import MIDDLE_MCP
+from semihand.hand.skeleton import MIDDLE_MCP, NUM_JOINTS
+from semihand.steps.components import LABEL_COLUMNS, Components, Predicted
 from semihand.tables import as_numpy
 from semihand.tables.rows import take_rows
 
 LEAST_FRAMES = 20  # an isotonic fit of fewer says nothing
+ConfidenceKind = Literal["isotonic", "fused"]
 
 
 class Calibration(BaseModel, frozen=True, extra="forbid"):
@@ -31,6 +33,10 @@ class Calibration(BaseModel, frozen=True, extra="forbid"):
         expected: np.ndarray = np.interp(stability, self.stability, self.expected_mm)
         return expected
 
+    def predict(self, components: Components) -> Predicted:
+        """`error_mm` of the stability among the components; nothing about single joints."""
+        return Predicted(self.error_mm(components["stability"]), None)
+
 
 def label_errors(labels: pa.Table, frames: pa.Table) -> pl.DataFrame:
     """The labels of calibration frames beside their true errors.
@@ -42,30 +48,34 @@ def label_errors(labels: pa.Table, frames: pa.Table) -> pl.DataFrame:
         frames: FRAMES with truth opened; a frame without all 21 joints in 3D is left out.
 
     Returns:
-        One row per label, by frame_id: subject_id, stability, feasibility_mm, mask_agreement, confidence,
-        error_mm (of label_mm) and raw_error_mm (of joints_mm).
+        One row per label, by frame_id: subject_id, sequence_id, stability, feasibility_mm, mask_agreement,
+        confidence and the other components, error_mm (of label_mm), raw_error_mm (of joints_mm) and
+        joint_error_mm (21, of label_mm).
     """
-    known = whole_poses(frames.select(["frame_id", "joints_mm"]))
+    known = whole_poses(frames.select(["frame_id", "joints_mm", "sequence_id"]))
     truth = dict(zip(known["frame_id"].to_pylist(), as_numpy(known["joints_mm"]).astype(np.float64), strict=True))
     ids = labels["frame_id"].to_pylist()
     rows = [row for row, frame_id in enumerate(ids) if frame_id in truth]
     labels = take_rows(labels, rows)
     true_mm = np.array([truth[ids[row]] for row in rows]).reshape(-1, 21, 3)
-    columns = ["frame_id", "subject_id", "stability", "feasibility_mm", "mask_agreement", "confidence"]
-    table = pl.DataFrame(pl.from_arrow(labels.select(columns)))
+    table = pl.DataFrame(pl.from_arrow(labels.select(["frame_id", "subject_id", *LABEL_COLUMNS, "confidence"])))
+    by_joint, raw_by_joint = (
+        _joint_errors_mm(as_numpy(labels[name]).astype(np.float64), true_mm) for name in ("label_mm", "joints_mm")
+    )
+    sequences = pl.DataFrame(pl.from_arrow(known.select(["frame_id", "sequence_id"])))
     errors = {
-        name: pl.Series(_error_mm(as_numpy(labels[column]).astype(np.float64), true_mm))
-        for name, column in (("error_mm", "label_mm"), ("raw_error_mm", "joints_mm"))
+        "error_mm": pl.Series(by_joint.mean(-1)),
+        "raw_error_mm": pl.Series(raw_by_joint.mean(-1)),
+        "joint_error_mm": pl.Series(by_joint.astype(np.float32), dtype=pl.Array(pl.Float32, NUM_JOINTS)),
     }
-    return table.with_columns(**errors).sort("frame_id")
+    return table.with_columns(**errors).join(sequences, on="frame_id", how="left").sort("frame_id")
 
 
-def _error_mm(
+def _joint_errors_mm(
     label_mm: Float[np.ndarray, "batch 21 3"], true_mm: Float[np.ndarray, "batch 21 3"]
-) -> Float[np.ndarray, " batch"]:
+) -> Float[np.ndarray, "batch 21"]:
     placed = place_known(label_mm, scale_mm(true_mm), true_mm[:, MIDDLE_MCP, 2])
-    mean: np.ndarray = joint_errors(root_relative(placed), root_relative(true_mm)).mean(-1)
-    return mean
+    return joint_errors(root_relative(placed), root_relative(true_mm))
 
 
 def place_known(
@@ -93,14 +103,23 @@ def fit_calibration(errors: pl.DataFrame) -> Calibration:
     Raises:
         ValueError: there are too few frames to fit to.
     """
-    if len(errors) < LEAST_FRAMES:
-        raise ValueError(
-            f"the calibration set has {len(errors)} labelled frames with 3D truth, at least {LEAST_FRAMES} are "
-            "needed. Give more with --calibration, or raise --calibrate.num_frames."
-        )
+    check_enough(len(errors))
     stability, error = errors["stability"].to_numpy(), errors["error_mm"].to_numpy()
     fit = IsotonicRegression(out_of_bounds="clip").fit(stability, error)
     return Calibration(stability=fit.X_thresholds_.tolist(), expected_mm=fit.y_thresholds_.tolist())
+
+
+def check_enough(num_frames: int) -> None:
+    """Refuse a calibration set that is too small to fit to.
+
+    Raises:
+        ValueError: names how many there are and how many are needed.
+    """
+    if num_frames < LEAST_FRAMES:
+        raise ValueError(
+            f"the calibration set has {num_frames} labelled frames with 3D truth, at least {LEAST_FRAMES} are "
+            "needed. Give more with --calibration, or raise --calibrate.num_frames."
+        )
 
 
 class CalibrateConfig(BaseModel, frozen=True, extra="forbid"):
@@ -108,6 +127,8 @@ class CalibrateConfig(BaseModel, frozen=True, extra="forbid"):
 
     num_frames: Annotated[int, Field(ge=LEAST_FRAMES)] = 400
     seed: int = 7
+    # What the expected error of a label goes by: "isotonic" by its stability alone, "fused" by every component.
+    confidence: ConfidenceKind = "isotonic"
 
 
 def halves(frame_ids: Sequence[str]) -> tuple[list[int], list[int]]:

@@ -1,5 +1,6 @@
 """Label frames: several views of every crop, their consensus lifted to 3D, corrected in the same pass."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -14,7 +15,7 @@ from semihand.hand.skeleton import MIDDLE_MCP
 from semihand.methods.semihand.labeller import ViewConfig, Views, as_crops, look, merge_views, view_warps
 from semihand.methods.semihand.network import HandNetwork
 from semihand.methods.semihand.weights import load_model
-from semihand.steps.calibrate import Calibration
+from semihand.steps.components import ErrorModel, components_of
 from semihand.steps.correct import CorrectConfig, Corrected, Known, correct_poses
 from semihand.steps.cropping import Cameras, ReadCrops, read_crops
 from semihand.steps.label_rows import LABELLED, label_columns, quarantined
@@ -49,7 +50,7 @@ class FrameLabeller:
         config: LabelConfig,
         teacher: Path,
         lengths: Lengths,
-        calibration: Calibration | None,
+        calibration: ErrorModel | None,
         round_number: int,
         *,
         second_teacher: Path | None = None,
@@ -170,20 +171,28 @@ class FrameLabeller:
     ) -> pa.Table:
         about = {"round": self.round_number, "labeller": LABELLER, "model": self.card.sha256}
         confidence = 1 / (1 + (poses.spread_grid_px / _HALF_CONFIDENCE_PX) ** 2)
-        predicted = None if self.calibration is None else self.calibration.error_mm(poses.stability)
-        arrays = {
-            "joints_uv_px": poses.uv_px,
-            "joints_mm": poses.joints_mm,
-            "root_mm": poses.joints_mm[:, MIDDLE_MCP],
-            "joint_spread_px": poses.spread_px,
-            "joint_covariance": poses.covariance_mm2.reshape(-1, 21, 9),
-            "joint_confidence": confidence,
-            "confidence": confidence.mean(-1),
-            "stability": poses.stability,
-            "mask_agreement": poses.mask_agreement,
-            "predicted_error_mm": predicted,
-        } | corrected._asdict()
-        return label_columns(rows, about, arrays | more, poses.masks)
+        arrays = (
+            {
+                "joints_uv_px": poses.uv_px,
+                "joints_mm": poses.joints_mm,
+                "root_mm": poses.joints_mm[:, MIDDLE_MCP],
+                "joint_spread_px": poses.spread_px,
+                "joint_covariance": poses.covariance_mm2.reshape(-1, 21, 9),
+                "joint_confidence": confidence,
+                "confidence": confidence.mean(-1),
+                "stability": poses.stability,
+                "mask_agreement": poses.mask_agreement,
+            }
+            | corrected._asdict()
+            | more
+        )
+        return label_columns(rows, about, arrays | self._predicted(arrays), poses.masks)
+
+    def _predicted(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray | None]:
+        if self.calibration is None:
+            return {}
+        predicted = self.calibration.predict(components_of(arrays))
+        return {"predicted_error_mm": predicted.error_mm, "joint_predicted_error_mm": predicted.joint_error_mm}
 
     def _failures(self, frames: pa.Table, failures: list[tuple[int, BadFrame]]) -> pa.Table:
         return quarantined(frames, failures, self.round_number, LABELLER)

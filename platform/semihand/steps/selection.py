@@ -1,17 +1,20 @@
 """Select: which labels the student may learn from, by thresholds found on the calibration set."""
 
+from collections.abc import Mapping
 from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
-from jaxtyping import Bool, Float
-from pydantic import BaseModel, Field, PositiveFloat
+from jaxtyping import Bool, Float, Int
+from pydantic import BaseModel, Field, PositiveFloat, model_validator
 
 from semihand.hand.skeleton import NUM_JOINTS
+from semihand.steps.clusters import ClusterConfig, PoseClusters, Share, nearest_cluster, within_clusters
+from semihand.steps.guarantee import GuaranteeConfig
+from semihand.steps.pose_selection import drop_near_duplicates, label_vectors
 from semihand.tables import SELECTIONS, as_numpy, fixed_list_column
 
-Share = Annotated[float, Field(ge=0, le=1)]
 THRESHOLD_COLUMNS = ("stability", "feasibility_mm", "mask_agreement")
 
 
@@ -21,6 +24,15 @@ class Thresholds(BaseModel, frozen=True, extra="forbid"):
     max_stability: PositiveFloat = 1.5  # px² of a 64 px crop: the paper's τ
     max_feasibility_mm: PositiveFloat = 6.0
     min_mask_agreement: Share = 0.6
+
+
+class ErrorLimit(BaseModel, frozen=True, extra="forbid"):
+    """A label that is expected to be no worse is accepted: the limit that a guarantee proved."""
+
+    max_predicted_error_mm: PositiveFloat
+
+
+Rule = Thresholds | ErrorLimit | PoseClusters
 
 
 class SelectConfig(BaseModel, frozen=True, extra="forbid"):
@@ -36,6 +48,26 @@ class SelectConfig(BaseModel, frozen=True, extra="forbid"):
     weighting: Literal["gate", "divergence"] = "gate"
     divergence_per_mm: PositiveFloat = 0.11  # λ of that weight, which is not printed: 10 mm apart, half the weight
     seed: int = 0
+    by_cluster: bool = False  # a threshold for each cluster of poses instead of the search's for all
+    cluster: ClusterConfig = ClusterConfig()
+    # Of accepted labels of one recording closer than this (root-mean-square over the joints, root-relative), only
+    # the one expected to be best stays; None: all stay.
+    thin_mm: PositiveFloat | None = None
+    guarantee: GuaranteeConfig | None = None  # select by a limit with a proof, instead of the search
+
+    @model_validator(mode="after")
+    def _one_rule(self) -> "SelectConfig":
+        if self.guarantee is not None and (self.by_cluster or self.thin_mm is not None):
+            raise ValueError(
+                "guarantee is about all labels within one limit, but by_cluster or thin_mm would drop some of them; "
+                "leave both out, or the guarantee"
+            )
+        return self
+
+    @property
+    def compares_poses(self) -> bool:
+        """Whether a label's fate depends on other labels' poses."""
+        return self.by_cluster or self.thin_mm is not None
 
 
 class Score(NamedTuple):
@@ -102,16 +134,28 @@ def divergence_weight(divergence_mm: Float[np.ndarray, " labels"], per_mm: float
     return weight
 
 
-def select_labels(labels: pa.Table, thresholds: Thresholds, config: SelectConfig) -> pa.Table:
+def read_rule(values: Mapping[str, float]) -> Thresholds | ErrorLimit:
+    """The rule that a search wrote down."""
+    return (ErrorLimit if "max_predicted_error_mm" in values else Thresholds).model_validate(values)
+
+
+def select_labels(labels: pa.Table, rule: Rule, config: SelectConfig) -> pa.Table:
     """LABELS to SELECTIONS: every label's fate, its weight and the rule that decided.
 
     A joint weighs as much as its confidence relative to the mean over the frame's joints.
 
+    Args:
+        labels: the columns that the rule goes by; to compare poses also label_mm, subject_id, and hand and
+            sequence_id as in FRAMES.
+        rule: which labels are accepted.
+        config: what a label weighs, and whether near duplicates are thinned.
+
     Raises:
         ValueError: labels are to weigh by the divergence of two teachers, but only one made them.
     """
-    columns = pl.DataFrame(pl.from_arrow(labels.select(list(THRESHOLD_COLUMNS))))
-    chosen = accepted(columns, thresholds)
+    chosen, reasons, cluster = _fates(labels, rule)
+    if config.thin_mm is not None:
+        chosen, reasons = drop_near_duplicates(labels, chosen, reasons, config.thin_mm)
     weight = chosen * _weights(labels, config)
     joints = np.ones((labels.num_rows, NUM_JOINTS), np.float32)
     if config.by_joint and labels.num_rows:
@@ -124,7 +168,8 @@ def select_labels(labels: pa.Table, thresholds: Thresholds, config: SelectConfig
         "selected": pa.array(chosen, pa.bool_()),
         "weight": pa.array(weight, pa.float32()),
         "joint_weight": fixed_list_column(joints * weight[:, None]),
-        "reason": pa.array(_reasons(columns, thresholds), pa.string()),
+        "reason": pa.array(reasons, pa.string()),
+        "pose_cluster": pa.nulls(labels.num_rows, pa.int32()) if cluster is None else pa.array(cluster, pa.int32()),
     }
     return pa.Table.from_arrays([table[name] for name in SELECTIONS.names], schema=SELECTIONS)
 
@@ -140,6 +185,26 @@ def _weights(labels: pa.Table, config: SelectConfig) -> Float[np.ndarray, " labe
         )
     divergence_mm = as_numpy(labels["teacher_divergence_mm"]).astype(np.float64)
     return divergence_weight(divergence_mm, config.divergence_per_mm).astype(np.float32)
+
+
+class _Fates(NamedTuple):
+    chosen: Bool[np.ndarray, " labels"]
+    reasons: list[str]
+    cluster: Int[np.ndarray, " labels"] | None = None
+
+
+def _fates(labels: pa.Table, rule: Rule) -> _Fates:
+    if isinstance(rule, Thresholds):
+        columns = pl.DataFrame(pl.from_arrow(labels.select(list(THRESHOLD_COLUMNS))))
+        return _Fates(accepted(columns, rule), _reasons(columns, rule))
+    if isinstance(rule, ErrorLimit):
+        expected = as_numpy(labels["predicted_error_mm"], null_as=np.inf)
+        chosen = expected <= rule.max_predicted_error_mm
+        return _Fates(chosen, ["guaranteed" if each else "over the guaranteed limit" for each in chosen])
+    cluster = nearest_cluster(label_vectors(labels), np.array(rule.centres).reshape(-1, 63))
+    score = as_numpy(labels[rule.score]).astype(np.float64)
+    within = within_clusters(score, cluster, rule.thresholds)
+    return _Fates(within, ["accepted in its cluster" if each else "beyond its cluster" for each in within], cluster)
 
 
 def _reasons(columns: pl.DataFrame, thresholds: Thresholds) -> list[str]:

@@ -179,6 +179,7 @@ LABELS = _table(
     number("mask_agreement", "agreement of the predicted mask with the pose's own, 0..1"),
     number("teacher_divergence_mm", "mean distance between the joints of two teachers, root-relative", unit="mm"),
     number("predicted_error_mm", "error expected of label_mm, fitted on the calibration set", unit="mm"),
+    number("joint_predicted_error_mm", "error expected of each joint of label_mm, fitted likewise", 21, unit="mm"),
     column("pose_cluster", pa.int32(), "cluster of similar poses; depends on the whole set",
            deterministic=False),
     number("mano_pose", "axis-angle: global rotation, then 15 joints, the mean pose added", 48, unit="rad"),
@@ -195,6 +196,8 @@ SELECTIONS = _table(
     number("weight", "weight of the frame in the loss, 0 when not selected", nullable=False),
     number("joint_weight", "weight of each joint in the loss", 21),
     text("reason", "why: the rule that took or dropped it", nullable=False),
+    column("pose_cluster", pa.int32(), "cluster of similar poses, where labels were chosen by cluster; depends on "
+           "the whole set", deterministic=False),
     partition="round",
 )  # fmt: skip
 

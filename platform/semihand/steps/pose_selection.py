@@ -1,0 +1,84 @@
+"""Labels compared by their poses: clusters with thresholds of their own, and near duplicates thinned."""
+
+import numpy as np
+import pyarrow as pa
+from jaxtyping import Bool, Float
+
+from semihand.hand.skeleton import NUM_JOINTS
+from semihand.steps.clusters import (
+    ClusterConfig,
+    PoseClusters,
+    cluster_thresholds,
+    find_clusters,
+    nearest_cluster,
+    share_of_round,
+)
+from semihand.steps.poses import pose_vectors_mm
+from semihand.steps.thinning import thin_poses
+from semihand.tables import as_numpy
+from semihand.tables.rows import take_rows
+
+
+def score_column(labels: pa.Table) -> str:
+    """What labels are ordered by: the expected error, or the stability where an expected error is missing."""
+    return "stability" if labels["predicted_error_mm"].null_count else "predicted_error_mm"
+
+
+def choose_clusters(
+    labels: pa.Table, before: PoseClusters | None, round_number: int, config: ClusterConfig
+) -> PoseClusters:
+    """Clusters of a round and their thresholds.
+
+    The first round's centres stay, so that a cluster is the same poses in every round and its threshold can
+    follow. The order of the rows does not matter.
+
+    Args:
+        labels: frame_id, label_mm, hand, stability and predicted_error_mm of all labels of the round.
+        before: what the last round chose by.
+        round_number: which round it is.
+        config: how many, what share, how fast.
+    """
+    if not labels.num_rows:
+        return before or PoseClusters(score="stability", centres=[], thresholds=[])
+    score, column = label_scores(labels), score_column(labels)
+    order = np.argsort(np.array(labels["frame_id"].to_pylist()))
+    vectors = label_vectors(labels)
+    before = before if before is not None and before.centres else None
+    centres = find_clusters(vectors[order], config) if before is None else np.array(before.centres)
+    last: list[float | None] = [None] * len(centres)
+    if before is not None and before.score == column:
+        last = list(before.thresholds)
+    share = share_of_round(round_number, config)
+    thresholds = cluster_thresholds(score, nearest_cluster(vectors, centres), last, share, config)
+    return PoseClusters(score=column, centres=centres.tolist(), thresholds=thresholds)
+
+
+def drop_near_duplicates(
+    labels: pa.Table, chosen: Bool[np.ndarray, " labels"], reasons: list[str], thin_mm: float
+) -> tuple[Bool[np.ndarray, " labels"], list[str]]:
+    """Near duplicates of better labels dropped, within a subject and a recording as far as these are known.
+
+    Returns:
+        Which labels stay chosen, and every label's reason.
+    """
+    rows = np.flatnonzero(chosen)
+    few = take_rows(labels.select(["frame_id", "label_mm", "hand", "subject_id", "sequence_id"]), rows)
+    who, where = few["subject_id"].to_pylist(), few["sequence_id"].to_pylist()
+    groups = [f"{subject or ''}\n{sequence or ''}" for subject, sequence in zip(who, where, strict=True)]
+    keep = thin_poses(label_vectors(few), label_scores(labels)[rows], few["frame_id"].to_pylist(), groups, thin_mm)
+    left = chosen.copy()
+    left[rows[~keep]] = False
+    dropped = set(rows[~keep].tolist())
+    return left, ["near duplicate" if row in dropped else reason for row, reason in enumerate(reasons)]
+
+
+def label_scores(labels: pa.Table) -> Float[np.ndarray, " labels"]:
+    """What labels are ordered by, lower is better; see `score_column`."""
+    score: np.ndarray = as_numpy(labels[score_column(labels)]).astype(np.float64)
+    return score
+
+
+def label_vectors(labels: pa.Table) -> Float[np.ndarray, "labels 63"]:
+    """`pose_vectors_mm` of labels with their hand beside them."""
+    is_left = np.array([hand == "left" for hand in labels["hand"].to_pylist()], dtype=bool)
+    return pose_vectors_mm(as_numpy(labels["label_mm"]).reshape(-1, NUM_JOINTS, 3), is_left)

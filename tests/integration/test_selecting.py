@@ -1,0 +1,67 @@
+"""A campaign that fuses confidence, selects by cluster, thins near duplicates and stops when labels rest."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from semihand.command_line import read_config
+from semihand.rounds.campaign import open_campaign
+from semihand.rounds.config import RoundConfig
+from semihand.rounds.run import run_rounds
+from semihand.rounds.steps import RoundSteps
+from semihand.steps.clusters import read_clusters
+from semihand.steps.confidence import FusedConfidence
+from semihand.tables import scan
+
+RECIPES = Path(__file__).resolve().parents[2] / "jobs" / "recipes"
+
+
+@pytest.fixture(scope="module")
+def finished(tiny_campaign, teacher, tmp_path_factory):
+    """Four rounds asked for, of which a stop rule that anything meets leaves three."""
+    arguments = {
+        "recipe": "tiny", "campaign": tmp_path_factory.mktemp("chosen") / "campaign",
+        "frames": tiny_campaign.folder / "target", "source": tiny_campaign.folder / "source", "teacher": teacher,
+        "train.num_steps": 2, "cluster.train.cpus_per_worker": 1, "rounds": 4, "calibrate.confidence": "fused",
+        "select.by_cluster": "true", "select.cluster.num_clusters": 4, "select.thin_mm": 0.5,
+        "stop.movement_share": 100,
+    }  # fmt: skip
+    words = [word for name, value in arguments.items() for word in (f"--{name}", str(value))]
+    config = read_config(RoundConfig, words, RECIPES, default=None)
+    run_rounds(config)
+    return open_campaign(config)
+
+
+def test_a_campaign_that_has_come_to_rest_ends_and_says_why(finished):
+    summary = json.loads((finished.folder / "summary.json").read_text())
+    assert [each["round"] for each in summary["rounds"]] == [0, 1, 2, 3]
+    assert summary["stopped"].startswith("stopped after round 3 of 4: the median label moved ")
+
+
+def test_labels_know_the_error_expected_of_them_and_of_their_joints(finished, teacher):
+    labels = scan(finished.store, "labels").filter(pl.col("round") == 1).collect()
+    steps = RoundSteps(finished, 1, teacher, finished.folder / "source", pl.DataFrame().to_arrow())
+    model = steps.read_calibration()
+    assert isinstance(model, FusedConfidence)
+    assert {"stability", "feasibility_mm", "mask_agreement", "spread"} <= set(model.components)
+    assert labels["predicted_error_mm"].n_unique() > 20
+    joints = labels["joint_predicted_error_mm"].to_numpy()
+    assert joints.shape == (len(labels), 21)
+    assert np.isfinite(joints).all()
+    assert (joints > 0).all()
+
+
+def test_every_cluster_has_its_share_and_clusters_stay_from_round_to_round(finished):
+    selections = scan(finished.store, "selections").collect()
+    first, second = (read_clusters(finished.round_folder(number) / "clusters.json") for number in (1, 2))
+    assert first.score == second.score == "predicted_error_mm"
+    assert first.centres == second.centres
+    of_round = selections.filter(pl.col("round") == 1)
+    assert set(of_round["pose_cluster"]) <= set(range(4))
+    assert set(of_round["reason"]) <= {"accepted in its cluster", "beyond its cluster", "near duplicate"}
+    assert 0 < of_round["selected"].sum() < len(of_round)
+    later = selections.filter(pl.col("round") == 3)
+    assert later["selected"].mean() >= of_round["selected"].mean()
