@@ -27,6 +27,7 @@ class Plan(BaseModel, frozen=True, extra="forbid"):
     kind: Literal["control", "method", "addition"] = "method"
     truth_share: Share = 1.0  # of the target frames, where it learns from truth
     random_choice: bool = False  # as many labels as the selection takes, drawn at random
+    second_teacher: bool = False  # another pre-trained network labels too
     accept_shares: Annotated[list[Share], Field(min_length=1)] = [1.0]  # of the labels by round; the last repeats
     label: LabelConfig = LabelConfig()
     subjects: SubjectConfig = SubjectConfig()

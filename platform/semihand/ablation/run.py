@@ -9,21 +9,19 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import torch
 
 from semihand.ablation.config import AblationConfig
 from semihand.ablation.plans import Plan
 from semihand.ablation.results import ResultFolder, markdown, summarise
 from semihand.ablation.row import RowResult, Task, fit, run_row, source_of
-from semihand.ablation.sets import Sets, make_sets, read_set
+from semihand.ablation.sets import make_sets, read_set
 from semihand.frames.errors import InputError
-from semihand.frames.truth import open_truth, whole_poses
-from semihand.hand.bones import bone_lengths
+from semihand.frames.truth import open_truth
 from semihand.methods.semihand.network import HandNetwork
 from semihand.methods.semihand.weights import ModelCard
+from semihand.steps.subjects import template_of_frames
 from semihand.steps.train import Data
-from semihand.tables import as_numpy
 
 _SETTLED = "config.json"
 # What may change from run to run of the same folder.
@@ -49,7 +47,10 @@ def run_ablation(config: AblationConfig, say: Callable[[str], None] = print) -> 
     _settle(config)
     device = _device(config.device)
     sets = make_sets(config, say)
-    start = _pretrained(config, next(iter(sets.values())), device, say)
+    source, seed = next(iter(sets.values())).source, config.pretrain.seed
+    start = _pretrained(config, source, seed, device, say)
+    two = any(plan.second_teacher for plan in plans.values())
+    second = _pretrained(config, source, seed + 1, device, say) if two else None
     results = ResultFolder(config.campaign)
     cells = [Cell(row, domain, seed) for domain, seed in sets for row in plans]
     open_cells = [cell for cell in cells if not results.is_done(*cell, _plan_text(config, plans[cell.row]))]
@@ -57,8 +58,9 @@ def run_ablation(config: AblationConfig, say: Callable[[str], None] = print) -> 
     deadline = None if config.budget_minutes is None else started + 60 * config.budget_minutes
 
     def task(cell: Cell) -> Task:
-        return Task(plans[cell.row], sets[cell.domain, cell.seed], start, config.rounds, cell.seed,
-                    config.campaign / "models", device)  # fmt: skip
+        plan, models = plans[cell.row], config.campaign / "models"
+        return Task(plan, sets[cell.domain, cell.seed], start, second if plan.second_teacher else None,
+                    config.rounds, cell.seed, models, device)  # fmt: skip
 
     with ProcessPoolExecutor(config.parallel, mp_context=get_context("spawn")) as pool:
         done = _in_budget(pool, open_cells, task, config.parallel, deadline)
@@ -107,25 +109,30 @@ def _in_budget(
 
 def _work(task: Task, threads: int) -> RowResult:
     torch.set_num_threads(threads)
-    return run_row(task, lambda text: None)
+    return run_row(task)
 
 
 def _device(asked: str) -> str:
     return ("cuda" if torch.cuda.is_available() else "cpu") if asked == "auto" else asked
 
 
-def _pretrained(config: AblationConfig, sets: Sets, device: str, say: Callable[[str], None]) -> Path:
-    """The weights that all rows start from; trained once."""
-    pointer = config.campaign / "pretrained.json"
+def _pretrained(config: AblationConfig, source: Path, seed: int, device: str, say: Callable[[str], None]) -> Path:
+    """The weights that all rows start from, or with another seed the second teacher's; trained once."""
+    pointer = config.campaign / f"pretrained-{seed}.json"
     if pointer.is_file():
         return config.campaign / "models" / str(json.loads(pointer.read_text())["model"])
-    say(f"pre-training for {config.pretrain.num_steps} steps")
-    known = whole_poses(open_truth(read_set(sets.source)))
-    template = bone_lengths(as_numpy(known["joints_mm"]).astype(np.float64)).mean(0)
-    card = ModelCard(network=config.network, crop_margin=config.crop_margin, template_mm=template.tolist())
-    torch.manual_seed(config.pretrain.seed)
+    say(f"pre-training for {config.pretrain.num_steps} steps, seed {seed}")
+    lengths_mm, palm_mm = template_of_frames(open_truth(read_set(source)))
+    card = ModelCard(
+        network=config.network,
+        crop_margin=config.crop_margin,
+        template_mm=lengths_mm.tolist(),
+        palm_mm=palm_mm.tolist(),
+    )
+    fit_config = config.pretrain.model_copy(update={"seed": seed})
+    torch.manual_seed(seed)
     network = HandNetwork(config.network).to(device)
-    model = fit(network, card, Data(source_of(sets.source, card), None), config.pretrain, config.campaign / "models")
+    model = fit(network, card, Data(source_of(source, card), None), fit_config, config.campaign / "models")
     _write_json(pointer, {"model": model.name})
     return model
 

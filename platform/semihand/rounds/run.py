@@ -5,12 +5,9 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 
 from semihand.frames.truth import open_truth
-from semihand.hand.bones import bone_lengths
-from semihand.hand.palm import mean_palm
 from semihand.methods.semihand.weights import ModelCard, load_model, read_card, save_model
 from semihand.rounds.campaign import Campaign, open_campaign
 from semihand.rounds.cluster import connected
@@ -25,8 +22,8 @@ from semihand.stages.training import Fit, fit
 from semihand.steps.convergence import why_stop
 from semihand.steps.evaluate import PROTOCOLS, evaluate
 from semihand.steps.selection import read_rule
+from semihand.steps.subjects import template_of_frames
 from semihand.steps.training_data import DataSource, read_frames
-from semihand.tables import as_numpy
 
 
 def run_rounds(config: RoundConfig) -> Summary:
@@ -76,9 +73,12 @@ def pretrain(campaign: Campaign, source: Path, evaluation: pa.Table | None, summ
             kept = save_model(network, card, campaign.folder / "models")
             return Done(model_sha256=card.sha256, model_uri=str(kept))
         campaign.say(f"round 0: pre-training for {config.pretrain.num_steps} steps")
-        template_mm, palm_mm = _template(source)
+        lengths_mm, palm_mm = template_of_frames(open_truth(read_frames(source)))
         card = ModelCard(
-            network=config.network, crop_margin=config.crop_margin, template_mm=template_mm, palm_mm=palm_mm
+            network=config.network,
+            crop_margin=config.crop_margin,
+            template_mm=lengths_mm.tolist(),
+            palm_mm=palm_mm.tolist(),
         )
         data = DataSource(str(source), held_out=config.held_out)
         inputs = json.dumps([card.model_dump(mode="json"), config.pretrain.model_dump(mode="json"), data], default=str)
@@ -145,13 +145,3 @@ def _evaluated(campaign: Campaign, model: Path, frames: pa.Table | None) -> dict
     if frames is None:
         return {}
     return evaluate(frames, model, PROTOCOLS[campaign.config.protocol]).metrics
-
-
-def _template(source: Path) -> tuple[list[float], list[list[float]]]:
-    """The mean bone lengths of the source's hands, and the palm of their mean distances, as a right hand's."""
-    frames = open_truth(read_frames(source))
-    joints_mm = as_numpy(frames["joints_mm"]).astype(np.float64)
-    lengths: list[float] = bone_lengths(joints_mm).mean(axis=0).tolist()
-    joints_mm[np.array(frames["hand"].to_pylist()) == "left", :, 0] *= -1
-    palm: list[list[float]] = mean_palm(joints_mm).tolist()
-    return lengths, palm

@@ -127,15 +127,16 @@ class FrameLabeller:
 
     def _consensus(self, read: ReadCrops, frame_ids: list[str], lengths: np.ndarray) -> tuple[Views, np.ndarray | None]:
         """What the label is made of, and how far two teachers are apart, mm."""
+        num = len(frame_ids)
         views = self._look(self.network, read, frame_ids)
         if self.second is None:
-            return views, None
+            return _first_rows(views, num), None
         others = self._look(self.second, read, frame_ids)
         with np.errstate(invalid="ignore"):
-            ours, theirs = (lifted(each, read.cameras, lengths).joints_mm for each in (views, others))
+            ours, theirs = (lifted(_first_rows(each, num), read.cameras, lengths).joints_mm for each in (views, others))
         if self.config.combine == "mean":
             views = merge_views(views, others, self.config.views.depth_weight)
-        return views, divergence_mm(ours, theirs, MIDDLE_MCP)
+        return _first_rows(views, num), divergence_mm(ours, theirs, MIDDLE_MCP)
 
     def _evidence(self, views: Views, cameras: Cameras, lengths: np.ndarray, good: np.ndarray) -> Evidence | None:
         if not self.config.correct.paired_test:
@@ -156,15 +157,13 @@ class FrameLabeller:
         )
 
     def _look(self, network: HandNetwork, read: ReadCrops, frame_ids: list[str]) -> Views:
-        """One forward pass of constant size; empty rows are black and dropped again."""
+        """One forward pass of constant size; empty rows are black."""
         num, full = len(frame_ids), self.config.frames_per_pass
         pictures = np.zeros((full, *read.pictures.shape[1:]), np.uint8)
         pictures[:num] = read.pictures
         warps = view_warps(frame_ids + ["0" * 16] * (full - num), self.config.views)
         depth_weight = self.config.views.depth_weight
-        views = look(network, as_crops(pictures).to(self.device), warps.to(self.device), depth_weight)
-        return Views(*(column[:, :num] if name.startswith("views") else column[:num]
-                       for name, column in zip(Views._fields, views, strict=True)))  # fmt: skip
+        return look(network, as_crops(pictures).to(self.device), warps.to(self.device), depth_weight)
 
     def _table(
         self, rows: pa.Table, poses: Poses, corrected: Corrected, more: dict[str, np.ndarray | None]
@@ -196,6 +195,11 @@ class FrameLabeller:
 
     def _failures(self, frames: pa.Table, failures: list[tuple[int, BadFrame]]) -> pa.Table:
         return quarantined(frames, failures, self.round_number, LABELLER)
+
+
+def _first_rows(views: Views, num: int) -> Views:
+    return Views(*(column[:, :num] if name.startswith("views") else column[:num]
+                   for name, column in zip(Views._fields, views, strict=True)))  # fmt: skip
 
 
 def _slice(read: ReadCrops, start: int, stop: int) -> ReadCrops:

@@ -9,8 +9,9 @@ import pyarrow as pa
 from jaxtyping import Float
 from pydantic import BaseModel, Field
 
-from semihand.hand.bones import unbiased_lengths
-from semihand.hand.palm import embed_palm, unbiased_square_distances
+from semihand.frames.truth import whole_poses
+from semihand.hand.bones import bone_lengths, unbiased_lengths
+from semihand.hand.palm import embed_palm, mean_palm, unbiased_square_distances
 from semihand.hand.skeleton import NUM_BONES, REFERENCE_BONE
 from semihand.tables import SUBJECTS, as_numpy, rows_of
 
@@ -34,6 +35,15 @@ class Template(NamedTuple):
 
     lengths_mm: Lengths20
     palm_mm: Palm | None = None
+
+
+def template_of_frames(frames: pa.Table) -> tuple[Lengths20, Palm]:
+    """The mean bone lengths of hands whose truth is open, and the palm of their mean distances, as a right hand's."""
+    frames = whole_poses(frames)
+    joints_mm = as_numpy(frames["joints_mm"]).astype(np.float64)
+    lengths: np.ndarray = bone_lengths(joints_mm).mean(axis=0)
+    joints_mm[np.array(frames["hand"].to_pylist()) == "left", :, 0] *= -1
+    return lengths, mean_palm(joints_mm)
 
 
 def measure_subjects(
