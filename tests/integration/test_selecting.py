@@ -26,10 +26,10 @@ def finished(tiny_campaign, teacher, tmp_path_factory):
         "recipe": "tiny", "campaign": tmp_path_factory.mktemp("chosen") / "campaign",
         "frames": tiny_campaign.folder / "target", "source": tiny_campaign.folder / "source", "teacher": teacher,
         "train.num_steps": 2, "cluster.train.cpus_per_worker": 1, "rounds": 4, "calibrate.confidence": "fused",
-        "select.by_cluster": "true", "select.cluster.num_clusters": 4, "select.thin_mm": 0.5,
-        "stop.movement_share": 100,
+        "select.cluster.num_clusters": 4, "select.thin_mm": 0.5, "stop.movement_share": 100,
     }  # fmt: skip
     words = [word for name, value in arguments.items() for word in (f"--{name}", str(value))]
+    words.append("--select.by_cluster")
     config = read_config(RoundConfig, words, RECIPES, default=None)
     run_rounds(config)
     return open_campaign(config)

@@ -57,6 +57,15 @@ def test_a_row_that_cannot_be_resolved_is_refused(name: str, says: str):
         plan_of(name, ROWS, {})
 
 
+def test_an_addition_changes_something_of_the_row_it_is_compared_with():
+    config = AblationConfig()
+    plans, bases = config.plans(), config.compared_with()
+    assert bases.keys() == {name for name, plan in plans.items() if plan.kind == "addition"}
+    about = {"about": "", "kind": "method"}
+    for name, base in bases.items():
+        assert plans[name].model_copy(update=about) != plans[base].model_copy(update=about)
+
+
 def test_accepted_shares_go_by_round_and_the_last_repeats():
     plan = Plan(about="", learns_from="labels", accept_shares=[0.4, 0.6])
     assert [plan.accept_share(number) for number in (1, 2, 3)] == [0.4, 0.6, 0.6]

@@ -69,9 +69,17 @@ class AblationConfig(BaseSettings):
         Raises:
             InputError: a row is not known, or extends itself.
         """
-        known = read_rows()
-        rows = {**known, **{name: {**known.get(name, {}), **changes} for name, changes in self.row.items()}}
+        rows = self._all_rows()
         return {name: plan_of(name, rows, self.base) for name in self.rows or rows}
+
+    def compared_with(self) -> dict[str, str]:
+        """The row that each addition builds on."""
+        rows = self._all_rows()
+        return {name: row["extends"] for name, row in rows.items() if row.get("kind") == "addition"}
+
+    def _all_rows(self) -> dict[str, Any]:
+        known = read_rows()
+        return {**known, **{name: {**known.get(name, {}), **changes} for name, changes in self.row.items()}}
 
     def seed_numbers(self) -> list[int]:
         """The seeds of the run."""

@@ -19,6 +19,7 @@ _COLUMNS = {
     "label_mm": "labels mm",
     "selected_label_mm": "selected mm",
     "acceptance": "accepted",
+    "expected_spearman": "rank correlation of expected error",
 }
 _FIRST, _BEST = "source_only", "ceiling"
 

@@ -76,8 +76,7 @@ def run_ablation(config: AblationConfig, say: Callable[[str], None] = print) -> 
 def write_results(config: AblationConfig) -> str:
     """Write `summary.json` and `table.md` of all finished rows; returns the table."""
     plans = config.model_copy(update={"rows": []}).plans()
-    bases = {name: "semihand" for name, plan in plans.items() if plan.kind == "addition"}
-    summary = summarise(ResultFolder(config.campaign), plans, bases)
+    summary = summarise(ResultFolder(config.campaign), plans, config.compared_with())
     _write_json(config.campaign / "summary.json", summary)
     table = markdown(summary)
     (config.campaign / "table.md").write_text(table + "\n")
