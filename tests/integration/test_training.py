@@ -74,12 +74,12 @@ def test_ray_changes_nothing_about_a_fit(by_one_worker, data, card, one_thread):
     assert all(torch.isfinite(value).all() for value in network.state_dict().values())
 
 
-def test_a_fit_with_every_term_trains_its_radii_and_keeps_them(local_ray, data, card, tmp_path, one_thread):
+def test_two_workers_take_every_term_as_printed_and_keep_the_radii(local_ray, data, card, tmp_path, one_thread):
     losses = LossConfig(cross_modal_weight=0.1, registration_weight=1.0)
-    config = SHARED.model_copy(
-        update={"num_steps": 4, "objective": ObjectiveConfig(losses=losses, consistency_view="perturbed")}
-    )
-    fitted = fit(Fit("every", config, None, card, data, tmp_path), TrainClusterConfig(cpus_per_worker=1))
+    objective = ObjectiveConfig(losses=losses, consistency="student", consistency_view="perturbed")
+    config = SHARED.model_copy(update={"num_steps": 4, "objective": objective})
+    cluster = TrainClusterConfig(num_workers=2, cpus_per_worker=1, max_failures=0)
+    fitted = fit(Fit("every", config, None, card, data, tmp_path), cluster)
     [row] = fitted.curves
     assert min(row["registration"], row["cross_modal"], row["consistency"]) > 0
     [folder] = (tmp_path / "radii").iterdir()

@@ -18,7 +18,6 @@ from semihand.methods.semihand.objective import (
     registration_loss,
     source_loss,
     source_view,
-    target_losses,
     target_view,
 )
 
@@ -112,7 +111,8 @@ def test_unlabelled_crops_pull_at_nothing_but_consistency():
     given = unlabelled(crops().pictures)
     view = target_view(given, ObjectiveConfig(), seeded(7))
     ours = Prediction(torch.rand(3, 21, 2) * 60, torch.rand(3, 21), torch.zeros(3, 32, 32))
-    labels, consistency = target_losses(ours, view, given, ours, LossConfig())
+    labels = labels_loss(ours, view, given, LossConfig())
+    consistency = consistency_loss(ours, view, ours, LossConfig())
     assert float(labels) == 0
     assert float(consistency) > 0
 
@@ -176,9 +176,9 @@ def test_labels_pull_at_the_heatmaps_where_they_count_and_only_if_asked():
     view = target_view(given, PLAIN, seeded(9))
     heat = torch.zeros(4, 21, 32 * 32, requires_grad=True)
     ours = Prediction(given.uv, given.depth, torch.zeros(4, 32, 32), torch.log_softmax(heat, -1))
-    without, _ = target_losses(ours, view, given, ours, LossConfig())
+    without = labels_loss(ours, view, given, LossConfig())
     assert not without.requires_grad
-    labels, _ = target_losses(ours, view, given, ours, LossConfig(label_heatmap_weight=2.0))
+    labels = labels_loss(ours, view, given, LossConfig(label_heatmap_weight=2.0))
     assert float((labels - without).detach()) == pytest.approx(
         2.0 * math.log(32 * 32) * 0.5, rel=1e-4
     )  # uniform heatmaps
@@ -197,7 +197,7 @@ def test_a_network_that_moves_with_the_crop_is_consistent():
     of_crop = Prediction(given.uv, given.depth, soft)
     moved_mask = warp_pictures(torch.sigmoid(soft).unsqueeze(1), view.warp, padding="zeros")[:, 0].clamp(1e-6, 1 - 1e-6)
     of_view = Prediction(warp_points(given.uv, view.warp), given.depth, torch.logit(moved_mask))
-    _, consistent = target_losses(of_view, view, given, of_crop, LossConfig())
-    _, not_moved = target_losses(of_crop, view, given, of_crop, LossConfig())
+    consistent = consistency_loss(of_view, view, of_crop, LossConfig())
+    not_moved = consistency_loss(of_crop, view, of_crop, LossConfig())
     assert float(consistent) < 1e-4
     assert float(not_moved) > 1.0

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from semihand.methods.semihand.augmentation import as_float
 from semihand.methods.semihand.batches import Crops
 from semihand.methods.semihand.network import HandNetwork, Prediction
 from semihand.methods.semihand.objective import (
@@ -39,49 +40,57 @@ def step_losses(models: Models, data: Data, config: TrainConfig, at: Moment) -> 
     target: Cells = []
     if data.target is not None and config.target_batch:
         target = draw_batch(data.target, config.target_batch, TARGET, at, config)
+    consistent = _consistent_cells(source, target, config, at)
+    perturbed = consistent if config.objective.consistency_view == "perturbed" else []
+    own = consistent if config.objective.consistency == "student" else []
+    # One pass for all that the student looks at: several workers copy BatchNorm's buffers before every pass,
+    # and a second one would overwrite what the gradient of the first still needs.
+    views = [view.pictures for view, _ in source + target + perturbed]
     with _precision(config.precision, at.device):
-        predicted = models.student(_pictures([view for view, _ in source + target]))
-    num = sum(crops.num_rows for _, crops in source)
-    losses = {"supervised": source_loss(predicted.rows(slice(num)), *joined(source), losses_config)}
+        predicted = models.student(_batch(views + [as_float(crops.pictures) for _, crops in own]))
+    num_source, num_target, num_perturbed = (_num_rows(cells) for cells in (source, target, perturbed))
+    num_views = num_source + num_target
+    losses = {"supervised": source_loss(predicted.rows(slice(num_source)), *joined(source), losses_config)}
     if target:
         view, crops = joined(target)
-        of_target = predicted.rows(slice(num, None))
+        of_target = predicted.rows(slice(num_source, num_views))
         losses["labels"] = labels_loss(of_target, view, crops, losses_config)
         if losses_config.registration_weight:
             losses["registration"] = registration_loss(of_target, view, crops, losses_config)
-        losses["consistency"] = _consistency(models, of_target, source, target, config, at)
+    if consistent:
+        view, crops = joined(consistent)
+        of_view = predicted.rows(slice(num_views, num_views + num_perturbed)) if perturbed else of_target
+        of_crop = predicted.rows(slice(num_views + num_perturbed, None)) if own else _taught(models, crops, config)
+        losses["consistency"] = consistency_loss(of_view, view, of_crop, losses_config)
     if losses_config.cross_modal_weight:
         assert models.radii is not None
-        losses["cross_modal"] = mask_loss(predicted, models.radii)
+        losses["cross_modal"] = mask_loss(predicted.rows(slice(num_views)), models.radii)
     return losses | {"total": weighted_sum(losses, losses_config)}
 
 
-def _consistency(
-    models: Models, of_target: Prediction, source: Cells, target: Cells, config: TrainConfig, at: Moment
-) -> Tensor:
-    """L_vc on the views that the labels are learnt on, or on perturbed views of all crops."""
+def _consistent_cells(source: Cells, target: Cells, config: TrainConfig, at: Moment) -> Cells:
+    """What L_vc is taken on: the views that the labels are learnt on, or perturbed views of all crops."""
+    if not target or not config.objective.losses.consistency_weight:
+        return []
     if config.objective.consistency_view == "diverse":
-        view, crops = joined(target)
-        return consistency_loss(of_target, view, _on_crops(models, crops, config, at), config.objective.losses)
-    cells = perturbed_batch(source, SOURCE, at, config) + perturbed_batch(target, TARGET, at, config)
-    with _precision(config.precision, at.device):
-        predicted = models.student(_pictures([view for view, _ in cells]))
-    view, crops = joined(cells)
-    return consistency_loss(predicted, view, _on_crops(models, crops, config, at), config.objective.losses)
+        return target
+    return perturbed_batch(source, SOURCE, at, config) + perturbed_batch(target, TARGET, at, config)
 
 
-def _on_crops(models: Models, crops: Crops, config: TrainConfig, at: Moment) -> Prediction:
-    """The prediction for the crops themselves: the teacher's, or the student's own as printed."""
-    pictures = (crops.pictures.float() / 255.0).contiguous(memory_format=torch.channels_last)
-    with _precision(config.precision, at.device):
-        if config.objective.consistency == "student":
-            return models.student(pictures)  # type: ignore[no-any-return]
-        with torch.no_grad():
-            return models.teacher(pictures)  # type: ignore[no-any-return]
+@torch.no_grad()
+def _taught(models: Models, crops: Crops, config: TrainConfig) -> Prediction:
+    """The teacher's prediction for the crops themselves."""
+    pictures = _batch([as_float(crops.pictures)])
+    with _precision(config.precision, pictures.device):
+        return models.teacher(pictures)  # type: ignore[no-any-return]
 
 
-def _pictures(views: list[View]) -> Tensor:
-    return torch.cat([view.pictures for view in views]).contiguous(memory_format=torch.channels_last)
+def _num_rows(cells: Cells) -> int:
+    return sum(crops.num_rows for _, crops in cells)
+
+
+def _batch(pictures: list[Tensor]) -> Tensor:
+    return torch.cat(pictures).contiguous(memory_format=torch.channels_last)
 
 
 def _precision(precision: str, device: torch.device) -> contextlib.AbstractContextManager[object]:

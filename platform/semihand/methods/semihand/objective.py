@@ -112,13 +112,6 @@ def source_loss(predicted: Prediction, view: View, crops: Crops, config: LossCon
     return loss
 
 
-def target_losses(
-    predicted: Prediction, view: View, crops: Crops, of_crop: Prediction, config: LossConfig
-) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-    """L_unsup (eq. 4) and L_vc (eq. 10) of target views; `of_crop` is the prediction for the crops themselves."""
-    return labels_loss(predicted, view, crops, config), consistency_loss(predicted, view, of_crop, config)
-
-
 def labels_loss(predicted: Prediction, view: View, crops: Crops, config: LossConfig) -> Float[Tensor, ""]:
     """L_unsup (eq. 4) over joints that the view still shows, summed over the stacks."""
     visible = _inside(view.truth.uv) * crops.joint_weight
