@@ -8,7 +8,7 @@ from jaxtyping import Float
 from pydantic import BaseModel, Field, NonNegativeFloat, PositiveFloat
 from torch import Tensor
 
-from semihand.methods.semihand.network import Prediction, grid_of
+from semihand.methods.semihand.network import GRID_PX, Prediction
 
 
 class LossConfig(BaseModel, frozen=True, extra="forbid"):
@@ -72,9 +72,12 @@ def heatmap_loss(
     """Cross-entropy from a Gaussian about each true joint to its heatmap (after DSNT, Nibali et al. 2018)."""
     assert predicted.log_heat is not None
     side = math.isqrt(predicted.log_heat.shape[-1])
-    squared = (uv.unsqueeze(2) - grid_of(side, side, uv.device)).square().sum(-1)
-    wanted = torch.softmax(-squared / (2 * sigma_px**2), dim=-1)
-    return (-(wanted * predicted.log_heat).sum(-1) * joint_weight).mean()
+    centres = (torch.arange(side, device=uv.device) + 0.5) * (GRID_PX / side) - 0.5
+    # a Gaussian's columns and rows are apart, also where the map's edge cuts it off
+    along = torch.softmax(-(uv.unsqueeze(-1) - centres).square() / (2 * sigma_px**2), dim=-1)
+    heat = predicted.log_heat.unflatten(-1, (side, side))
+    entropy = -torch.einsum("bjvu,bju,bjv->bj", heat, along[:, :, 0], along[:, :, 1])
+    return (entropy * joint_weight).mean()
 
 
 def label_loss(
