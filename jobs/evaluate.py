@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Evaluate a model on frames with truth, under a named protocol.
+"""Evaluate a model on frames with truth, under a named protocol, or without any.
 
 python jobs/evaluate.py --campaign campaigns/laptop --frames campaigns/laptop/evaluation
 python jobs/evaluate.py --model campaigns/laptop/models/0123456789abcdef --frames stb.parquet --protocol stb
+python jobs/evaluate.py --campaign campaigns/digits --frames digits --hand right --label_free
 """
 
 import sys
@@ -17,18 +18,19 @@ sys.path.insert(0, str(ROOT / "platform"))
 from semihand.command_line import run_job
 from semihand.frames.options import Box, Hand
 from semihand.rounds.config import ProtocolName
-from semihand.rounds.evaluation import champion_of, evaluate_frames, write_evaluation
+from semihand.rounds.evaluation import champion_of, evaluate_frames, look_without_truth, write_evaluation
 
 
 class EvaluationJob(BaseSettings):
     """Which model, which frames, which convention."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", cli_implicit_flags=True)
 
-    frames: Path = Field(description="frames with truth: manifest or FRAMES table")
+    frames: Path = Field(description="frames with truth: manifest or FRAMES table; any frames with --label_free")
     model: Path | None = Field(None, description="a model folder; default: the campaign's last promoted one")
     campaign: Path = Field(Path("campaigns/laptop"), description="the campaign whose model is evaluated")
     protocol: ProtocolName = Field("default", description="root, joints, alignment and AUC")
+    label_free: bool = Field(False, description="ask for no truth: bone lengths, joint limits, views, masks, jitter")
     hand: Hand | None = Field(None, description="which hand frames show where nothing says it")
     box: Box | None = Field(None, description="x,y,w,h of the hand in px where a frame has no box")
     out: Path = Field(Path("evaluation"), description="folder that summary.json is written to")
@@ -37,10 +39,14 @@ class EvaluationJob(BaseSettings):
 def main(job: EvaluationJob) -> None:
     """Print the figures and leave them as JSON."""
     model = job.model or champion_of(job.campaign)
-    metrics = evaluate_frames(job.frames, model, job.protocol, job.hand, job.box)
+    if job.label_free:
+        metrics = look_without_truth(job.frames, model, job.hand, job.box)
+    else:
+        metrics = evaluate_frames(job.frames, model, job.protocol, job.hand, job.box)
     for name, value in metrics.items():
-        print(f"{name:>18} {value:10.3f}")
-    print(f"written to {write_evaluation(job.out, model, job.protocol, metrics)}")
+        print(f"{name:>21} {value:10.3f}")
+    protocol = None if job.label_free else job.protocol
+    print(f"written to {write_evaluation(job.out, model, protocol, metrics)}")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,8 @@ from semihand.methods.semihand.weights import CARD
 from semihand.rounds.config import ProtocolName
 from semihand.rounds.ledger import Ledger
 from semihand.steps.evaluate import PROTOCOLS, evaluate
+from semihand.steps.label import LabelConfig
+from semihand.steps.label_free import label_free_quality
 from semihand.tables import Store
 
 
@@ -40,8 +42,7 @@ def evaluate_frames(
     Raises:
         InputError: the model or the frames are not there, or none has truth.
     """
-    if not (model / CARD).is_file():
-        raise InputError(f"--model {model} is no model folder: it holds no {CARD}")
+    _check_model(model)
     listing = list_frames(frames, ListOptions(with_truth=True, hand=hand, box=box))
     try:
         return evaluate(listing.frames, model, PROTOCOLS[protocol]).metrics
@@ -49,10 +50,30 @@ def evaluate_frames(
         raise InputError(f"--frames {frames}: {error}") from error
 
 
-def write_evaluation(out: Path, model: Path, protocol: str, metrics: dict[str, float]) -> Path:
-    """`summary.json` in the output folder."""
+def look_without_truth(frames: Path, model: Path, hand: Hand | None, box: Box | None) -> dict[str, float]:
+    """Label-free figures of a model on any frames.
+
+    Raises:
+        InputError: the model or the frames are not there, or none can be labelled.
+    """
+    _check_model(model)
+    listing = list_frames(frames, ListOptions(hand=hand, box=box))
+    try:
+        return label_free_quality(listing.frames, model, LabelConfig())
+    except ValueError as error:
+        raise InputError(f"--frames {frames}: {error}") from error
+
+
+def _check_model(model: Path) -> None:
+    if not (model / CARD).is_file():
+        raise InputError(f"--model {model} is no model folder: it holds no {CARD}")
+
+
+def write_evaluation(out: Path, model: Path, protocol: str | None, metrics: dict[str, float]) -> Path:
+    """`summary.json` in the output folder; no protocol where there was no truth."""
     out.mkdir(parents=True, exist_ok=True)
     path = out / "summary.json"
-    about = {"model": str(model), "protocol": protocol, "note": PROTOCOLS[protocol].note, "evaluation": metrics}
+    note = "label-free" if protocol is None else PROTOCOLS[protocol].note
+    about = {"model": str(model), "protocol": protocol, "note": note, "evaluation": metrics}
     path.write_text(json.dumps(about, indent=2))
     return path

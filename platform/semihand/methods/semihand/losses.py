@@ -75,7 +75,7 @@ def heatmap_loss(
     centres = (torch.arange(side, device=uv.device) + 0.5) * (GRID_PX / side) - 0.5
     # a Gaussian's columns and rows are apart, also where the map's edge cuts it off
     along = torch.softmax(-(uv.unsqueeze(-1) - centres).square() / (2 * sigma_px**2), dim=-1)
-    heat = predicted.log_heat.unflatten(-1, (side, side))
+    heat = predicted.log_heat.reshape(*uv.shape[:-1], side, side)
     entropy = -torch.einsum("bjvu,bju,bjv->bj", heat, along[:, :, 0], along[:, :, 1])
     return (entropy * joint_weight).mean()
 
