@@ -15,6 +15,8 @@ from semihand.ablation.config import AblationConfig
 from semihand.ablation.results import ResultFolder
 from semihand.command_line import read_config
 from semihand.tracking import ablation as tracking
+from semihand.tracking.environment import StoreLocation
+from semihand.tracking.outbox import Outbox
 from semihand.tracking.spool import Entry
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -25,7 +27,7 @@ sys.path.insert(0, "jobs")
 import ablation
 from semihand.ablation.config import AblationConfig
 ablation.main(AblationConfig(campaign=sys.argv[1], budget_minutes=0))
-print("loaded:", *sorted({name.split(".")[0] for name in sys.modules}))
+print("loaded:", *sorted({name.split(".")[0] for name, module in sys.modules.items() if module}))
 """
 MODULES = {"faiss-cpu": "faiss", "pillow": "PIL", "pydantic-settings": "pydantic_settings",
            "scikit-image": "skimage", "scikit-learn": "sklearn"}  # fmt: skip
@@ -68,19 +70,21 @@ def test_every_recipe_is_one_and_full_is_at_128_px_with_three_seeds():
             plan.train.check_workers(1)
 
 
-class FakeOutbox:
+class FakeOutbox(Outbox):
     """Keeps what is sent; every run's id is its name."""
+
+    last: "FakeOutbox"
 
     def __init__(self, campaign: str, folder: Path) -> None:
         self.campaign, self.sent = campaign, list[Entry]()
-        self.location = type("Location", (), {"shown_uri": "sqlite:///here"})
+        self.location = StoreLocation("sqlite:///here", None, None)
         FakeOutbox.last = self
 
     def open(self) -> bool:
         return True
 
-    def run_id(self, name: str) -> str:
-        return f"id of {name}"
+    def run_id(self, round: int | str) -> str:
+        return f"id of {round}"
 
     def send(self, entry: Entry) -> None:
         self.sent.append(entry)
