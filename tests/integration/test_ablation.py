@@ -7,12 +7,16 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 import pytest
+from mlflow import MlflowClient
 from pyarrow import feather
 
 from semihand.ablation.config import AblationConfig
-from semihand.ablation.run import Cell, run_ablation, write_results
+from semihand.ablation.plans import Cell
+from semihand.ablation.report import write_report
+from semihand.ablation.run import run_ablation
 from semihand.frames.errors import InputError
 from semihand.tables import fixed_list_column
+from semihand.tracking import track_ablation
 
 TINY = {
     "seeds": 1,
@@ -41,12 +45,14 @@ def campaign(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_rows_are_kept_and_summed_up(campaign: Path):
-    table = write_results(AblationConfig(campaign=campaign, **TINY))
+    report = write_report(AblationConfig(campaign=campaign, **TINY))
     summary = json.loads((campaign / "summary.json").read_text())
     assert [row["name"] for row in summary["rows"]] == ["source_only", "all_additions", "ceiling"]
     assert all(row["epe_mm"] > 0 for row in summary["rows"])
     assert summary["domains"]["target_sensor"]["ratio"] > 0
-    assert "all_additions" in table
+    assert "all_additions" in report.table
+    assert summary == report.summary
+    assert (campaign / "ablation.png").is_file()
     errors = pl.read_parquet(campaign / "results" / "target_sensor" / "1" / "ceiling.parquet")
     assert len(errors) == 12
 
@@ -59,6 +65,24 @@ def test_what_is_finished_is_not_run_again_and_a_budget_of_no_time_starts_nothin
     assert left == [Cell("consistency_only", "target_sensor", 1)]
     assert {path: path.stat().st_mtime_ns for path in campaign.glob("results/*/*/*")} == before
     assert "3 of 4 rows were done already" in said
+
+
+def test_the_report_is_in_mlflow_once_however_often_it_is_logged(campaign: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    report = write_report(AblationConfig(campaign=campaign, **TINY))
+    plans = {name: {"steps": 4} for name in TINY["rows"]}
+    for _ in range(2):
+        uri = track_ablation(campaign, report.summary, plans, report.table, report.figure)
+    client = MlflowClient(uri)
+    experiment = client.get_experiment_by_name(campaign.name)
+    runs = {run.data.tags.get("row"): run for run in client.search_runs([experiment.experiment_id])}
+    assert runs.keys() == {None, *TINY["rows"]}
+    whole, ceiling = runs[None], runs["ceiling"]
+    assert {each.path for each in client.list_artifacts(whole.info.run_id)} == {"figures", "summary.json", "table.md"}
+    assert {run.data.tags["mlflow.parentRunId"] for row, run in runs.items() if row} == {whole.info.run_id}
+    points = client.get_metric_history(ceiling.info.run_id, "target_sensor/epe_mm")
+    assert [(point.step, point.value) for point in points] == [(1, report.summary["rows"][-1]["epe_mm"])]
+    assert {run.info.status for run in runs.values()} == {"FINISHED"}
 
 
 def test_a_folder_of_another_configuration_is_refused(campaign: Path):

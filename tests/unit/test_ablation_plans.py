@@ -1,14 +1,10 @@
-"""ablation/: plans made of overlays, what the results amount to."""
+"""ablation/: plans made of overlays."""
 
-from pathlib import Path
-
-import numpy as np
-import polars as pl
 import pytest
+from pydantic import ValidationError
 
 from semihand.ablation.config import AblationConfig
-from semihand.ablation.plans import Plan, plan_of, read_rows
-from semihand.ablation.results import ResultFolder, markdown, paired_gain, summarise
+from semihand.ablation.plans import Cell, Plan, plan_of
 from semihand.frames.errors import InputError
 
 NAMED = {
@@ -20,6 +16,7 @@ ROWS = {
     "more": {"extends": "plain", "about": "more", "train": {"objective": {"losses": {"mask_weight": 7.0}}}},
     "circle": {"extends": "round", "about": "", "learns_from": "source"},
     "round": {"extends": "circle", "about": "", "learns_from": "source"},
+    "pair": {"extends": "plain", "label": {"combine": "mean"}},
 }
 
 
@@ -43,6 +40,18 @@ def test_only_controls_that_say_so_learn_from_truth():
     assert {name for name, plan in plans.items() if plan.learns_from == "truth"} == {"five_percent", "ceiling"}
 
 
+def test_the_row_as_printed_has_the_papers_distance_and_weighs_joints_alike():
+    plan = AblationConfig().plans()["semihand"]
+    losses = plan.train.objective.losses
+    assert (losses.distance, plan.select.by_joint, plan.train.ema_decay, plan.label.carry) == (
+        "squared",
+        False,
+        0,
+        True,
+    )
+    assert (losses.consistency_weight, losses.cross_modal_weight, losses.registration_weight) == (0.1, 0.1, 1)
+
+
 def test_a_recipe_may_change_a_row_and_add_one():
     config = AblationConfig(row={"semihand": {"about": "mine"}, "new": {"extends": "ceiling", "truth_share": 0.5}})
     plans = config.plans()
@@ -51,19 +60,27 @@ def test_a_recipe_may_change_a_row_and_add_one():
     assert plans["new"].truth_share == 0.5
 
 
-@pytest.mark.parametrize(("name", "says"), [("nothing", "there is no row 'nothing'"), ("circle", "extends itself")])
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [("nothing", "there is no row 'nothing'"), ("circle", "extends itself"), ("pair", "row.pair: .* two teachers")],
+)
 def test_a_row_that_cannot_be_resolved_is_refused(name: str, says: str):
     with pytest.raises(InputError, match=says):
         plan_of(name, ROWS, {})
+
+
+@pytest.mark.parametrize("asks", [{"label": {"combine": "mean"}}, {"select": {"weighting": "divergence"}}])
+def test_what_two_teachers_do_is_refused_of_one(asks: dict[str, object]):
+    with pytest.raises(ValidationError, match="second_teacher = true"):
+        Plan.model_validate({"about": "", "learns_from": "labels", **asks})
+    assert Plan.model_validate({"about": "", "learns_from": "labels", "second_teacher": True, **asks})
 
 
 def test_an_addition_changes_something_of_the_row_it_is_compared_with():
     config = AblationConfig()
     plans, bases = config.plans(), config.compared_with()
     assert bases.keys() == {name for name, plan in plans.items() if plan.kind == "addition"}
-    about = {"about": "", "kind": "method"}
-    for name, base in bases.items():
-        assert plans[name].model_copy(update=about) != plans[base].model_copy(update=about)
+    assert all(plans[name].as_text(1) != plans[base].as_text(1) for name, base in bases.items())
 
 
 def test_accepted_shares_go_by_round_and_the_last_repeats():
@@ -71,48 +88,13 @@ def test_accepted_shares_go_by_round_and_the_last_repeats():
     assert [plan.accept_share(number) for number in (1, 2, 3)] == [0.4, 0.6, 0.6]
 
 
-def filled(folder: Path, errors_mm: dict[str, float]) -> ResultFolder:
-    """Two domains and seeds; the second domain's errors are doubled, the frames' spread is the same in all rows."""
-    results = ResultFolder(folder)
-    spread = np.random.default_rng(0).normal(0, 3, 200)
-    for domain, factor in (("a", 1.0), ("b", 2.0)):
-        for seed in (1, 2):
-            for row, mean in errors_mm.items():
-                value = factor * (mean + 0.5 * seed)
-                frames = pl.DataFrame({"frame_id": [f"{i:04d}" for i in range(200)], "error_mm": value + spread})
-                metrics = {"epe_mm": value, "uv_px": 1.0}
-                results.write(row, domain, seed, '{"of": 1}', metrics, frames, Path("model"))
-    return results
+def test_what_a_row_is_called_does_not_decide_its_figures_and_its_rounds_do():
+    plan = Plan(about="one", learns_from="labels")
+    assert plan.as_text(2) == Plan(about="other", kind="control", learns_from="labels").as_text(2)
+    assert plan.as_text(2) != plan.as_text(3)
 
 
-def test_gap_closed_and_paired_gain_are_what_the_numbers_say(tmp_path: Path):
-    results = filled(tmp_path, {"source_only": 20.0, "semihand": 16.0, "better": 14.0, "ceiling": 10.0})
-    names = ("source_only", "semihand", "ceiling")
-    plans = {name: plan_of(name, read_rows(), {}) for name in names}
-    plans["better"] = Plan(about="an addition", learns_from="labels", kind="addition")
-    summary = summarise(results, plans, {"better": "semihand"})
-    rows = {row["name"]: row for row in summary["rows"]}
-    assert [rows[name]["gap_closed"] for name in (*names, "better")] == pytest.approx([0.0, 0.4, 1.0, 0.6])
-    assert rows["semihand"]["epe_mm"] == pytest.approx(1.5 * 16.75)
-    assert rows["semihand"]["epe_mm_spread"] == pytest.approx(1.5 * 0.5 * np.sqrt(0.5))
-    assert summary["domains"]["b"]["ratio"] == pytest.approx(20.75 / 10.75)
-    assert rows["better"]["gain"]["b"]["mean_mm"] == pytest.approx(4.0)
-    assert rows["better"]["on_by_default"]
-    assert "| better | semihand | a +2.00" in markdown(summary)
-
-
-def test_an_addition_that_gains_nothing_clear_is_off(tmp_path: Path):
-    results = filled(tmp_path, {"semihand": 16.0, "same": 16.0})
-    gain = paired_gain(results, results.read(), "same", "semihand", "a")
-    assert gain is not None
-    assert gain["mean_mm"] == 0.0
-    plans = {"same": Plan(about="", learns_from="labels", kind="addition")}
-    assert not summarise(results, plans, {"same": "semihand"})["rows"][0]["on_by_default"]
-    assert paired_gain(results, results.read(), "same", "never run", "a") is None
-
-
-def test_a_result_is_done_for_the_plan_it_was_run_by(tmp_path: Path):
-    results = filled(tmp_path, {"semihand": 16.0})
-    assert results.is_done("semihand", "a", 1, '{"of": 1}')
-    assert not results.is_done("semihand", "a", 1, '{"of": 2}')
-    assert not results.is_done("semihand", "a", 3, '{"of": 1}')
+def test_cells_are_the_domains_and_seeds_asked_for():
+    config = AblationConfig(domains=["target_sensor"], seeds=2, first_seed=11, rows=["ceiling"])
+    assert list(config.cells(config.plans())) == [Cell("ceiling", "target_sensor", seed) for seed in (11, 12)]
+    assert config.all_plans().keys() >= NAMED

@@ -1,12 +1,13 @@
 """What a user may say about an ablation: recipe, command line, nothing else."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, BaseModel, Field, PositiveFloat, PositiveInt
+from pydantic import AliasChoices, BaseModel, Field, NonNegativeFloat, PositiveInt
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from semihand.ablation.plans import Plan, plan_of, read_rows
+from semihand.ablation.plans import Cell, Plan, plan_of, read_rows
 from semihand.frames.synthetic.domains import TARGETS, TargetName
 from semihand.methods.semihand.network import NetworkConfig
 from semihand.steps.train import TrainConfig
@@ -36,13 +37,14 @@ class AblationConfig(BaseSettings):
         validation_alias=AliasChoices("first_seed", "first-seed"),
         description="the first seed; those of tuning and of a reported run differ",
     )
-    budget_minutes: PositiveFloat | None = Field(
+    budget_minutes: NonNegativeFloat | None = Field(
         None,
         validation_alias=AliasChoices("budget_minutes", "budget-minutes"),
-        description="start no row that would end later than this",
+        description="start no row that would end later than this; 0: only write the report",
     )
     parallel: PositiveInt = Field(1, description="rows side by side, the cores shared among them")
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    track: bool = Field(True, description="log the report to MLflow too, where it is installed")
     rounds: PositiveInt = Field(2, description="rounds of every row; its steps are shared among them")
     crop_margin: Annotated[float, Field(ge=1, le=3)] = 1.2
     sets: SetSizes = SetSizes()
@@ -64,18 +66,34 @@ class AblationConfig(BaseSettings):
         return (init_settings,)
 
     def plans(self) -> dict[str, Plan]:
-        """The plans of the rows asked for, by name, in the table's order.
+        """The plans of the rows asked for, by name, in the order asked for or else the table's.
 
         Raises:
             InputError: a row is not known, or extends itself.
         """
-        rows = self._all_rows()
-        return {name: plan_of(name, rows, self.base) for name in self.rows or rows}
+        return self._plans_of(self.rows)
+
+    def all_plans(self) -> dict[str, Plan]:
+        """The plans of all rows there are, by name, in the table's order."""
+        return self._plans_of([])
+
+    def cells(self, plans: Mapping[str, Plan]) -> dict[Cell, str]:
+        """The rows on every domain and seed asked for, and what each is to be run by."""
+        return {
+            Cell(row, domain, seed): plan.as_text(self.rounds)
+            for domain in self.domains
+            for seed in self.seed_numbers()
+            for row, plan in plans.items()
+        }
 
     def compared_with(self) -> dict[str, str]:
         """The row that each addition builds on."""
         rows = self._all_rows()
         return {name: row["extends"] for name, row in rows.items() if row.get("kind") == "addition"}
+
+    def _plans_of(self, names: list[str]) -> dict[str, Plan]:
+        rows = self._all_rows()
+        return {name: plan_of(name, rows, self.base) for name in names or rows}
 
     def _all_rows(self) -> dict[str, Any]:
         known = read_rows()

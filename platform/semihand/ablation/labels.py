@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from semihand.ablation.plans import Plan
 from semihand.ablation.sets import Sets, read_pool, read_set
+from semihand.ablation.task import Task
 from semihand.frames.truth import open_truth
 from semihand.methods.semihand.weights import read_card
 from semihand.steps.calibrate import label_errors
@@ -18,19 +19,12 @@ from semihand.steps.label import FrameLabeller
 from semihand.steps.label_rows import split_labelled
 from semihand.steps.pose_selection import choose_clusters
 from semihand.steps.previous import PreviousLabels
-from semihand.steps.selection import ErrorLimit, Thresholds, select_labels
+from semihand.steps.selection import ErrorLimit, SelectConfig, Thresholds, select_labels
 from semihand.steps.subjects import Lengths, Template, measure_subjects
 from semihand.tables import as_numpy
 from semihand.tables.rows import filter_rows, take_rows
 
 _ALL = Thresholds(max_stability=1e9, max_feasibility_mm=1e9, min_mask_agreement=0.0)
-
-
-class Teachers(NamedTuple):
-    """Who labels a round."""
-
-    first: Path
-    second: Path | None  # where the plan wants two
 
 
 class Labelled(NamedTuple):
@@ -41,28 +35,28 @@ class Labelled(NamedTuple):
     clusters: PoseClusters | None
 
 
-def label_round(
-    plan: Plan, sets: Sets, teachers: Teachers, number: int, before: Labelled | None, seed: int
-) -> Labelled:
+def label_round(task: Task, teacher: Path, number: int, before: Labelled | None) -> Labelled:
     """Label the pool as the plan says, after the calibration set has said what its confidence means, and choose."""
-    lengths = _lengths(plan, teachers.first, number, before)
-    frames = read_set(sets.calibration)
-    known = FrameLabeller(plan.label, teachers.first, lengths, None, number, second_teacher=teachers.second)(frames)
+    plan, frames = task.plan, read_set(task.sets.calibration)
+    lengths = _lengths(plan, teacher, number, before)
+    known = FrameLabeller(
+        plan.label, teacher, lengths, None, number, second_teacher=task.second, device=task.device
+    )(frames)  # fmt: skip
     errors = label_errors(split_labelled(known)[0], frames)
     labeller = FrameLabeller(
         plan.label,
-        teachers.first,
+        teacher,
         lengths,
         fit_confidence(errors, plan.calibrate.confidence),
         number,
-        second_teacher=teachers.second,
+        second_teacher=task.second,
         previous=None if before is None else PreviousLabels(before.labels),
+        device=task.device,
     )
-    labels, _ = split_labelled(labeller(read_pool(sets)))
-    selected, clusters = _chosen(plan, labels, _told(labels, sets), number, before)
+    labels, _ = split_labelled(labeller(read_pool(task.sets)))
+    selected, clusters = choose_labels(plan, _told(labels, task.sets), number, before)
     if plan.random_choice:
-        drawn = np.random.default_rng([seed, number]).permutation(labels.num_rows)[: selected.num_rows]
-        selected = take_rows(select_labels(labels, _ALL, plan.select), sorted(drawn.tolist()))
+        selected = draw_labels(plan, labels, selected.num_rows, [task.seed, number])
     return Labelled(labels, selected, clusters)
 
 
@@ -88,23 +82,54 @@ def _told(labels: pa.Table, sets: Sets) -> pa.Table:
     return labels.append_column("hand", frames["hand"]).append_column("sequence_id", frames["sequence_id"])
 
 
-def _chosen(
-    plan: Plan, labels: pa.Table, told: pa.Table, number: int, before: Labelled | None
+def choose_labels(
+    plan: Plan, labels: pa.Table, number: int, before: Labelled | None
 ) -> tuple[pa.Table, PoseClusters | None]:
-    """The best labels up to the plan's share: of all, or of each cluster of poses."""
-    share = plan.accept_share(number)
+    """The best labels up to the plan's share of all, or of each cluster of poses.
+
+    Where near duplicates are thinned they go first, and as many are taken of what is left: thinning from the best
+    label on is the same whether it ends at a limit or not, and rows are then compared at equal numbers.
+
+    Args:
+        plan: the row's plan.
+        labels: LABELS with hand and sequence_id as in FRAMES.
+        number: the round.
+        before: the round before.
+
+    Returns:
+        SELECTIONS of the chosen labels, and what clusters they were chosen by.
+    """
+    num_wanted = plan.accept_share(number) * labels.num_rows
+    labels = _thinned(plan, labels)
+    share = min(num_wanted / max(labels.num_rows, 1), 1.0)
+    clusters, rule = None, _rule(plan, labels, share)
     if plan.select.by_cluster:
-        ramp = plan.select.cluster.model_copy(update={"share_ramp": (share, share)})
-        clusters = choose_clusters(told, None if before is None else before.clusters, number, ramp)
-        chosen = select_labels(told, clusters, plan.select)
-    else:
-        clusters = None
-        chosen = select_labels(told, _rule(plan, labels, share), plan.select)
+        # Neither a momentum nor a ceiling, so that a cluster takes the share that it is told to.
+        config = plan.select.cluster.model_copy(update={"share_ramp": (share, share), "momentum": 0.0, "ceiling": 1.0})
+        rule = clusters = choose_clusters(labels, None if before is None else before.clusters, number, config)
+    chosen = select_labels(labels, rule, _one_by_one(plan))
     return filter_rows(chosen, chosen["selected"]), clusters
 
 
-def _rule(plan: Plan, labels: pa.Table, share: float) -> Thresholds | ErrorLimit:
-    if share == 1:
+def draw_labels(plan: Plan, labels: pa.Table, num: int, seed: list[int]) -> pa.Table:
+    """SELECTIONS of `num` labels drawn at random, weighed as the plan says."""
+    drawn = np.random.default_rng(seed).permutation(labels.num_rows)[:num]
+    return take_rows(select_labels(labels, _ALL, _one_by_one(plan)), sorted(drawn.tolist()))
+
+
+def _thinned(plan: Plan, labels: pa.Table) -> pa.Table:
+    if plan.select.thin_mm is None:
+        return labels
+    return filter_rows(labels, select_labels(labels, _ALL, plan.select)["selected"])
+
+
+def _one_by_one(plan: Plan) -> SelectConfig:
+    """The plan's selection without what depends on other labels' poses."""
+    return plan.select.model_copy(update={"thin_mm": None, "by_cluster": False})
+
+
+def _rule(plan: Plan, labels: pa.Table, share: float) -> Thresholds | ErrorLimit | PoseClusters:
+    if share == 1 or not labels.num_rows:
         return _ALL
     if plan.calibrate.confidence == "fused":
         limit_mm = float(np.quantile(as_numpy(labels["predicted_error_mm"]), share))
@@ -113,18 +138,25 @@ def _rule(plan: Plan, labels: pa.Table, share: float) -> Thresholds | ErrorLimit
 
 
 def label_quality(labelled: Labelled, sets: Sets) -> dict[str, float]:
-    """For the report alone: how far the labels are from the truth that nobody learned from."""
-    errors = label_errors(labelled.labels, open_truth(read_set(sets.truth)))
+    """For the report alone: how far the labels are from the truth that nobody learned from.
+
+    What cannot be said, such as the error of selected labels where none was selected, is left out.
+    """
+    labels, truth = labelled.labels, open_truth(read_set(sets.truth))
+    errors = label_errors(labels, truth)
+    corrected = label_errors(labels.drop_columns(["label_mm"]).append_column("label_mm", labels["corrected_mm"]), truth)
     selected = errors.filter(pl.col("frame_id").is_in(labelled.selected["frame_id"].to_pylist()))
     expected = pl.DataFrame(pl.from_arrow(labelled.labels.select(["frame_id", "predicted_error_mm"])))
     both = errors.join(expected.rename({"predicted_error_mm": "expected"}), on="frame_id")
-    return {
+    figures = {
         "raw_label_mm": _mean(errors["raw_error_mm"]),
+        "corrected_label_mm": _mean(corrected["error_mm"]),
         "label_mm": _mean(errors["error_mm"]),
         "selected_label_mm": _mean(selected["error_mm"]),
         "acceptance": len(selected) / max(len(errors), 1),
         "expected_spearman": float(both.select(pl.corr("expected", "error_mm", method="spearman")).item()),
     }
+    return {name: value for name, value in figures.items() if np.isfinite(value)}
 
 
 def _mean(column: pl.Series) -> float:

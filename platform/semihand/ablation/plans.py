@@ -1,11 +1,12 @@
 """The rows of an ablation: every row is the base plan and what it changes of it."""
 
+import json
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from semihand.frames.errors import InputError
 from semihand.steps.calibrate import CalibrateConfig
@@ -16,6 +17,17 @@ from semihand.steps.train import TrainConfig
 
 Share = Annotated[float, Field(ge=0, le=1)]
 _ROWS = Path(__file__).parent / "rows.toml"
+
+
+NOT_DECIDING = {"about", "kind"}  # of a plan: said of a row, without changing its figures
+
+
+class Cell(NamedTuple):
+    """A row on a domain and a seed."""
+
+    row: str
+    domain: str
+    seed: int
 
 
 class Plan(BaseModel, frozen=True, extra="forbid"):
@@ -35,9 +47,21 @@ class Plan(BaseModel, frozen=True, extra="forbid"):
     select: SelectConfig = SelectConfig()
     train: TrainConfig = TrainConfig()  # num_steps over all rounds
 
+    @model_validator(mode="after")
+    def _two_teachers(self) -> "Plan":
+        asks = {"label.combine": self.label.combine == "mean", "select.weighting": self.select.weighting != "gate"}
+        wanting = [name for name, asked in asks.items() if asked and not self.second_teacher]
+        if wanting:
+            raise ValueError(f"{' and '.join(wanting)} ask for two teachers: set second_teacher = true")
+        return self
+
     def accept_share(self, round_number: int) -> float:
         """The share of labels that a round takes."""
         return self.accept_shares[min(round_number, len(self.accept_shares)) - 1]
+
+    def as_text(self, rounds: int) -> str:
+        """What decides the figures of a row: a result is the row's if it was run by this."""
+        return json.dumps([rounds, self.model_dump(mode="json", exclude=NOT_DECIDING)], sort_keys=True)
 
 
 def read_rows() -> dict[str, Any]:
@@ -54,7 +78,7 @@ def plan_of(name: str, rows: Mapping[str, Any], base: Mapping[str, Any]) -> Plan
         base: what all rows share; may lack what every row says itself.
 
     Raises:
-        InputError: there is no such row, or it extends itself.
+        InputError: there is no such row, it extends itself, or it says what no plan may.
     """
     changes: list[Mapping[str, Any]] = []
     seen: list[str] = []
@@ -70,7 +94,12 @@ def plan_of(name: str, rows: Mapping[str, Any], base: Mapping[str, Any]) -> Plan
     merged: dict[str, Any] = dict(base)
     for change in reversed(changes):
         merged = _merged(merged, change)
-    return Plan.model_validate(merged)
+    try:
+        return Plan.model_validate(merged)
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        where = ".".join(map(str, ("row", name, *problem["loc"])))
+        raise InputError(f"{where}: {problem['msg']}") from error
 
 
 def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,15 +3,15 @@
 import time
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from semihand.ablation.labels import Labelled, Teachers, label_quality, label_round
-from semihand.ablation.plans import Plan
-from semihand.ablation.sets import Sets, read_pool, read_set
+from semihand.ablation.labels import Labelled, label_quality, label_round
+from semihand.ablation.results import RowResult
+from semihand.ablation.sets import read_pool, read_set
+from semihand.ablation.task import Task
 from semihand.frames.truth import open_truth, whole_poses
 from semihand.methods.semihand.batches import Crops
 from semihand.methods.semihand.network import HandNetwork
@@ -26,35 +26,13 @@ from semihand.tables import fixed_list_column
 from semihand.tables.rows import take_rows
 
 
-class Task(NamedTuple):
-    """Where and from what a row is run."""
-
-    plan: Plan
-    sets: Sets
-    start: Path  # the pre-trained model
-    second: Path | None  # another, from another seed, where the plan wants two teachers
-    rounds: int
-    seed: int
-    models: Path  # folder that keeps the students
-    device: str
-
-
-class RowResult(NamedTuple):
-    """What a row came to."""
-
-    metrics: dict[str, float]
-    errors: pl.DataFrame  # frame_id and error_mm of every evaluation frame
-    model: Path
-
-
 def run_row(task: Task) -> RowResult:
     """The rounds of a row, and what its last student makes of the evaluation frames."""
     started = time.monotonic()
     student, labelled = task.start, None
     for number in range(1, task.rounds + 1):
         if task.plan.learns_from == "labels":
-            teachers = Teachers(student, task.second)
-            labelled = label_round(task.plan, task.sets, teachers, number, labelled, task.seed)
+            labelled = label_round(task, student, number, labelled)
         student = _student(task, student, _target(task, labelled), number)
     metrics, errors = _evaluated(task, student)
     metrics |= {} if labelled is None else label_quality(labelled, task.sets)
@@ -114,23 +92,16 @@ def _student(task: Task, teacher: Path, target: Crops | None, number: int) -> Pa
     network, card = load_model(teacher, task.device)
     source = source_of(task.sets.source, card)
     radii = _radii(task.sets.source, card) if config.objective.losses.cross_modal_weight else None
-    return fit(network, card, Data(source, target), config, task.models, radii)
+    return save_model(fit(network, Data(source, target), config, radii), card, task.models)
 
 
-def fit(
-    network: HandNetwork,
-    card: ModelCard,
-    data: Data,
-    config: TrainConfig,
-    models: Path,
-    radii: RadiusNetwork | None = None,
-) -> Path:
-    """Train to the end and keep the EMA teacher; its folder."""
+def fit(network: HandNetwork, data: Data, config: TrainConfig, radii: RadiusNetwork | None = None) -> HandNetwork:
+    """Train to the end; the EMA teacher."""
     device = next(network.parameters()).device
     state = TrainState.start(network, config, device, radii)
     for _ in train(state, data, config):
         pass
-    return save_model(state.teacher, card, models)
+    return state.teacher
 
 
 def source_of(path: Path, card: ModelCard) -> Crops:

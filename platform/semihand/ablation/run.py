@@ -7,33 +7,25 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from multiprocessing import get_context
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 
 from semihand.ablation.config import AblationConfig
-from semihand.ablation.plans import Plan
-from semihand.ablation.results import ResultFolder, markdown, summarise
-from semihand.ablation.row import RowResult, Task, fit, run_row, source_of
+from semihand.ablation.plans import Cell
+from semihand.ablation.results import ResultFolder, RowResult, write_json
+from semihand.ablation.row import fit, run_row, source_of
 from semihand.ablation.sets import make_sets, read_set
+from semihand.ablation.task import Task
 from semihand.frames.errors import InputError
 from semihand.frames.truth import open_truth
 from semihand.methods.semihand.network import HandNetwork
-from semihand.methods.semihand.weights import ModelCard
+from semihand.methods.semihand.weights import ModelCard, save_model
 from semihand.steps.subjects import template_of_frames
 from semihand.steps.train import Data
 
 _SETTLED = "config.json"
 # What may change from run to run of the same folder.
-_FREE = {"campaign", "rows", "row", "domains", "seeds", "first_seed", "budget_minutes", "parallel", "device"}
-
-
-class Cell(NamedTuple):
-    """A row on a domain and a seed."""
-
-    row: str
-    domain: str
-    seed: int
+_FREE = {"campaign", "rows", "row", "domains", "seeds", "first_seed", "budget_minutes", "parallel", "device", "track"}
 
 
 def run_ablation(config: AblationConfig, say: Callable[[str], None] = print) -> list[Cell]:
@@ -45,16 +37,17 @@ def run_ablation(config: AblationConfig, say: Callable[[str], None] = print) -> 
     started = time.monotonic()
     plans = config.plans()
     _settle(config)
+    results, cells = ResultFolder(config.campaign), config.cells(plans)
+    open_cells = [cell for cell, plan in cells.items() if not results.is_done(cell, plan)]
+    say(f"{len(cells) - len(open_cells)} of {len(cells)} rows were done already")
+    if not open_cells or config.budget_minutes == 0:
+        return open_cells
     device = _device(config.device)
     sets = make_sets(config, say)
     source, seed = next(iter(sets.values())).source, config.pretrain.seed
     start = _pretrained(config, source, seed, device, say)
-    two = any(plan.second_teacher for plan in plans.values())
+    two = any(plans[cell.row].second_teacher for cell in open_cells)
     second = _pretrained(config, source, seed + 1, device, say) if two else None
-    results = ResultFolder(config.campaign)
-    cells = [Cell(row, domain, seed) for domain, seed in sets for row in plans]
-    open_cells = [cell for cell in cells if not results.is_done(*cell, _plan_text(config, plans[cell.row]))]
-    say(f"{len(cells) - len(open_cells)} of {len(cells)} rows were done already")
     deadline = None if config.budget_minutes is None else started + 60 * config.budget_minutes
 
     def task(cell: Cell) -> Task:
@@ -65,22 +58,12 @@ def run_ablation(config: AblationConfig, say: Callable[[str], None] = print) -> 
     with ProcessPoolExecutor(config.parallel, mp_context=get_context("spawn")) as pool:
         done = _in_budget(pool, open_cells, task, config.parallel, deadline)
         for cell, result in done:
-            results.write(*cell, _plan_text(config, plans[cell.row]), *result)
+            results.write(cell, cells[cell], result)
             metrics = result.metrics
             say(f"{cell.domain}, seed {cell.seed}, {cell.row}: EPE {metrics['epe_mm']:.2f} mm, "
                 f"{metrics['uv_px']:.2f} px, {metrics['seconds'] / 60:.1f} min")  # fmt: skip
             open_cells.remove(cell)
     return open_cells
-
-
-def write_results(config: AblationConfig) -> str:
-    """Write `summary.json` and `table.md` of all finished rows; returns the table."""
-    plans = config.model_copy(update={"rows": []}).plans()
-    summary = summarise(ResultFolder(config.campaign), plans, config.compared_with())
-    _write_json(config.campaign / "summary.json", summary)
-    table = markdown(summary)
-    (config.campaign / "table.md").write_text(table + "\n")
-    return table
 
 
 def _in_budget(
@@ -131,13 +114,10 @@ def _pretrained(config: AblationConfig, source: Path, seed: int, device: str, sa
     fit_config = config.pretrain.model_copy(update={"seed": seed})
     torch.manual_seed(seed)
     network = HandNetwork(config.network).to(device)
-    model = fit(network, card, Data(source_of(source, card), None), fit_config, config.campaign / "models")
-    _write_json(pointer, {"model": model.name})
+    teacher = fit(network, Data(source_of(source, card), None), fit_config)
+    model = save_model(teacher, card, config.campaign / "models")
+    write_json(pointer, {"model": model.name})
     return model
-
-
-def _plan_text(config: AblationConfig, plan: Plan) -> str:
-    return json.dumps([config.rounds, plan.model_dump(mode="json")], sort_keys=True)
 
 
 def _settle(config: AblationConfig) -> None:
@@ -146,7 +126,7 @@ def _settle(config: AblationConfig) -> None:
     path = config.campaign / _SETTLED
     ours = config.model_dump(mode="json", exclude=_FREE)
     if not path.is_file():
-        _write_json(path, ours)
+        write_json(path, ours)
         return
     theirs = json.loads(path.read_text())
     changed = [name for name in ours if ours[name] != theirs.get(name)]
@@ -155,9 +135,3 @@ def _settle(config: AblationConfig) -> None:
             f"{config.campaign} began with another {', '.join(changed)}; its rows would not be comparable. "
             "Name another folder with --campaign."
         )
-
-
-def _write_json(path: Path, value: object) -> None:
-    unfinished = path.with_suffix(".tmp")
-    unfinished.write_text(json.dumps(value, indent=2))
-    unfinished.rename(path)

@@ -55,6 +55,7 @@ class FrameLabeller:
         *,
         second_teacher: Path | None = None,
         previous: PreviousLabels | None = None,
+        device: str | None = None,
     ) -> None:
         """Open the models.
 
@@ -66,6 +67,7 @@ class FrameLabeller:
             round_number: the round of the labels.
             second_teacher: another model folder; none: teacher_divergence_mm stays null.
             previous: the labels of the round before; none: nothing is carried or compared.
+            device: where the models run; none: on CUDA where there is one.
 
         Raises:
             ValueError: a folder holds no such model, or the second does not fit the first or the config.
@@ -77,7 +79,7 @@ class FrameLabeller:
             round_number,
         )
         self.previous = previous
-        self.device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self.network, self.card = load_model(teacher, self.device)
         self.second = None if second_teacher is None else self._second(second_teacher)
         if config.combine == "mean" and self.second is None:

@@ -15,7 +15,7 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunT
 
 from semihand.tracking.environment import StoreLocation
 from semihand.tracking.registry import champion_version, move_champion, register_version
-from semihand.tracking.spool import Entry
+from semihand.tracking.spool import Entry, RunKey
 
 # MLflow's limits for one request.
 _METRICS_PER_BATCH = 1000
@@ -31,11 +31,11 @@ class Connection:
     campaign: str
     experiment_id: str
     model_name: str
-    run_ids: dict[int, str]
+    run_ids: dict[RunKey, str]
     last_version: int | None = None
 
 
-def connect(campaign: str, model_name: str, location: StoreLocation, run_ids: dict[int, str]) -> Connection:
+def connect(campaign: str, model_name: str, location: StoreLocation, run_ids: dict[RunKey, str]) -> Connection:
     """Open the store and find, bring back or make the campaign's experiment."""
     client = MlflowClient(location.uri, location.uri)
     experiment = client.get_experiment_by_name(campaign)
@@ -53,14 +53,15 @@ def deliver(connection: Connection, entry: Entry) -> Any:
     return _DOORS[entry.kind](connection, entry.round, entry.values)
 
 
-def run_id(connection: Connection, round: int) -> str:
-    """The run of a round, found by its tags, made when there is none."""
+def run_id(connection: Connection, round: RunKey) -> str:
+    """The run of a round or of a name, found by its tags, made when there is none."""
     if round not in connection.run_ids:
-        client, tags = connection.client, {"campaign": connection.campaign, "round": str(round)}
-        of_round = f"tags.round = '{round}'"
+        tag, name = ("round", f"round {round}") if isinstance(round, int) else ("run", round)
+        client, tags = connection.client, {"campaign": connection.campaign, tag: str(round)}
+        of_round = f"tags.{tag} = '{round}'"
         runs = client.search_runs([connection.experiment_id], of_round, order_by=["start_time ASC"])
         known = [run for run in runs if run.data.tags.get("campaign") == connection.campaign]
-        run = known[0] if known else client.create_run(connection.experiment_id, None, tags, f"round {round}")
+        run = known[0] if known else client.create_run(connection.experiment_id, None, tags, name)
         connection.run_ids[round] = run.info.run_id
     return connection.run_ids[round]
 
@@ -70,7 +71,7 @@ def champion(connection: Connection) -> int | None:
     return champion_version(connection.client, connection.model_name)
 
 
-def _put_parameters(connection: Connection, round: int, values: Mapping[str, str]) -> None:
+def _put_parameters(connection: Connection, round: RunKey, values: Mapping[str, str]) -> None:
     run = connection.client.get_run(run_id(connection, round))
     logged = run.data.params
     fresh = [Param(key, value) for key, value in values.items() if key not in logged]
@@ -84,20 +85,20 @@ def _put_parameters(connection: Connection, round: int, values: Mapping[str, str
         connection.client.log_batch(run.info.run_id, tags=batch)
 
 
-def _put_tags(connection: Connection, round: int, values: Mapping[str, str]) -> None:
+def _put_tags(connection: Connection, round: RunKey, values: Mapping[str, str]) -> None:
     tags = [RunTag(key, value) for key, value in values.items()]
     for batch in _batches(tags, _PARAMETERS_PER_BATCH):
         connection.client.log_batch(run_id(connection, round), tags=batch)
 
 
-def _put_metrics(connection: Connection, round: int, values: Mapping[str, Any]) -> None:
+def _put_metrics(connection: Connection, round: RunKey, values: Mapping[str, Any]) -> None:
     step = values["step"] or 0
     metrics = [Metric(key, value, values["timestamp_ms"], step) for key, value in values["metrics"].items()]
     for batch in _batches(metrics, _METRICS_PER_BATCH):
         connection.client.log_batch(run_id(connection, round), metrics=batch)
 
 
-def _put_curve(connection: Connection, round: int, values: Mapping[str, Any]) -> None:
+def _put_curve(connection: Connection, round: RunKey, values: Mapping[str, Any]) -> None:
     run, name = run_id(connection, round), values["name"]
     # A resumed round logs its curve from the start again: each point once.
     logged = {(point.step, point.value) for point in connection.client.get_metric_history(run, name)}
@@ -108,7 +109,7 @@ def _put_curve(connection: Connection, round: int, values: Mapping[str, Any]) ->
         connection.client.log_batch(run, metrics=batch)
 
 
-def _put_inputs(connection: Connection, round: int, values: Mapping[str, Any]) -> None:
+def _put_inputs(connection: Connection, round: RunKey, values: Mapping[str, Any]) -> None:
     inputs = []
     for table, (path, version) in values.items():
         source = DeltaDatasetSource(path=path, delta_table_version=version)
@@ -121,7 +122,7 @@ def _put_inputs(connection: Connection, round: int, values: Mapping[str, Any]) -
     connection.client.log_inputs(run_id(connection, round), inputs)
 
 
-def _put_artifact(connection: Connection, round: int, values: Mapping[str, Any]) -> None:
+def _put_artifact(connection: Connection, round: RunKey, values: Mapping[str, Any]) -> None:
     run, path = run_id(connection, round), Path(values["path"])
     with tempfile.TemporaryDirectory() as folder:
         local = Path(folder, path.name)
@@ -139,14 +140,14 @@ def _show_as_table(connection: Connection, run: str, path: str) -> None:
         connection.client.set_tag(run, "mlflow.loggedArtifacts", json.dumps(tables))
 
 
-def _put_status(connection: Connection, round: int, values: Mapping[str, Any]) -> None:
+def _put_status(connection: Connection, round: RunKey, values: Mapping[str, Any]) -> None:
     if values["status"] == "RUNNING":
         connection.client.update_run(run_id(connection, round), status="RUNNING")
     else:
         connection.client.set_terminated(run_id(connection, round), values["status"], values["timestamp_ms"])
 
 
-def _put_model(connection: Connection, round: int, values: Mapping[str, Any]) -> int:
+def _put_model(connection: Connection, round: RunKey, values: Mapping[str, Any]) -> int:
     connection.last_version = register_version(
         connection.client,
         connection.location.uri,
@@ -157,7 +158,7 @@ def _put_model(connection: Connection, round: int, values: Mapping[str, Any]) ->
     return connection.last_version
 
 
-def _put_champion(connection: Connection, round: int | None, values: Mapping[str, Any]) -> None:
+def _put_champion(connection: Connection, round: RunKey | None, values: Mapping[str, Any]) -> None:
     # A model registered while the server was down had no version: it is the one that was sent before this.
     version = values["version"] if values["version"] is not None else connection.last_version
     if version is not None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from semihand.tracking.environment import check_database, locate_store, prepare_environment
 from semihand.tracking.parameters import model_name, redact_urls
-from semihand.tracking.spool import Entry, Spool
+from semihand.tracking.spool import Entry, RunKey, Spool
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ class Outbox:
 
         self._delivery, self._failures = delivery, failures
         self._connection: delivery.Connection | None = None
-        self._run_ids: dict[int, str] = {}
+        self._run_ids: dict[RunKey, str] = {}
         self._has_warned = False
 
     def open(self) -> bool:
@@ -73,8 +73,8 @@ class Outbox:
                 self.spool.append(entry)
             return None
 
-    def run_id(self, round: int) -> str | None:
-        """The round's MLflow run; None where MLflow never answered for this round."""
+    def run_id(self, round: RunKey) -> str | None:
+        """The MLflow run of a round or name; None where MLflow never answered for it."""
         if self._connection is not None and round not in self._run_ids:
             try:
                 self._delivery.run_id(self._connection, round)
@@ -114,7 +114,7 @@ class Outbox:
             return
         self._has_warned = True
         logger.warning(
-            "MLflow at %s does not answer (%s). The round goes on; what it would have logged waits in %s "
+            "MLflow at %s does not answer (%s). The work goes on; what it would have logged waits in %s "
             "and is sent when the campaign is continued and MLflow answers.",
             self.location.shown_uri,
             _first_line(error),

@@ -13,13 +13,13 @@ from matplotlib.figure import Figure
 
 from semihand.tracking.outbox import Outbox, RegisteredModel
 from semihand.tracking.parameters import clean_name, finite_metrics, flatten_parameters, redact_urls
-from semihand.tracking.spool import Entry
+from semihand.tracking.spool import Entry, RunKey
 
 
 class RoundRun:
-    """The MLflow run of one round. Every method may be called again on resume: nothing is logged twice."""
+    """The MLflow run of one round or of a name. Every method may be called again: nothing is logged twice."""
 
-    def __init__(self, outbox: Outbox, round: int) -> None:
+    def __init__(self, outbox: Outbox, round: RunKey) -> None:
         self._outbox = outbox
         self.round = round
 

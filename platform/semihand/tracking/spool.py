@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+RunKey = int | str  # a round's number, or the name of a run that is no round
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -14,12 +16,12 @@ class Entry:
 
     Attributes:
         kind: which door of :mod:`semihand.tracking.delivery` takes it.
-        round: the round whose run it belongs to; None for the campaign.
+        round: the round or name whose run it belongs to; None for the campaign.
         values: the arguments; metrics carry their time, so that sent twice they are logged once.
     """
 
     kind: str
-    round: int | None
+    round: RunKey | None
     values: dict[str, Any]
 
 
