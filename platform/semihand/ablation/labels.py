@@ -18,7 +18,8 @@ from semihand.steps.label import FrameLabeller
 from semihand.steps.label_rows import split_labelled
 from semihand.steps.pose_selection import choose_clusters
 from semihand.steps.previous import PreviousLabels
-from semihand.steps.selection import ErrorLimit, Thresholds, select_labels
+from semihand.steps.rules import ErrorLimit, Thresholds
+from semihand.steps.selection import select_labels
 from semihand.steps.subjects import Lengths, Template, measure_subjects
 from semihand.tables import as_numpy
 from semihand.tables.rows import filter_rows, take_rows

@@ -13,8 +13,8 @@ from semihand.frames.truth import open_truth, without_truth
 from semihand.methods.semihand.weights import load_model
 from semihand.rounds.config import RoundConfig
 from semihand.steps.calibrate import LEAST_FRAMES
-from semihand.steps.confidence import recordings
 from semihand.steps.guarantee import recordings_to_fit
+from semihand.steps.recordings import recordings
 from semihand.tables import scan
 from semihand.tables.rows import filter_rows
 

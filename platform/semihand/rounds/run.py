@@ -20,7 +20,6 @@ from semihand.rounds.steps import CURVES, RoundSteps
 from semihand.rounds.summary import Summary, write_summary
 from semihand.stages.training import Fit, fit
 from semihand.steps.evaluate import PROTOCOLS, evaluate
-from semihand.steps.selection import read_rule
 from semihand.steps.subjects import template_of_frames
 from semihand.steps.training_data import DataSource, read_frames
 
@@ -108,7 +107,7 @@ def run_round(steps: RoundSteps, control: Path, evaluation: pa.Table | None, sum
     once(number, "label", steps.label)
     sealed = once(number, "seal", steps.seal)
     searched = once(number, "search", steps.search)
-    selected = once(number, "select", lambda: steps.select(read_rule(searched.thresholds)))
+    selected = once(number, "select", lambda: steps.select(searched.thresholds))
     versions = dict(sealed.versions) | dict(selected.versions) | {"frames": campaign.store.version("frames")}
     campaign.say(
         f"round {number}: {selected.metrics['selected']:.0f} of {sealed.metrics['labels']:.0f} labels selected, "
