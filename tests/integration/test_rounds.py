@@ -21,7 +21,7 @@ from semihand.rounds.config import RoundConfig
 from semihand.rounds.run import run_rounds
 from semihand.rounds.sets import ingest_pool
 from semihand.rounds.steps import RoundSteps
-from semihand.steps.selection import Thresholds
+from semihand.steps.rules import Thresholds
 from semihand.steps.training_data import DataSource, load_data, read_frames
 from semihand.tables import SCHEMAS, TRUTH_COLUMNS, Store, deterministic_columns, scan
 
@@ -49,7 +49,7 @@ def labelled_and_selected(tiny_campaign, teacher, frames, folder):
     steps.measure()
     steps.label()
     steps.seal()
-    steps.select(LOOSE)
+    steps.select(LOOSE.model_dump())
     tables = {
         name: scan(campaign.store, name).select(deterministic_columns(SCHEMAS[name])).collect()
         for name in ("frames", "labels", "quarantine", "selections")

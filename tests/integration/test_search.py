@@ -6,9 +6,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from semihand.stages.search import search_thresholds
+from semihand.stages.search import search_rule
 from semihand.steps.calibrate import halves
-from semihand.steps.selection import SelectConfig, Thresholds, error_limit_mm, score_thresholds
+from semihand.steps.rules import ErrorLimit, Thresholds
+from semihand.steps.selection import SelectConfig, error_limit_mm, first_rule, score_rule
 
 NUM_LABELS = 600
 
@@ -40,24 +41,35 @@ def test_the_thresholds_found_beat_the_defaults_on_labels_held_out(errors, local
     ours, held_out = (errors[rows] for rows in halves(errors["frame_id"].to_list()))
     assert min(len(ours), len(held_out)) > NUM_LABELS / 3
     config = SelectConfig(num_trials=24)
-    chosen, score, trials = search_thresholds(ours, config, tmp_path / "search")
+    chosen, score, trials = search_rule(ours, config.default, config, tmp_path / "search")
     assert len(trials) == config.num_trials
     default = trials.filter(pl.all_horizontal(pl.col(k) == v for k, v in config.default.model_dump().items()))
     assert len(default) == 1
-    assert score == score_thresholds(ours, chosen, error_limit_mm(ours, config))
+    assert score == score_rule(ours, chosen, error_limit_mm(ours, config))
     assert score.value == trials["value"].max() > default["value"].item()
 
     limit_mm = error_limit_mm(ours, config)
-    found, before = (score_thresholds(held_out, each, limit_mm) for each in (chosen, config.default))
+    found, before = (score_rule(held_out, each, limit_mm) for each in (chosen, config.default))
     assert found.error_mm <= 1.05 * limit_mm
     assert found.share > before.share
-    assert score_thresholds(held_out, Thresholds(max_stability=1e3, max_feasibility_mm=1e3, min_mask_agreement=0),
+    assert score_rule(held_out, Thresholds(max_stability=1e3, max_feasibility_mm=1e3, min_mask_agreement=0),
                             limit_mm).error_mm > found.error_mm  # fmt: skip
 
 
 def test_a_default_beyond_the_calibration_set_is_tried_at_its_edge(errors, local_ray, tmp_path):
     config = SelectConfig(num_trials=1, default=Thresholds(max_stability=1e9))
-    chosen, score, trials = search_thresholds(errors, config, tmp_path / "search")
+    chosen, score, trials = search_rule(errors, config.default, config, tmp_path / "search")
     assert len(trials) == 1
     assert errors["stability"].max() <= chosen.max_stability < errors["stability"].max() + 1
     assert 0 < score.share < 1
+
+
+def test_a_limit_on_the_expected_error_is_searched_too(errors, local_ray, tmp_path):
+    told = errors.with_columns(predicted_error_mm=6 + 2.2 * pl.col("stability").cast(pl.Float64))
+    config = SelectConfig(num_trials=12)
+    start = first_rule(told, config, "fused")
+    chosen, score, trials = search_rule(told, start, config, tmp_path / "search")
+    assert isinstance(chosen, ErrorLimit)
+    assert start.max_predicted_error_mm in trials["max_predicted_error_mm"]
+    assert score.error_mm <= error_limit_mm(told, config)
+    assert score.share > score_rule(told, start, error_limit_mm(told, config)).share

@@ -18,6 +18,7 @@ from semihand.frames.reading import read_pictures
 from semihand.hand.camera import relative_depth
 from semihand.methods.semihand.augmentation import AppearanceConfig
 from semihand.steps.calibrate import CalibrateConfig, Calibration, fit_calibration, halves, label_errors, place_known
+from semihand.steps.confidence import fit_confidence
 from semihand.steps.harden import HardenConfig, harden_frames
 from semihand.tables import FRAMES, content_sha256, fixed_list_column, rows_of
 from semihand.tables.rows import take_rows
@@ -121,7 +122,7 @@ def test_a_fit_survives_json():
 
 def test_too_few_frames_are_refused_with_the_way_out():
     with pytest.raises(ValueError, match=r"has 19 labelled frames .* at least 20 .*--calibrate\.num_frames"):
-        fit_calibration(error_table(np.arange(19.0), np.arange(19.0)))
+        fit_confidence(error_table(np.arange(19.0), np.arange(19.0)), "isotonic")
     with pytest.raises(ValueError, match="greater than or equal to 20"):
         CalibrateConfig(num_frames=19)
 

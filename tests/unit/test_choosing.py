@@ -7,22 +7,30 @@ import pytest
 from frames_tables import with_column
 from table_rows import frame_rows, label_rows
 
+from made_errors import made_errors
 from semihand.rounds.campaign import open_campaign
+from semihand.rounds.choosing import find_rule
 from semihand.rounds.config import RoundConfig
-from semihand.rounds.convergence import label_movements
+from semihand.rounds.convergence import label_movements, reason_to_end
+from semihand.rounds.ledger import Done
+from semihand.rounds.record import confidence_figures
 from semihand.rounds.steps import RoundSteps
+from semihand.steps.calibrate import CalibrateConfig
 from semihand.steps.clusters import ClusterConfig
-from semihand.steps.convergence import moved_mm
-from semihand.steps.selection import SelectConfig, Thresholds
+from semihand.steps.convergence import StopConfig, moved_mm
+from semihand.steps.expected import fit_expected
+from semihand.steps.rules import Thresholds
+from semihand.steps.selection import SelectConfig, error_limit_mm
 from semihand.tables import as_numpy, fixed_list_column, scan
 
 NUM = 40
 LOOSE = Thresholds(max_stability=9, max_feasibility_mm=9, min_mask_agreement=0)
 
 
-def labels(frame_ids: list[str], round_number: int) -> pa.Table:
+def labels(frame_ids: list[str], round_number: int, model: str | None = None) -> pa.Table:
     rng = np.random.default_rng(round_number)
     table = label_rows(frame_ids, round=round_number)
+    table = with_column(table, "model", [model or f"{round_number:064x}"] * NUM)
     joints_mm = as_numpy(table["joints_mm"]) + rng.normal(0, round_number, (NUM, 21, 3)).astype(np.float32)
     joints_mm[NUM // 2 :] = joints_mm[: NUM // 2]  # every pose twice
     columns = {name: pa.array(rng.uniform(0, 1, NUM), pa.float32())
@@ -42,8 +50,8 @@ def labels(frame_ids: list[str], round_number: int) -> pa.Table:
 
 @pytest.fixture
 def campaign_of(tmp_path):
-    def make(select: SelectConfig):
-        campaign = open_campaign(RoundConfig(campaign=tmp_path / "campaign", select=select))
+    def make(select: SelectConfig, **more):
+        campaign = open_campaign(RoundConfig(campaign=tmp_path / "campaign", select=select, **more))
         frames = with_column(frame_rows(NUM), "hand", pa.array(["right"] * NUM))
         campaign.store.append("frames", frames)
         for number in (1, 2):
@@ -54,7 +62,7 @@ def campaign_of(tmp_path):
 
 
 def selected(campaign, number: int) -> pl.DataFrame:
-    RoundSteps(campaign, number, campaign.folder, campaign.folder, pa.table({})).select(LOOSE)
+    RoundSteps(campaign, number, campaign.folder, campaign.folder, pa.table({})).select(LOOSE.model_dump())
     return scan(campaign.store, "selections").filter(pl.col("round") == number).sort("frame_id").collect()
 
 
@@ -93,3 +101,57 @@ def test_labels_that_do_not_say_how_far_they_moved_are_compared(campaign_of):
     assert list(movements) == [2]
     assert movements[2].moved_mm == pytest.approx(moved_mm(after, before).median())
     assert movements[2].spread_mm == pytest.approx(np.sqrt(3))
+
+
+def test_a_round_that_the_same_teacher_labelled_again_is_no_sign_of_rest(campaign_of):
+    campaign = campaign_of(SelectConfig(), stop=StopConfig(within_spread=True), rounds=9)
+    frame_ids = scan(campaign.store, "frames").collect()["frame_id"].to_list()
+    campaign.store.append("labels", labels(frame_ids, 3, model=f"{2:064x}"), 3)
+    campaign.store.append("labels", labels(frame_ids, 4), 4)
+    assert list(label_movements(campaign, 4)) == [2, 4]
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_labels_at_rest_end_a_campaign_unless_its_next_round_has_begun(campaign_of, begun):
+    campaign = campaign_of(SelectConfig(), stop=StopConfig(within_spread=True), rounds=4)
+    frame_ids = scan(campaign.store, "frames").collect()["frame_id"].to_list()
+    rested = with_column(labels(frame_ids, 2, "f" * 64), "round", [3] * NUM)
+    campaign.store.append("labels", rested, 3)
+    if begun:
+        campaign.ledger.once(4, "subjects", Done)
+    reason = reason_to_end(campaign, 3)
+    assert (reason is None) == begun
+    assert begun or reason.startswith("stopped after round 3 of 4: the median label moved 0.00 mm")
+
+
+@pytest.mark.parametrize(("kind", "column"), [("fused", "predicted_error_mm"), ("isotonic", "stability")])
+def test_a_round_accepts_its_share_of_the_pools_labels(campaign_of, kind, column):
+    select = SelectConfig(accept_shares=(0.25, 0.5))
+    campaign = campaign_of(select, calibrate=CalibrateConfig(confidence=kind))
+    _, errors = fit_expected(made_errors(40, 1), kind, None)
+    for number, num in ((1, 10), (2, 20)):
+        done = find_rule(campaign, number, errors)
+        assert 0 <= done.metrics["calibration_share"] <= 1
+        steps = RoundSteps(campaign, number, campaign.folder, campaign.folder, pa.table({}))
+        assert steps.select(done.thresholds).metrics["selected"] == num
+    found = scan(campaign.store, "labels").filter(pl.col("round") == 2).sort("frame_id").collect()
+    chosen = scan(campaign.store, "selections").filter(pl.col("round") == 2).sort("frame_id").collect()["selected"]
+    assert found[column].filter(chosen).mean() < found[column].filter(~chosen).mean()
+
+
+def test_with_fused_confidence_a_round_selects_by_the_expected_error_even_without_a_search(campaign_of):
+    select = SelectConfig(num_trials=0)
+    campaign = campaign_of(select, calibrate=CalibrateConfig(confidence="fused"))
+    _, errors = fit_expected(made_errors(60, 2), "fused", None)
+    done = find_rule(campaign, 1, errors)
+    assert list(done.thresholds) == ["max_predicted_error_mm"]
+    assert done.thresholds["max_predicted_error_mm"] == pytest.approx(done.metrics["error_limit_mm"])
+    assert done.metrics["error_limit_mm"] == pytest.approx(error_limit_mm(errors, select), rel=0.3)
+
+
+def test_a_rounds_reliability_is_that_of_labels_its_fit_has_not_seen(tmp_path):
+    config = RoundConfig(campaign=tmp_path, calibrate=CalibrateConfig(confidence="fused"))
+    told = made_errors(60, 3).with_columns(predicted_error_mm=pl.lit(7.0))
+    [axes] = confidence_figures(told, config)["reliability"].axes
+    drawn = np.concatenate([line.get_xdata() for line in axes.lines])
+    assert 7.0 in np.round(drawn.astype(float), 6)

@@ -10,14 +10,11 @@ from scipy.stats import spearmanr
 from made_errors import made_errors
 from semihand.steps.calibrate import CalibrateConfig, Calibration, fit_calibration
 from semihand.steps.components import DIRECTIONS, JOINT_SPREAD, ErrorModel, components_of
-from semihand.steps.confidence import FusedConfidence, error_components, fit_confidence, folds, read_confidence
-from semihand.steps.confidence_report import (
-    binned_reliability,
-    confidence_report,
-    held_out_errors_mm,
-    ranking,
-    reliability_gap_mm,
-)
+from semihand.steps.confidence import FusedConfidence, error_components, fit_confidence, read_confidence
+from semihand.steps.confidence_report import binned_reliability, confidence_report, ranking, reliability_gap_mm
+from semihand.steps.expected import fit_expected, held_out_errors_mm, rows_to_judge
+from semihand.steps.guarantee import GuaranteeConfig, split_recordings
+from semihand.steps.recordings import folds
 
 NAMES = ("stability", "feasibility_mm", "mask_agreement", "teacher_divergence_mm", "spread")
 
@@ -150,7 +147,7 @@ def test_recordings_stay_whole_in_the_folds_where_there_are_enough():
 
 
 def test_the_report_ranks_by_fits_that_have_not_seen_the_row(errors):
-    report = confidence_report(errors, "fused")
+    report = confidence_report(fit_expected(errors, "fused", None)[1])
     alone = [report[f"spearman_{name}"] for name in NAMES]
     assert report["spearman_predicted_error_mm"] > max(alone)
     assert report["aurc_mm_predicted_error_mm"] < min(report[f"aurc_mm_{name}"] for name in NAMES)
@@ -172,3 +169,62 @@ def test_reliability_bins_hold_every_label_once_and_an_honest_score_has_no_gap()
     assert reliability_gap_mm(binned_reliability(error_mm + 2, error_mm)) == pytest.approx(2)
     assert ranking(error_mm, 3 * error_mm).spearman == pytest.approx(1)
     assert np.isnan(ranking(error_mm, np.ones(103)).spearman)
+
+
+@pytest.mark.parametrize("kind", ["isotonic", "fused"])
+def test_a_set_that_is_just_large_enough_is_judged_by_fits_to_its_parts(kind):
+    least = made_errors(20, 7)
+    assert np.isfinite(held_out_errors_mm(least, kind)).all()
+    clips = pl.Series(["long"] * 100 + [name for name in "abcd" for _ in range(4)])
+    uneven = made_errors(116, 7).with_columns(sequence_id=clips)
+    model, expected = fit_expected(uneven, kind, None)
+    assert len(expected) == 116
+    assert np.isfinite(expected["predicted_error_mm"].to_numpy()).all()
+    assert model.model_dump() == fit_confidence(uneven, kind).model_dump()
+
+
+def test_a_component_that_one_recording_lacks_is_in_no_fit_to_the_others():
+    table = made_errors(60, 8, per_sequence=12)
+    lacking = pl.when(pl.col("sequence_id") == "recording-2").then(None).otherwise(pl.col("teacher_divergence_mm"))
+    gap = table.with_columns(teacher_divergence_mm=lacking)
+    without = table.with_columns(teacher_divergence_mm=pl.lit(None, pl.Float32))
+    np.testing.assert_array_equal(held_out_errors_mm(gap, "fused"), held_out_errors_mm(without, "fused"))
+
+
+def test_components_that_never_change_say_the_same_of_every_label():
+    table = made_errors(30, 9).select("frame_id", "sequence_id", "error_mm", "joint_error_mm")
+    model = fit_confidence(table.with_columns(stability=pl.lit(1.0, pl.Float32)), "fused")
+    assert model.predict(row(stability=1.0)).error_mm == pytest.approx(table["error_mm"].mean(), rel=0.1)
+
+
+def test_what_a_stored_fit_holds_of_every_row_is_expected_by_other_rows(fused, errors):
+    assert len(fused.held_out_mm) == len(errors)
+    in_sample = fused.predict(error_components(errors.sort("frame_id"))).error_mm
+    true_mm = errors.sort("frame_id")["error_mm"].to_numpy()
+    assert spearmanr(fused.held_out_mm, true_mm).statistic < spearmanr(in_sample, true_mm).statistic - 0.02
+
+
+def test_with_a_guarantee_checked_labels_are_judged_by_the_model_in_use_and_no_others():
+    table, config = made_errors(400, 10, per_sequence=5).sort("frame_id"), GuaranteeConfig()
+    fitted, checked = split_recordings(table, config)
+    model, expected = fit_expected(table, "fused", config)
+    assert model.model_dump() == fit_confidence(fitted, "fused").model_dump()
+    judged = rows_to_judge(expected, config)
+    assert judged["frame_id"].to_list() == checked["frame_id"].to_list()
+    np.testing.assert_array_equal(judged["predicted_error_mm"], model.predict(error_components(checked)).error_mm)
+    others = expected.filter(~pl.col("frame_id").is_in(checked["frame_id"].to_list()))
+    np.testing.assert_array_equal(others["predicted_error_mm"], held_out_errors_mm(fitted, "fused"))
+    assert rows_to_judge(expected, None) is expected
+
+
+def test_how_far_a_label_moved_tells_of_its_error_where_the_calibration_set_was_labelled_before():
+    table = made_errors(200, 11)
+    moved = table.with_columns(moved_since_last_round_mm=pl.col("error_mm").cast(pl.Float32))
+    model = fit_confidence(moved, "fused")
+    assert "moved_since_last_round_mm" in model.components
+    predicted = model.predict(error_components(moved)).error_mm
+    assert spearmanr(predicted, moved["error_mm"]).statistic > 0.95
+    first = pl.col("frame_id") == moved["frame_id"][0]
+    known = pl.when(first).then(None).otherwise(pl.col("moved_since_last_round_mm"))
+    gap = moved.with_columns(moved_since_last_round_mm=known)
+    assert model.predict(error_components(gap)).error_mm[0] > predicted[0]  # as if it had moved farthest

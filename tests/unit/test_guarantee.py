@@ -13,7 +13,7 @@ from semihand.frames.errors import InputError
 from semihand.rounds.choosing import proven_limit
 from semihand.rounds.config import RoundConfig
 from semihand.rounds.inputs import check_inputs
-from semihand.steps.confidence import fit_confidence
+from semihand.steps.expected import fit_expected
 from semihand.steps.guarantee import (
     GuaranteeConfig,
     bad_recordings,
@@ -23,7 +23,8 @@ from semihand.steps.guarantee import (
     split_recordings,
     upper_bound,
 )
-from semihand.steps.selection import ErrorLimit, SelectConfig, read_rule
+from semihand.steps.rules import ErrorLimit, read_rule
+from semihand.steps.selection import SelectConfig
 
 CONFIG = GuaranteeConfig()
 NUM_DRAWS, NUM_DRAWN = 200, 80
@@ -169,16 +170,15 @@ def test_a_limit_that_is_not_proven_is_not_given():
 
 
 def test_the_search_of_a_round_leaves_the_limit_that_its_own_model_proved():
-    errors = made_errors(1200, 6, per_sequence=10)
     kinder = GuaranteeConfig(error_mm=30.0)
-    model = fit_confidence(split_recordings(errors, kinder)[0], "fused")
-    done = proven_limit(errors, model, kinder)
+    _, errors = fit_expected(made_errors(1200, 6, per_sequence=10), "fused", kinder)
+    done = proven_limit(errors, kinder)
     rule = read_rule(done.thresholds)
     assert isinstance(rule, ErrorLimit)
     assert done.metrics["guarantee_upper_bound"] <= kinder.alpha
     assert 0.2 < done.metrics["guarantee_share"] <= 1
     with pytest.raises(InputError, match=r"--select\.guarantee: no limit on the expected error is proven"):
-        proven_limit(errors.with_columns(error_mm=pl.lit(99.0)), model, kinder)
+        proven_limit(errors.with_columns(error_mm=pl.lit(99.0)), kinder)
 
 
 def test_a_guarantee_without_checked_target_frames_is_refused_before_anything_starts(tmp_path):

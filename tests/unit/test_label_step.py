@@ -21,7 +21,8 @@ from semihand.steps.calibrate import Calibration
 from semihand.steps.cropping import read_crops
 from semihand.steps.label import FrameLabeller, LabelConfig
 from semihand.steps.label_rows import LABELLED, split_labelled
-from semihand.steps.selection import SelectConfig, Thresholds, select_labels
+from semihand.steps.rules import Thresholds
+from semihand.steps.selection import SelectConfig, select_labels
 from semihand.steps.subjects import UNNAMED, Lengths
 from semihand.tables import LABELS, QUARANTINE, SELECTIONS, as_numpy, deterministic_columns
 from semihand.tables.rows import take_rows

@@ -22,7 +22,8 @@ from semihand.steps.clusters import (
 from semihand.steps.guarantee import GuaranteeConfig
 from semihand.steps.pose_selection import choose_clusters, drop_near_duplicates
 from semihand.steps.poses import pose_vectors_mm, shape_vectors
-from semihand.steps.selection import ErrorLimit, SelectConfig, Thresholds, read_rule, select_labels
+from semihand.steps.rules import ErrorLimit, Thresholds, read_rule
+from semihand.steps.selection import SelectConfig, select_labels
 from semihand.steps.thinning import thin_poses
 from semihand.tables import SELECTIONS, as_numpy, fixed_list_column
 from semihand.tables.rows import take_rows
@@ -220,7 +221,7 @@ def test_labels_of_different_recordings_are_no_duplicates():
     assert drop_near_duplicates(labels, np.ones(4, bool), ["accepted"] * 4, 2.0)[0].sum() == 1
 
 
-def test_a_proven_limit_selects_by_the_expected_error_and_says_so():
+def test_a_limit_on_the_expected_error_selects_by_it():
     labels = labels_of(some_poses(2, 5, 12))
     expected = as_numpy(labels["predicted_error_mm"])
     rule = read_rule({"max_predicted_error_mm": float(np.median(expected))})
@@ -228,7 +229,7 @@ def test_a_proven_limit_selects_by_the_expected_error_and_says_so():
     selections = select_labels(labels, rule, SelectConfig(guarantee=GuaranteeConfig()))
     chosen = selections["selected"].to_numpy(zero_copy_only=False)
     np.testing.assert_array_equal(chosen, expected <= np.median(expected))
-    assert set(np.array(selections["reason"].to_pylist())[chosen]) == {"guaranteed"}
+    assert set(np.array(selections["reason"].to_pylist())[chosen]) == {"accepted"}
     unknown = with_column(labels, "predicted_error_mm", pa.nulls(10, pa.float32()))
     assert not any(select_labels(unknown, rule, SelectConfig())["selected"].to_pylist())
     assert isinstance(read_rule(Thresholds().model_dump()), Thresholds)

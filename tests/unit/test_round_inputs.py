@@ -2,12 +2,15 @@
 
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
+from frames_tables import with_column
 
 from semihand.command_line import read_config
 from semihand.frames.errors import InputError
 from semihand.rounds.config import RoundConfig
 from semihand.rounds.inputs import check_inputs
+from semihand.tables import Store
 
 RECIPES = Path(__file__).resolve().parents[2] / "jobs" / "recipes"
 
@@ -39,3 +42,25 @@ def test_a_projection_by_a_teacher_without_a_palm_is_refused(teacher):
     with pytest.raises(InputError, match=r"--label.correct.method projection needs the palm of a hand"):
         check("--teacher", str(teacher), "--label.correct.method", "projection")
     check("--label.correct.method", "projection")  # pre-training will write one
+
+
+@pytest.mark.parametrize("as_store", [False, True])
+def test_a_source_without_masks_is_refused_where_masks_are_learned_from(tmp_path, source_frames, monkeypatch, as_store):
+    monkeypatch.setattr("semihand.rounds.inputs.LEAST_FRAMES", 8)
+
+    def check_with(num_masks, *words):
+        masks = [mask if row < num_masks else None for row, mask in enumerate(source_frames["mask_png"].to_pylist())]
+        frames, source = with_column(source_frames, "mask_png", masks), tmp_path / f"{num_masks}.parquet"
+        pq.write_table(frames, source)
+        checked = source
+        if as_store:
+            source = tmp_path / f"{num_masks} {len(words)}"
+            Store(source).create(["frames"])
+            Store(source).append("frames", frames)
+        check("--source", str(source), "--calibration", str(checked), *words)
+
+    weighing = ("--train.objective.losses.cross_modal_weight", "0.1")
+    check_with(1)
+    with pytest.raises(InputError, match=r"--source .* has 1 frames to train on with mask_png .* needs 2"):
+        check_with(1, *weighing)
+    check_with(2, *weighing)

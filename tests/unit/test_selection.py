@@ -2,19 +2,27 @@
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 import pytest
 from frames_tables import with_column
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from table_rows import ids, label_rows
 
+from semihand.steps.rules import (
+    ErrorLimit,
+    InstabilityLimit,
+    Thresholds,
+    accept_share,
+    instability,
+    read_rule,
+)
 from semihand.steps.selection import (
     SelectConfig,
-    Thresholds,
-    accepted,
     divergence_weight,
     error_limit_mm,
-    score_thresholds,
+    first_rule,
+    score_rule,
     search_space,
     select_labels,
 )
@@ -50,6 +58,10 @@ def errors(num: int, seed: int) -> pl.DataFrame:
             "error_mm": 5 + 3 * stability + rng.normal(0, 1, num),
         }
     )
+
+
+def accepted(table: pl.DataFrame, rule) -> np.ndarray:
+    return rule.accept(table.to_arrow()).chosen
 
 
 def test_every_label_has_its_reason_and_only_the_accepted_weigh():
@@ -104,19 +116,19 @@ def test_the_score_is_the_share_within_the_limit_and_minus_the_excess_beyond():
     table = errors(40, 3)
     chosen = accepted(table, LIMITS)
     error = table["error_mm"].to_numpy()[chosen].mean()
-    within = score_thresholds(table, LIMITS, limit_mm=error + 0.01)
+    within = score_rule(table, LIMITS, limit_mm=error + 0.01)
     assert within == pytest.approx((chosen.mean(), error, chosen.mean()))
-    beyond = score_thresholds(table, LIMITS, limit_mm=error - 2.0)
+    beyond = score_rule(table, LIMITS, limit_mm=error - 2.0)
     assert beyond.value == pytest.approx(-2.0)
-    nothing = score_thresholds(table, LIMITS.model_copy(update={"max_stability": 1e-9}), limit_mm=5.0)
+    nothing = score_rule(table, LIMITS.model_copy(update={"max_stability": 1e-9}), limit_mm=5.0)
     assert (nothing.share, nothing.value) == (0.0, 0.0)
     assert np.isnan(nothing.error_mm)
 
 
 def test_any_admissible_choice_beats_none_and_none_beats_any_that_is_not():
     table = errors(40, 4)
-    scores = [score_thresholds(table, LIMITS, limit_mm) for limit_mm in (1.0, 100.0)]
-    none = score_thresholds(table, LIMITS.model_copy(update={"max_stability": 1e-9}), 1.0)
+    scores = [score_rule(table, LIMITS, limit_mm) for limit_mm in (1.0, 100.0)]
+    none = score_rule(table, LIMITS.model_copy(update={"max_stability": 1e-9}), 1.0)
     assert scores[0].value < none.value < scores[1].value
 
 
@@ -131,7 +143,7 @@ def test_the_limit_is_the_users_or_a_share_of_the_mean_error():
 @settings(max_examples=25)
 def test_the_search_space_reaches_from_almost_nothing_to_everything(seed):
     table = errors(50, seed)
-    bounds = search_space(table)
+    bounds = search_space(table, LIMITS)
     assert set(bounds) == set(Thresholds.model_fields)
     assert all(0 <= low < high for low, high in bounds.values())
     loosest = Thresholds(
@@ -148,7 +160,7 @@ def test_the_search_space_reaches_from_almost_nothing_to_everything(seed):
 @given(st.integers(0, 2**31))
 @settings(max_examples=25)
 def test_every_point_of_the_search_space_is_a_valid_choice_of_thresholds(seed):
-    bounds = search_space(errors(30, seed))
+    bounds = search_space(errors(30, seed), LIMITS)
     rng = np.random.default_rng(seed)
     for _ in range(3):
         Thresholds.model_validate({name: rng.uniform(*span) for name, span in bounds.items()})
@@ -158,7 +170,7 @@ def test_perfectly_stable_labels_still_leave_a_space_to_search():
     table = errors(10, 1).with_columns(
         stability=pl.lit(0, pl.Float32), feasibility_mm=pl.lit(0, pl.Float32), mask_agreement=pl.lit(1, pl.Float32)
     )
-    bounds = search_space(table)
+    bounds = search_space(table, LIMITS)
     assert all(0 < low < high for name, (low, high) in bounds.items() if name != "min_mask_agreement")
     assert accepted(table, Thresholds(**{name: low for name, (low, _) in bounds.items()})).all()
 
@@ -191,3 +203,69 @@ def test_labels_of_one_teacher_cannot_weigh_by_divergence():
     with pytest.raises(ValueError, match="6 of 6 labels have no teacher_divergence_mm: label with --second_teacher"):
         select_labels(labels(), LIMITS, SelectConfig(weighting="divergence"))
     assert select_labels(labels(0), LIMITS, SelectConfig(weighting="divergence")).num_rows == 0
+
+
+def test_the_search_over_the_expected_error_starts_from_the_label_error_and_reaches_everything():
+    table = errors(50, 6).with_columns(predicted_error_mm=pl.col("error_mm") * 1.1)
+    start = first_rule(table, SelectConfig(max_label_error_mm=9.0), "fused")
+    assert start == ErrorLimit(max_predicted_error_mm=9.0)
+    assert first_rule(table, SelectConfig(default=LIMITS), "isotonic") == LIMITS
+    bounds = search_space(table, start)
+    assert list(bounds) == ["max_predicted_error_mm"]
+    strictest, loosest = (read_rule({"max_predicted_error_mm": end}) for end in bounds["max_predicted_error_mm"])
+    assert score_rule(table, loosest, 1e9).share == 1
+    assert score_rule(table, strictest, 1e9).share == pytest.approx(0.1)
+    assert score_rule(table, start, 9.0).error_mm <= 9.0
+
+
+def numbered(num: int, seed: int = 1):
+    """Labels whose numbers are all different, and of which none says another's."""
+    rng, table = np.random.default_rng(seed), label_rows(ids(num))
+    for name in ("stability", "feasibility_mm", "predicted_error_mm"):
+        table = with_column(table, name, rng.gamma(2.0, 2.0, num).astype(np.float32))
+    return table
+
+
+@given(st.integers(0, 2**31), st.floats(0.01, 1))
+@settings(max_examples=25)
+def test_the_best_share_of_labels_is_accepted_by_either_confidence(seed, share):
+    table = numbered(30, seed)
+    expected_mm = as_numpy(table["predicted_error_mm"])
+    for kind, score in (("fused", expected_mm), ("isotonic", instability(table))):
+        chosen = accept_share(table, share, kind).accept(table).chosen
+        assert chosen.sum() == np.ceil(share * 30)
+        assert chosen.all() or score[chosen].max() < score[~chosen].min()
+
+
+def test_the_instability_is_both_terms_of_eq_8_in_one_sum():
+    table = with_column(
+        with_column(label_rows(ids(3)), "stability", [1.0, 0.0, 1.0]), "feasibility_mm", [0.0, 3.0, 6.0]
+    )
+    np.testing.assert_allclose(instability(table), [1.0, 1.0, 5.0])
+    fates = InstabilityLimit(max_instability=1.0).accept(table)
+    assert fates.reasons == ["accepted", "accepted", "unstable or infeasible"]
+
+
+def test_labels_without_a_finite_number_are_in_no_share():
+    broken = with_column(numbered(4), "predicted_error_mm", pa.array([None, 3.0, np.inf, 2.0], pa.float32()))
+    assert accept_share(broken, 1.0, "fused").accept(broken).chosen.tolist() == [False, True, False, True]
+    assert accept_share(numbered(0), 0.5, "isotonic") == InstabilityLimit(max_instability=0)
+
+
+def test_the_last_share_is_that_of_all_later_rounds():
+    config = SelectConfig(accept_shares=(0.45, 0.6))
+    assert [config.accept_share(number) for number in (1, 2, 3)] == [0.45, 0.6, 0.6]
+    assert SelectConfig().accept_share(1) is None
+
+
+@pytest.mark.parametrize("more", [{"by_cluster": True}, {"guarantee": {}}])
+def test_only_one_thing_says_which_labels_are_accepted(more):
+    with pytest.raises(ValueError, match="accept_shares, by_cluster and guarantee"):
+        SelectConfig(accept_shares=(0.5,), **more)
+
+
+@pytest.mark.parametrize(
+    "rule", [LIMITS, ErrorLimit(max_predicted_error_mm=3.5), InstabilityLimit(max_instability=2.5)], ids=repr
+)
+def test_a_rule_is_read_as_it_was_written(rule):
+    assert read_rule(rule.model_dump()) == rule

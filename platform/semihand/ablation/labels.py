@@ -19,9 +19,9 @@ from semihand.steps.label import FrameLabeller
 from semihand.steps.label_rows import split_labelled
 from semihand.steps.pose_selection import choose_clusters
 from semihand.steps.previous import PreviousLabels
-from semihand.steps.selection import ErrorLimit, SelectConfig, Thresholds, select_labels
+from semihand.steps.rules import Rule, Thresholds, accept_share
+from semihand.steps.selection import SelectConfig, select_labels
 from semihand.steps.subjects import Lengths, Template, measure_subjects
-from semihand.tables import as_numpy
 from semihand.tables.rows import filter_rows, take_rows
 
 _ALL = Thresholds(max_stability=1e9, max_feasibility_mm=1e9, min_mask_agreement=0.0)
@@ -102,7 +102,8 @@ def choose_labels(
     num_wanted = plan.accept_share(number) * labels.num_rows
     labels = _thinned(plan, labels)
     share = min(num_wanted / max(labels.num_rows, 1), 1.0)
-    clusters, rule = None, _rule(plan, labels, share)
+    clusters: PoseClusters | None = None
+    rule: Rule = accept_share(labels, share, plan.calibrate.confidence)
     if plan.select.by_cluster:
         # Neither a momentum nor a ceiling, so that a cluster takes the share that it is told to.
         config = plan.select.cluster.model_copy(update={"share_ramp": (share, share), "momentum": 0.0, "ceiling": 1.0})
@@ -126,15 +127,6 @@ def _thinned(plan: Plan, labels: pa.Table) -> pa.Table:
 def _one_by_one(plan: Plan) -> SelectConfig:
     """The plan's selection without what depends on other labels' poses."""
     return plan.select.model_copy(update={"thin_mm": None, "by_cluster": False})
-
-
-def _rule(plan: Plan, labels: pa.Table, share: float) -> Thresholds | ErrorLimit | PoseClusters:
-    if share == 1 or not labels.num_rows:
-        return _ALL
-    if plan.calibrate.confidence == "fused":
-        limit_mm = float(np.quantile(as_numpy(labels["predicted_error_mm"]), share))
-        return ErrorLimit(max_predicted_error_mm=limit_mm)
-    return _ALL.model_copy(update={"max_stability": float(np.quantile(as_numpy(labels["stability"]), share))})
 
 
 def label_quality(labelled: Labelled, sets: Sets) -> dict[str, float]:

@@ -1,22 +1,24 @@
-"""What a round's selection goes by where it is more than thresholds: poses of other labels, or a proof."""
+"""What a round's selection goes by: limits that were searched, proven or set by a share, or clusters of poses."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
 
 from semihand.frames.errors import InputError
+from semihand.rounds.campaign import Campaign
 from semihand.rounds.ledger import Done
-from semihand.steps.clusters import ClusterConfig, PoseClusters, read_clusters, write_clusters
-from semihand.steps.components import ErrorModel
-from semihand.steps.confidence import error_components
-from semihand.steps.confidence_report import EXPECTED
+from semihand.stages.search import search_rule
+from semihand.steps.calibrate import halves
+from semihand.steps.clusters import read_clusters, write_clusters
 from semihand.steps.guarantee import GuaranteeConfig, prove_limit, split_recordings
 from semihand.steps.pose_selection import choose_clusters
-from semihand.steps.selection import THRESHOLD_COLUMNS, SelectConfig
+from semihand.steps.rules import THRESHOLD_COLUMNS, Rule, accept_share, read_rule
+from semihand.steps.selection import Score, SelectConfig, error_limit_mm, first_rule, score_rule
 from semihand.tables import Store, scan
 
+TRIALS = "trials.parquet"
 _CLUSTERS = "clusters.json"
 
 
@@ -32,28 +34,73 @@ def labels_to_select(store: Store, round_number: int, config: SelectConfig) -> p
     return labels.select(columns).sort("frame_id").collect().to_arrow()
 
 
-def clusters_of_round(
-    labels: pa.Table, round_number: int, config: ClusterConfig, folder_of: Callable[[int], Path]
-) -> PoseClusters:
-    """The round's clusters and thresholds, which follow those of the round before and are kept for the next."""
+def find_rule(campaign: Campaign, round_number: int, errors: pl.DataFrame) -> Done:
+    """What the search of a round leaves: the limits of its rule, and what they do on the calibration set.
+
+    Raises:
+        InputError: a guarantee is asked for, and no limit is proven.
+    """
+    config = campaign.config.select
+    if config.guarantee is not None:
+        return proven_limit(errors, config.guarantee)
+    if config.by_cluster:
+        return Done()
+    if (share := config.accept_share(round_number)) is not None:
+        labels = labels_to_select(campaign.store, round_number, config)
+        rule = accept_share(labels, share, campaign.config.calibrate.confidence)
+        score = score_rule(errors, rule, error_limit_mm(errors, config))
+        return Done(_named("calibration", score), thresholds=rule.model_dump())
+    return _searched(campaign, errors, campaign.round_folder(round_number))
+
+
+def rule_of_round(campaign: Campaign, round_number: int, labels: pa.Table, limits: Mapping[str, float]) -> Rule:
+    """The rule whose limits a search left; with clusters of poses, those of this round.
+
+    Clusters and their thresholds follow those of the round before, and are kept for the next.
+    """
+    config, folder_of = campaign.config.select, campaign.round_folder
+    if not config.by_cluster:
+        return read_rule(limits)
     before = read_clusters(folder_of(round_number - 1) / _CLUSTERS)
-    clusters = choose_clusters(labels, before, round_number, config)
+    clusters = choose_clusters(labels, before, round_number, config.cluster)
     write_clusters(clusters, folder_of(round_number) / _CLUSTERS)
     return clusters
 
 
-def proven_limit(errors: pl.DataFrame, model: ErrorModel, config: GuaranteeConfig) -> Done:
+def proven_limit(errors: pl.DataFrame, config: GuaranteeConfig) -> Done:
     """The limit on the expected error that the checked recordings prove safe, as what `search` leaves.
+
+    Args:
+        errors: from `fit_expected`.
+        config: the promise.
 
     Raises:
         InputError: no limit is proven.
     """
-    expected = model.predict(error_components(errors)).error_mm
-    fitted, checked = split_recordings(errors.with_columns(pl.Series(EXPECTED, expected)), config)
     try:
-        proof = prove_limit(fitted, checked, config)
+        proof = prove_limit(*split_recordings(errors, config), config)
     except ValueError as error:
         raise InputError(f"--select.guarantee: {error}") from error
     metrics = {f"guarantee_{name}": float(value) for name, value in proof._asdict().items()}
     limit_mm = metrics.pop("guarantee_max_predicted_error_mm")
     return Done(metrics, thresholds={"max_predicted_error_mm": limit_mm})
+
+
+def _searched(campaign: Campaign, errors: pl.DataFrame, folder: Path) -> Done:
+    """The limits that accept the most of one half of the calibration labels, checked on the other."""
+    config = campaign.config.select
+    ours, held_out = (errors[rows] for rows in halves(errors["frame_id"].to_list()))
+    start = first_rule(ours, config, campaign.config.calibrate.confidence)
+    limit_mm = error_limit_mm(ours, config)
+    chosen, metrics = start, {"error_limit_mm": limit_mm}
+    if config.num_trials:
+        chosen, score, trials = search_rule(ours, start, config, folder / "search")
+        trials.write_parquet(folder / TRIALS)
+        metrics |= _named("search", score)
+    metrics |= _named("held_out", score_rule(held_out, chosen, limit_mm))
+    metrics |= _named("held_out_default", score_rule(held_out, start, limit_mm))
+    return Done(metrics, thresholds=chosen.model_dump())
+
+
+def _named(name: str, score: Score) -> dict[str, float]:
+    return {f"{name}_{key}": value for key, value in score._asdict().items()}

@@ -1,16 +1,32 @@
-"""How far a campaign's labels moved from round to round, read from its LABELS table."""
+"""How far a campaign's labels moved from round to round, read from its LABELS table, and whether it ends by that."""
 
 import polars as pl
 
 from semihand.rounds.campaign import Campaign
-from semihand.steps.convergence import Movement, movement
+from semihand.steps.convergence import Movement, movement, why_stop
 from semihand.steps.label import LABELLER
 from semihand.tables import scan
 
 
 def label_movements(campaign: Campaign, last_round: int) -> dict[int, Movement]:
-    """The movement of every round from the second on; from the labels' joints where they do not say it themselves."""
-    return {number: _movement(campaign, number) for number in range(2, last_round + 1)}
+    """The movement of every round that another teacher labelled than the round before.
+
+    A teacher that was not replaced says what it said: such a round says nothing about convergence. Where labels
+    do not say themselves how far they moved, their joints are compared.
+    """
+    models = {number: _models(campaign, number) for number in range(1, last_round + 1)}
+    again = {number for number in range(2, last_round + 1) if models[number] == models[number - 1]}
+    return {number: _movement(campaign, number) for number in range(2, last_round + 1) if number not in again}
+
+
+def reason_to_end(campaign: Campaign, number: int) -> str | None:
+    """Why a campaign ends early after this round; None while it goes on, or where it has gone on already."""
+    config = campaign.config
+    has_gone_on = campaign.ledger.finished(number + 1, "subjects") is not None
+    if number >= config.rounds or has_gone_on or not config.stop.is_on:
+        return None
+    reason = why_stop(label_movements(campaign, number), config.stop)
+    return None if reason is None else f"stopped after round {number} of {config.rounds}: {reason}"
 
 
 def _movement(campaign: Campaign, number: int) -> Movement:
@@ -21,6 +37,10 @@ def _movement(campaign: Campaign, number: int) -> Movement:
         return movement(labels.select(columns).collect(), None)
     before = _labels(campaign, number - 1).select("frame_id", "joints_mm").collect()
     return movement(labels.select(*columns, "joints_mm").collect(), before)
+
+
+def _models(campaign: Campaign, number: int) -> list[str]:
+    return _labels(campaign, number).select(pl.col("model").unique().sort()).collect()["model"].to_list()
 
 
 def _labels(campaign: Campaign, number: int) -> pl.LazyFrame:

@@ -9,12 +9,13 @@ import pyarrow as pa
 from semihand.frames.errors import InputError
 from semihand.frames.listing import list_frames
 from semihand.frames.options import ListOptions
-from semihand.frames.truth import open_truth, without_truth
+from semihand.frames.truth import open_truth, whole_poses, without_truth
 from semihand.methods.semihand.weights import load_model
 from semihand.rounds.config import RoundConfig
 from semihand.steps.calibrate import LEAST_FRAMES
-from semihand.steps.confidence import recordings
 from semihand.steps.guarantee import recordings_to_fit
+from semihand.steps.radii import LEAST_CROPS
+from semihand.steps.recordings import recordings
 from semihand.tables import scan
 from semihand.tables.rows import filter_rows
 
@@ -190,6 +191,25 @@ def _check_source(config: RoundConfig) -> None:
         raise InputError(
             f"--source {path} has {num} frames with 3D truth, and {config.held_out} are held out for calibration. "
             "Lower --calibrate.num_frames, or give checked frames with --calibration."
+        )
+    _check_masks(config, path)
+
+
+def _check_masks(config: RoundConfig, path: Path) -> None:
+    """Radii are fitted to source rows that have a mask and a whole pose, and that training is given."""
+    if not any(each.objective.losses.cross_modal_weight for each in (config.pretrain, config.train)):
+        return
+    columns = ["frame_id", "supervision", "joints_mm", "mask_png"]
+    if is_store(path):
+        source = open_truth(scan(path, "frames").select(columns).collect().to_arrow())
+    else:
+        source = known_frames(config, path).select(columns)
+    trained_on = whole_poses(source.sort_by("frame_id").slice(config.held_out))
+    num = trained_on.num_rows - trained_on["mask_png"].null_count
+    if num < LEAST_CROPS:
+        raise InputError(
+            f"--source {path} has {num} frames to train on with mask_png and all 21 joints_mm, but losses."
+            f"cross_modal_weight needs {LEAST_CROPS}. Give masks, or set the weight to 0 in --pretrain and --train."
         )
 
 

@@ -22,12 +22,14 @@ from semihand.report.movement import movement_grid
 from semihand.report.overlays import overlay_grid
 from semihand.report.page import round_page
 from semihand.rounds.campaign import Campaign
+from semihand.rounds.choosing import TRIALS
+from semihand.rounds.config import RoundConfig
 from semihand.rounds.ledger import Done
-from semihand.rounds.steps import CURVES, ERRORS, TRIALS, RoundSteps
-from semihand.steps.calibrate import Calibration
-from semihand.steps.confidence import error_components
+from semihand.rounds.steps import CURVES, ERRORS, RoundSteps
+from semihand.steps.components import EXPECTED
 from semihand.steps.cropping import read_crops
 from semihand.steps.evaluate import PROTOCOLS, evaluate
+from semihand.steps.expected import rows_to_judge
 from semihand.tables import scan
 from semihand.tables.rows import take_rows
 from semihand.tracking import RoundRun
@@ -102,13 +104,7 @@ def round_figures(steps: RoundSteps, student: Path, evaluation: pa.Table | None)
         raw = np.stack(labels["bone_mm"].to_list()).astype(np.float64)
         corrected = bone_lengths(labels["corrected_mm"].to_numpy().astype(np.float64))
         figures["bone_lengths"] = bone_lengths_figure(raw, corrected, np.array(read_card(steps.teacher).template_mm))
-    errors = pl.read_parquet(steps.folder / ERRORS)
-    stability, true_mm = errors["stability"].to_numpy(), errors["error_mm"].to_numpy()
-    calibration = steps.read_calibration()
-    predicted = calibration.predict(error_components(errors)).error_mm
-    trusted = stability.astype(np.float64) if isinstance(calibration, Calibration) else predicted
-    figures["risk_coverage"] = risk_coverage_curve(true_mm, trusted)
-    figures["reliability"] = reliability_figure(predicted, true_mm)
+    figures |= confidence_figures(pl.read_parquet(steps.folder / ERRORS), campaign.config)
     curves = json.loads((steps.folder / CURVES).read_text())
     steps_of = [int(row["step"]) for row in curves]
     figures["loss"] = loss_curves({k: (steps_of, [row[k] for row in curves]) for k in curves[0] if k != "step"})
@@ -119,6 +115,23 @@ def round_figures(steps: RoundSteps, student: Path, evaluation: pa.Table | None)
         models = {"teacher": steps.teacher, "student": student}
         figures["pck"] = pck_curve({k: evaluate(evaluation, v, protocol).error_mm for k, v in models.items()})
     return figures
+
+
+def confidence_figures(errors: pl.DataFrame, config: RoundConfig) -> dict[str, Figure]:
+    """How far the confidence can be trusted, on labels that its fit has not seen.
+
+    Args:
+        errors: what `calibrate` left.
+        config: the kind of confidence, and whether recordings were left out of its fit.
+    """
+    judged = rows_to_judge(errors, config.select.guarantee)
+    true_mm, expected_mm = judged["error_mm"].to_numpy(), judged[EXPECTED].to_numpy()
+    # by stability the isotonic fit orders labels as well, but for ties
+    trusted = expected_mm if config.calibrate.confidence == "fused" else judged["stability"].to_numpy()
+    return {
+        "risk_coverage": risk_coverage_curve(true_mm, trusted.astype(np.float64)),
+        "reliability": reliability_figure(expected_mm, true_mm),
+    }
 
 
 def _search_figure(steps: RoundSteps) -> Figure:

@@ -12,16 +12,14 @@ from semihand.methods.semihand.weights import ModelCard, load_model, read_card, 
 from semihand.rounds.campaign import Campaign, open_campaign
 from semihand.rounds.cluster import connected
 from semihand.rounds.config import RoundConfig
-from semihand.rounds.convergence import label_movements
+from semihand.rounds.convergence import reason_to_end
 from semihand.rounds.ledger import Done
 from semihand.rounds.record import record_pretraining, record_round
 from semihand.rounds.sets import calibration_frames, evaluation_frames, ingest_pool, source_folder
 from semihand.rounds.steps import CURVES, RoundSteps
 from semihand.rounds.summary import Summary, write_summary
 from semihand.stages.training import Fit, fit
-from semihand.steps.convergence import why_stop
 from semihand.steps.evaluate import PROTOCOLS, evaluate
-from semihand.steps.selection import read_rule
 from semihand.steps.subjects import template_of_frames
 from semihand.steps.training_data import DataSource, read_frames
 
@@ -42,9 +40,8 @@ def run_rounds(config: RoundConfig) -> Summary:
             steps = RoundSteps(campaign, number, teacher, source, calibration)
             teacher, control = run_round(steps, control, evaluation, summary)
             write_summary(campaign.folder, summary)
-            reason = why_stop(label_movements(campaign, number), config.stop) if config.stop.is_on else None
-            if reason is not None and number < config.rounds:
-                summary.stopped = f"stopped after round {number} of {config.rounds}: {reason}"
+            summary.stopped = reason_to_end(campaign, number)
+            if summary.stopped is not None:
                 campaign.say(summary.stopped)
                 write_summary(campaign.folder, summary)
                 break
@@ -110,8 +107,7 @@ def run_round(steps: RoundSteps, control: Path, evaluation: pa.Table | None, sum
     once(number, "label", steps.label)
     sealed = once(number, "seal", steps.seal)
     searched = once(number, "search", steps.search)
-    thresholds = read_rule(searched.thresholds)
-    selected = once(number, "select", lambda: steps.select(thresholds))
+    selected = once(number, "select", lambda: steps.select(searched.thresholds))
     versions = dict(sealed.versions) | dict(selected.versions) | {"frames": campaign.store.version("frames")}
     campaign.say(
         f"round {number}: {selected.metrics['selected']:.0f} of {sealed.metrics['labels']:.0f} labels selected, "

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,35 +13,26 @@ import ray
 from semihand.frames.truth import without_truth
 from semihand.methods.semihand.weights import read_card
 from semihand.rounds.campaign import Campaign
-from semihand.rounds.choosing import clusters_of_round, labels_to_select, proven_limit
+from semihand.rounds.choosing import find_rule, labels_to_select, rule_of_round
 from semihand.rounds.givens import accepted_labels, previous_labels, second_teacher, template_of
 from semihand.rounds.ledger import Done
 from semihand.stages.labelling import Labelling, label_frames, labelled_blocks
-from semihand.stages.search import search_thresholds
 from semihand.stages.training import Fit, fit
-from semihand.steps.calibrate import Calibration, halves, label_errors
+from semihand.steps.calibrate import Calibration, label_errors
 from semihand.steps.components import ErrorModel
-from semihand.steps.confidence import FusedConfidence, fit_confidence, read_confidence
+from semihand.steps.confidence import FusedConfidence, read_confidence
 from semihand.steps.confidence_report import confidence_report
 from semihand.steps.evaluate import PROTOCOLS, evaluate
-from semihand.steps.guarantee import split_recordings
+from semihand.steps.expected import fit_expected, rows_to_judge
 from semihand.steps.label import LABELLER
 from semihand.steps.label_rows import split_labelled
-from semihand.steps.selection import (
-    ErrorLimit,
-    Rule,
-    Score,
-    Thresholds,
-    error_limit_mm,
-    score_thresholds,
-    select_labels,
-)
+from semihand.steps.selection import select_labels
 from semihand.steps.subjects import Lengths, measure_subjects
 from semihand.steps.training_data import DataSource, read_frames
 from semihand.tables import QUARANTINE, SUBJECTS, scan
 from semihand.tables.rows import filter_rows
 
-_CALIBRATION, ERRORS, TRIALS, CURVES = "calibration.json", "calibration.parquet", "trials.parquet", "curves.json"
+_CALIBRATION, ERRORS, CURVES = "calibration.json", "calibration.parquet", "curves.json"
 
 
 @dataclass(frozen=True)
@@ -74,12 +66,11 @@ class RoundSteps:
         labelled = labelled_blocks(hidden, self._job(None), config.cluster.label)
         tables = ray.get(labelled.to_arrow_refs())
         labels, _ = split_labelled(pa.concat_tables(tables))
-        errors = label_errors(labels, frames)
-        errors.write_parquet(self.folder / ERRORS)
         kind, guarantee = config.calibrate.confidence, config.select.guarantee
-        fitted = errors if guarantee is None else split_recordings(errors, guarantee)[0]
-        _write(self.folder / _CALIBRATION, fit_confidence(fitted, kind).model_dump_json())
-        report = confidence_report(errors, kind) if kind == "fused" else {}
+        model, errors = fit_expected(label_errors(labels, frames), kind, guarantee)
+        errors.write_parquet(self.folder / ERRORS)
+        _write(self.folder / _CALIBRATION, model.model_dump_json())
+        report = confidence_report(rows_to_judge(errors, guarantee)) if kind == "fused" else {}
         return Done(
             report
             | {
@@ -121,37 +112,14 @@ class RoundSteps:
                     hashes={"manifest": manifest})  # fmt: skip
 
     def search(self) -> Done:
-        """Thresholds that accept the most calibration labels at or under the error limit, checked on the rest."""
-        config = self.campaign.config.select
-        errors = pl.read_parquet(self.folder / ERRORS)
-        if config.guarantee is not None:
-            return proven_limit(errors, self.read_calibration(), config.guarantee)
-        if config.by_cluster:
-            return Done()
-        search_rows, check_rows = halves(errors["frame_id"].to_list())
-        ours, held_out = errors[search_rows], errors[check_rows]
-        chosen, score = config.default, None
-        if config.num_trials:
-            chosen, score, trials = search_thresholds(ours, config, self.folder / "search")
-            trials.write_parquet(self.folder / TRIALS)
-        limit = error_limit_mm(ours, config)
-        metrics = {"error_limit_mm": limit}
-        for name, found in (
-            ("search", score),
-            ("held_out", score_thresholds(held_out, chosen, limit)),
-            ("held_out_default", score_thresholds(held_out, config.default, limit)),
-        ):
-            metrics |= _named(name, found)
-        return Done(metrics, thresholds=chosen.model_dump())
+        """The limits that this round selects by."""
+        return find_rule(self.campaign, self.number, pl.read_parquet(self.folder / ERRORS))
 
-    def select(self, thresholds: Thresholds | ErrorLimit) -> Done:
+    def select(self, limits: Mapping[str, float]) -> Done:
         """SELECTIONS of this round: every label's fate."""
         store, config = self.campaign.store, self.campaign.config.select
         rows = labels_to_select(store, self.number, config)
-        rule: Rule = thresholds
-        if config.by_cluster:
-            rule = clusters_of_round(rows, self.number, config.cluster, self.campaign.round_folder)
-        selections = select_labels(rows, rule, config)
+        selections = select_labels(rows, rule_of_round(self.campaign, self.number, rows, limits), config)
         store.replace_round("selections", selections, self.number)
         selected = pa.compute.sum(selections["selected"]).as_py() or 0
         return Done({"selected": float(selected)}, versions={"selections": store.version("selections")})
@@ -235,10 +203,6 @@ def _unboxed(frames: pa.Table) -> pa.Table:
     place = frames.schema.get_field_index("box_source")
     given = pa.array(["given"] * frames.num_rows, pa.string())
     return frames.set_column(place, frames.schema.field(place), given)
-
-
-def _named(name: str, score: Score | None) -> dict[str, float]:
-    return {} if score is None else {f"{name}_{key}": value for key, value in score._asdict().items()}
 
 
 def _mean(column: pl.Series) -> float:

@@ -1,4 +1,4 @@
-"""Search thresholds: Ray Tune and Optuna over labels whose error is known."""
+"""Search a rule's limits: Ray Tune and Optuna over labels whose error is known."""
 
 from pathlib import Path
 
@@ -7,60 +7,54 @@ import polars as pl
 from ray import tune
 from ray.tune.search.optuna import OptunaSearch
 
-from semihand.steps.selection import (
-    Score,
-    SelectConfig,
-    Thresholds,
-    error_limit_mm,
-    score_thresholds,
-    search_space,
-)
+from semihand.steps.rules import read_rule
+from semihand.steps.selection import Score, Searched, SelectConfig, error_limit_mm, score_rule, search_space
 
 _AT_ONCE = 2
 
 
 class _Trial(tune.Trainable):  # type: ignore[misc]  # Ray is untyped
-    """One set of thresholds, scored once."""
+    """One set of limits, scored once."""
 
     def setup(self, config: dict[str, float], errors: pl.DataFrame | None = None, limit_mm: float = 0.0) -> None:
         self.errors, self.limit_mm = errors, limit_mm
-        self.thresholds = Thresholds.model_validate(config)
+        self.rule = read_rule(config)
 
     def reset_config(self, new_config: dict[str, float]) -> bool:
-        self.thresholds = Thresholds.model_validate(new_config)
+        self.rule = read_rule(new_config)
         return True
 
     def step(self) -> dict[str, object]:
         assert self.errors is not None
-        score = score_thresholds(self.errors, self.thresholds, self.limit_mm)
+        score = score_rule(self.errors, self.rule, self.limit_mm)
         return {**score._asdict(), "done": True}
 
 
-def search_thresholds(
-    errors: pl.DataFrame, config: SelectConfig, folder: Path
-) -> tuple[Thresholds, Score, pl.DataFrame]:
-    """The thresholds that accept the most labels at or under the error limit.
+def search_rule(
+    errors: pl.DataFrame, start: Searched, config: SelectConfig, folder: Path
+) -> tuple[Searched, Score, pl.DataFrame]:
+    """The rule that accepts the most labels at or under the error limit.
 
-    The recipe's defaults are the first trial, so that the answer is never worse than they are on these labels.
+    The rule to start from is the first trial, so that the answer is never worse than it is on these labels.
 
     Args:
-        errors: labels with their true error, from `label_errors`.
+        errors: labels with their true error, from `label_errors`; for an `ErrorLimit` also with predicted_error_mm
+            by fits that have not seen the row.
+        start: says also which limits are searched over.
         config: limit, number of trials and seed.
         folder: where Tune keeps its state.
 
     Returns:
-        The best thresholds, their score, and every trial as a table.
+        The best rule, its score, and every trial as a table.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     limit_mm = error_limit_mm(errors, config)
-    bounds = search_space(errors)
+    bounds = search_space(errors, start)
     space = {
-        name: tune.loguniform(low, high) if name != "min_mask_agreement" else tune.uniform(low, high)
+        name: tune.uniform(low, high) if name == "min_mask_agreement" else tune.loguniform(low, high)
         for name, (low, high) in bounds.items()
     }
-    first = {
-        name: min(max(value, bounds[name][0]), bounds[name][1]) for name, value in config.default.model_dump().items()
-    }
+    first = {name: min(max(value, bounds[name][0]), bounds[name][1]) for name, value in start.model_dump().items()}
     tuner = tune.Tuner(
         tune.with_parameters(_Trial, errors=errors, limit_mm=limit_mm),
         param_space=space,
@@ -89,5 +83,5 @@ def search_thresholds(
         ]
     ).sort("value", descending=True)
     best = trials.row(0, named=True)
-    thresholds = Thresholds.model_validate({name: best[name] for name in Thresholds.model_fields})
-    return thresholds, score_thresholds(errors, thresholds, limit_mm), trials
+    rule = type(start).model_validate({name: best[name] for name in bounds})
+    return rule, score_rule(errors, rule, limit_mm), trials

@@ -98,26 +98,21 @@ def place_known(
 
 
 def fit_calibration(errors: pl.DataFrame) -> Calibration:
-    """Fit the isotonic line from `label_errors`' stability to its error.
-
-    Raises:
-        ValueError: there are too few frames to fit to.
-    """
-    check_enough(len(errors))
+    """Fit the isotonic line from `label_errors`' stability to its error."""
     stability, error = errors["stability"].to_numpy(), errors["error_mm"].to_numpy()
     fit = IsotonicRegression(out_of_bounds="clip").fit(stability, error)
     return Calibration(stability=fit.X_thresholds_.tolist(), expected_mm=fit.y_thresholds_.tolist())
 
 
-def check_enough(num_frames: int) -> None:
+def check_enough(num_frames: int, least: int) -> None:
     """Refuse a calibration set that is too small to fit to.
 
     Raises:
         ValueError: names how many there are and how many are needed.
     """
-    if num_frames < LEAST_FRAMES:
+    if num_frames < least:
         raise ValueError(
-            f"the calibration set has {num_frames} labelled frames with 3D truth, at least {LEAST_FRAMES} are "
+            f"the calibration set has {num_frames} labelled frames with 3D truth, at least {least} are "
             "needed. Give more with --calibration, or raise --calibrate.num_frames."
         )
 

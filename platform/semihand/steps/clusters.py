@@ -1,16 +1,17 @@
 """Clusters of similar poses, and a threshold for each that follows the rounds, so that rare poses are not starved."""
 
 from pathlib import Path
-from typing import Annotated
 
 import faiss
 import numpy as np
+import pyarrow as pa
 from jaxtyping import Bool, Float, Int
 from pydantic import BaseModel, Field, NonNegativeFloat, PositiveInt
 
-from semihand.steps.poses import one_thread, shape_vectors
+from semihand.steps.poses import label_vectors, one_thread, shape_vectors
+from semihand.steps.rules import Fates, Share
+from semihand.tables import as_numpy
 
-Share = Annotated[float, Field(ge=0, le=1)]
 _NUM_ITERATIONS = 25
 
 
@@ -33,6 +34,13 @@ class PoseClusters(BaseModel, frozen=True, extra="forbid"):
     score: str  # the column that the thresholds are for
     centres: list[list[float]]
     thresholds: list[NonNegativeFloat | None]  # None: no label of this cluster was ever seen
+
+    def accept(self, labels: pa.Table) -> Fates:
+        """Every label's fate by the threshold of its cluster; labels as `label_vectors` takes them."""
+        cluster = nearest_cluster(label_vectors(labels), np.array(self.centres).reshape(-1, 63))
+        within = within_clusters(as_numpy(labels[self.score]).astype(np.float64), cluster, self.thresholds)
+        reasons = ["accepted in its cluster" if each else "beyond its cluster" for each in within]
+        return Fates(within, reasons, cluster)
 
 
 def find_clusters(vectors_mm: Float[np.ndarray, "batch 63"], config: ClusterConfig) -> Float[np.ndarray, "clusters 63"]:

@@ -9,6 +9,7 @@ from jaxtyping import Float
 # Spreads are taken back from the joints' confidences, in px of a 64 px crop: LABELS' own are in px of the picture,
 # and a calibration set may have larger pictures than the pool.
 SPREAD, JOINT_SPREAD = "spread", "joint_spread"
+EXPECTED = "predicted_error_mm"  # what the components say of a label, once they are fitted
 # +1 where a higher number means a worse label, -1 where it means a better one.
 DIRECTIONS: dict[str, int] = {
     "stability": 1,

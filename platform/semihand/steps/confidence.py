@@ -13,7 +13,7 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from threadpoolctl import threadpool_limits
 
 from semihand.hand.skeleton import NUM_JOINTS
-from semihand.steps.calibrate import Calibration, ConfidenceKind, check_enough, fit_calibration
+from semihand.steps.calibrate import LEAST_FRAMES, Calibration, ConfidenceKind, check_enough, fit_calibration
 from semihand.steps.components import (
     DIRECTIONS,
     JOINT_SPREAD,
@@ -22,8 +22,8 @@ from semihand.steps.components import (
     Predicted,
     components_of,
 )
+from semihand.steps.recordings import folds
 
-_NUM_FOLDS = 5
 _NUM_PIECES = 16  # of a component's curve
 _RIDGE = 3.0  # shrinks the curves; 200 rows then do as well as 1,000 within 0.01 of rank correlation
 _LEAST_ERROR_MM = 1e-3
@@ -39,7 +39,7 @@ class FusedConfidence(BaseModel, frozen=True, extra="forbid"):
 
     components: dict[str, list[float]]
     error_mm: list[float]
-    fold: list[int]  # rows of one recording share it
+    held_out_mm: list[float]  # expected of every row by a fit to other recordings
     joint_spread: list[list[float]] | None
     joint_error_mm: list[list[float]]
 
@@ -63,46 +63,47 @@ class FusedConfidence(BaseModel, frozen=True, extra="forbid"):
         return Predicted(error_mm, self._joint_fit.error_mm(components[JOINT_SPREAD], error_mm))
 
     @cached_property
-    def _rows(self) -> tuple[Float[np.ndarray, "rows components"], Float[np.ndarray, " rows"]]:
-        given = {name: np.array(values) for name, values in self.components.items()}
-        return _signed(given, list(given)), np.array(self.error_mm)
-
-    @cached_property
-    def _held_out_mm(self) -> Float[np.ndarray, " rows"]:
-        return cross_fitted(*self._rows, np.array(self.fold))
+    def _scale(self) -> float:
+        return float(np.mean(self.error_mm) / np.mean(self.held_out_mm))
 
     @cached_property
     def _fit(self) -> "_FrameFit":
-        return _fit_frames(*self._rows, scale=float(np.mean(self.error_mm) / self._held_out_mm.mean()))
+        given = {name: np.array(values) for name, values in self.components.items()}
+        return _fit_frames(_signed(given, list(given)), np.array(self.error_mm), self._scale)
 
     @cached_property
     def _joint_fit(self) -> "_JointFit | None":
         if self.joint_spread is None:
             return None
-        scale = np.mean(self.error_mm) / self._held_out_mm.mean()
-        return _fit_joints(np.array(self.joint_spread), self._held_out_mm * scale, np.array(self.joint_error_mm))
+        frame_mm = np.array(self.held_out_mm) * self._scale
+        return _fit_joints(np.array(self.joint_spread), frame_mm, np.array(self.joint_error_mm))
 
 
-def fit_confidence(errors: pl.DataFrame, kind: ConfidenceKind) -> Calibration | FusedConfidence:
+def fit_confidence(
+    errors: pl.DataFrame, kind: ConfidenceKind, least_frames: int = LEAST_FRAMES
+) -> Calibration | FusedConfidence:
     """What the components of labels mean in millimetres.
 
     Args:
         errors: from `label_errors`, of held-out source frames or of checked frames alike.
         kind: "isotonic" goes by the stability alone, "fused" by every component that all rows have.
+        least_frames: the fewest rows to fit to; a part of a set that is large enough may be smaller.
 
     Raises:
         ValueError: there are too few frames to fit to.
     """
+    check_enough(len(errors), least_frames)
     if kind == "isotonic":
         return fit_calibration(errors)
-    check_enough(len(errors))
     errors = errors.sort("frame_id")
     components = error_components(errors, complete=True)
     spread = components.pop(JOINT_SPREAD, None)
+    known = {name: components[name] for name in DIRECTIONS if name in components}
+    held_out_mm = cross_fitted(_signed(known, list(known)), errors["error_mm"].to_numpy(), folds(errors))
     return FusedConfidence(
-        components={name: components[name].tolist() for name in DIRECTIONS if name in components},
+        components={name: values.tolist() for name, values in known.items()},
         error_mm=errors["error_mm"].to_list(),
-        fold=folds(errors).tolist(),
+        held_out_mm=held_out_mm.tolist(),
         joint_spread=None if spread is None else spread.tolist(),
         joint_error_mm=errors["joint_error_mm"].to_numpy().astype(np.float64).tolist(),
     )
@@ -125,20 +126,6 @@ def error_components(errors: pl.DataFrame, complete: bool = False) -> dict[str, 
     known = [name for name in LABEL_COLUMNS if name in errors.columns and errors[name].null_count() <= most]
     whole = [name for name in known if name != "joint_confidence" or not errors[name].null_count()]
     return components_of({name: errors[name].to_numpy() for name in whole})
-
-
-def folds(errors: pl.DataFrame) -> Int[np.ndarray, " rows"]:
-    """Five parts of the rows, recordings kept whole where there are enough of them."""
-    names = recordings(errors)
-    known, index = np.unique(np.array(names), return_inverse=True)
-    rows = index if len(known) >= _NUM_FOLDS else np.arange(len(names))
-    parts: np.ndarray = rows % _NUM_FOLDS
-    return parts
-
-
-def recordings(errors: pl.DataFrame) -> Sequence[str]:
-    """The sequence that every row is from; a frame of none is one by itself."""
-    return errors.select(pl.coalesce(pl.col("sequence_id").cast(pl.String), "frame_id"))["sequence_id"].to_list()
 
 
 def cross_fitted(
@@ -213,7 +200,9 @@ def _fit_curves(
     rises = np.concatenate([_rises(values, knot) for values, knot in zip(signed.T, knots, strict=True)], axis=1)
     centre, mean = rises.mean(axis=0), target.mean()
     ridge = np.sqrt(_RIDGE) * np.eye(rises.shape[1])
-    weights, _ = nnls(np.concatenate([rises - centre, ridge]), np.append(target - mean, np.zeros(len(ridge))))
+    weights = np.empty(0)
+    if len(ridge):  # else every component is constant, and nnls of no columns ends the process
+        weights, _ = nnls(np.concatenate([rises - centre, ridge]), np.append(target - mean, np.zeros(len(ridge))))
     ends = np.cumsum([len(knot) - 1 for knot in knots])[:-1]
     heights = [np.append(0.0, np.cumsum(part)) for part in np.split(weights, ends)]
     curves = [_Curve(knot, height) for knot, height in zip(knots, heights, strict=True)]

@@ -8,11 +8,8 @@ from jaxtyping import Float
 from scipy.stats import spearmanr
 
 from semihand.hand.metrics import aurc
-from semihand.steps.calibrate import ConfidenceKind
-from semihand.steps.components import DIRECTIONS, JOINT_SPREAD
-from semihand.steps.confidence import error_components, fit_confidence, folds
-
-EXPECTED = "predicted_error_mm"
+from semihand.steps.components import DIRECTIONS, EXPECTED
+from semihand.steps.confidence import error_components
 
 
 class Ranking(NamedTuple):
@@ -58,36 +55,13 @@ def reliability_gap_mm(bins: pl.DataFrame) -> float:
     return float((gap * weight).sum() / weight.sum())
 
 
-def held_out_errors_mm(errors: pl.DataFrame, kind: ConfidenceKind) -> Float[np.ndarray, " rows"]:
-    """The error expected of every row by a fit to the other recordings, mm.
-
-    Raises:
-        ValueError: there are too few frames to fit to.
-    """
-    part_of, predicted = folds(errors), np.empty(len(errors))
-    for part in np.unique(part_of):
-        inside = np.flatnonzero(part_of == part)
-        model = fit_confidence(errors[np.flatnonzero(part_of != part)], kind)
-        components = error_components(errors[inside])
-        components.pop(JOINT_SPREAD, None)
-        predicted[inside] = model.predict(components).error_mm
-    return predicted
-
-
-def confidence_report(errors: pl.DataFrame, kind: ConfidenceKind) -> dict[str, float]:
+def confidence_report(errors: pl.DataFrame) -> dict[str, float]:
     """Spearman and AURC of the expected error and of every component, and the gap of the reliability.
 
-    The expected errors are those of fits to other recordings.
-
     Args:
-        errors: from `label_errors`.
-        kind: the fit.
-
-    Raises:
-        ValueError: there are too few frames to fit to.
+        errors: from `label_errors`, with predicted_error_mm by fits that have not seen the row.
     """
-    error_mm = errors["error_mm"].to_numpy()
-    predicted = held_out_errors_mm(errors, kind)
+    error_mm, predicted = errors["error_mm"].to_numpy(), errors[EXPECTED].to_numpy()
     components = error_components(errors, complete=True)
     scores = {name: components[name] * sign for name, sign in DIRECTIONS.items() if name in components}
     report: dict[str, float] = {}

@@ -14,7 +14,7 @@ from semihand.hand.metrics import root_relative
 class StopConfig(BaseModel, frozen=True, extra="forbid"):
     """When a campaign ends before its last round; by default never."""
 
-    # Stop when the median label moved less than this share of what it moved when labels first moved at all.
+    # Stop when the median label moved less than this share of what it moved when a new teacher first labelled.
     movement_share: PositiveFloat | None = None
     within_spread: bool = False  # stop when it moved less than the label's own spread over its views
     num_rounds: PositiveInt = 1  # in so many rounds running
@@ -61,7 +61,7 @@ def why_stop(movements: Mapping[int, Movement], config: StopConfig) -> str | Non
     """Why to stop after these rounds, in a sentence; None to go on.
 
     Args:
-        movements: by round; the first in which labels moved is the measure of the others.
+        movements: by round, without rounds whose teacher was not a new one; the first is the measure of the others.
         config: the rules; with both, either is enough.
     """
     known = [(number, each) for number, each in sorted(movements.items()) if np.isfinite(each.moved_mm)]

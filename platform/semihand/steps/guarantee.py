@@ -12,8 +12,8 @@ from jaxtyping import Float
 from pydantic import BaseModel, Field
 from scipy.stats import beta
 
-from semihand.steps.confidence import recordings
-from semihand.steps.confidence_report import EXPECTED
+from semihand.steps.components import EXPECTED
+from semihand.steps.recordings import recordings
 
 _MARGIN = 1.64  # standard deviations: one draw in twenty lies beyond
 

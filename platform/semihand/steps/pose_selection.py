@@ -4,7 +4,6 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Bool, Float
 
-from semihand.hand.skeleton import NUM_JOINTS
 from semihand.steps.clusters import (
     ClusterConfig,
     PoseClusters,
@@ -13,7 +12,7 @@ from semihand.steps.clusters import (
     nearest_cluster,
     share_of_round,
 )
-from semihand.steps.poses import pose_vectors_mm
+from semihand.steps.poses import label_vectors
 from semihand.steps.thinning import thin_poses
 from semihand.tables import as_numpy
 from semihand.tables.rows import take_rows
@@ -76,9 +75,3 @@ def label_scores(labels: pa.Table) -> Float[np.ndarray, " labels"]:
     """What labels are ordered by, lower is better; see `score_column`."""
     score: np.ndarray = as_numpy(labels[score_column(labels)]).astype(np.float64)
     return score
-
-
-def label_vectors(labels: pa.Table) -> Float[np.ndarray, "labels 63"]:
-    """`pose_vectors_mm` of labels with their hand beside them."""
-    is_left = np.array([hand == "left" for hand in labels["hand"].to_pylist()], dtype=bool)
-    return pose_vectors_mm(as_numpy(labels["label_mm"]).reshape(-1, NUM_JOINTS, 3), is_left)

@@ -5,9 +5,12 @@ from contextlib import contextmanager
 
 import faiss
 import numpy as np
+import pyarrow as pa
 from jaxtyping import Bool, Float
 
 from semihand.hand.metrics import root_relative
+from semihand.hand.skeleton import NUM_JOINTS
+from semihand.tables import as_numpy
 
 _MIRROR = np.array([-1.0, 1.0, 1.0])
 
@@ -29,6 +32,12 @@ def shape_vectors(vectors_mm: Float[np.ndarray, "batch 63"]) -> Float[np.ndarray
     size = np.sqrt(np.square(vectors_mm).sum(axis=1, keepdims=True) / 20)
     scaled: np.ndarray = vectors_mm / size.clip(min=1e-9)
     return scaled
+
+
+def label_vectors(labels: pa.Table) -> Float[np.ndarray, "labels 63"]:
+    """`pose_vectors_mm` of labels with their hand beside them, as FRAMES has it."""
+    is_left = np.array([hand == "left" for hand in labels["hand"].to_pylist()], dtype=bool)
+    return pose_vectors_mm(as_numpy(labels["label_mm"]).reshape(-1, NUM_JOINTS, 3), is_left)
 
 
 @contextmanager

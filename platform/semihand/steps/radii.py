@@ -11,6 +11,7 @@ from semihand.methods.semihand.batches import Crops
 from semihand.methods.semihand.cross_modal import cross_modal_loss
 from semihand.methods.semihand.radii import RadiusNetwork
 
+LEAST_CROPS = 2  # to fit to
 _MASK_PX = 32  # side of the masks it is trained on; its radii fit any
 
 
@@ -34,10 +35,10 @@ def train_radii(source: Crops, config: RadiiConfig = RadiiConfig()) -> RadiusNet
         ValueError: fewer than two crops have a mask and all joints.
     """
     whole = torch.nonzero((source.has_mask > 0) & (source.joint_weight > 0).all(1))[:, 0]
-    if len(whole) < 2:
+    if len(whole) < LEAST_CROPS:
         raise ValueError(
-            f"{len(whole)} of {source.num_rows} source crops have a mask and all 21 joints, radii need at least 2: "
-            "give source frames mask_png, or set losses.cross_modal_weight to 0."
+            f"{len(whole)} of {source.num_rows} source crops have a mask and all 21 joints, radii need at least "
+            f"{LEAST_CROPS}: give source frames mask_png, or set losses.cross_modal_weight to 0."
         )
     generator = torch.Generator().manual_seed(config.seed)
     with torch.random.fork_rng(devices=[]):

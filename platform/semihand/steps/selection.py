@@ -1,44 +1,30 @@
 """Select: which labels the student may learn from, by thresholds found on the calibration set."""
 
-from collections.abc import Mapping
 from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float
 from pydantic import BaseModel, Field, PositiveFloat, model_validator
 
 from semihand.hand.skeleton import NUM_JOINTS
-from semihand.steps.clusters import ClusterConfig, PoseClusters, Share, nearest_cluster, within_clusters
+from semihand.steps.calibrate import ConfidenceKind
+from semihand.steps.clusters import ClusterConfig
 from semihand.steps.guarantee import GuaranteeConfig
-from semihand.steps.pose_selection import drop_near_duplicates, label_vectors
+from semihand.steps.pose_selection import drop_near_duplicates
+from semihand.steps.rules import ErrorLimit, Rule, Thresholds
 from semihand.tables import SELECTIONS, as_numpy, fixed_list_column
 
-THRESHOLD_COLUMNS = ("stability", "feasibility_mm", "mask_agreement")
-
-
-class Thresholds(BaseModel, frozen=True, extra="forbid"):
-    """A label within all of them is accepted: the gate C(p̂) ≤ τ of SemiHand's eq. 8, one limit per term."""
-
-    max_stability: PositiveFloat = 1.5  # px² of a 64 px crop: the paper's τ
-    max_feasibility_mm: PositiveFloat = 6.0
-    min_mask_agreement: Share = 0.6
-
-
-class ErrorLimit(BaseModel, frozen=True, extra="forbid"):
-    """A label that is expected to be no worse is accepted: the limit that a guarantee proved."""
-
-    max_predicted_error_mm: PositiveFloat
-
-
-Rule = Thresholds | ErrorLimit | PoseClusters
+Searched = Thresholds | ErrorLimit
+Taken = Annotated[float, Field(gt=0, le=1)]
 
 
 class SelectConfig(BaseModel, frozen=True, extra="forbid"):
     """How the thresholds are found and what a selected label weighs."""
 
-    default: Thresholds = Thresholds()  # where the search starts from, and all there is without one
+    # Where the search starts from, and all there is without one; of fused confidence the label error below instead.
+    default: Thresholds = Thresholds()
     num_trials: Annotated[int, Field(ge=0)] = 40  # of the search; 0 keeps the defaults
     # The error that accepted labels may have on average; None: this share of the calibration set's mean error.
     max_label_error_mm: PositiveFloat | None = None
@@ -54,15 +40,28 @@ class SelectConfig(BaseModel, frozen=True, extra="forbid"):
     # the one expected to be best stays; None: all stay.
     thin_mm: PositiveFloat | None = None
     guarantee: GuaranteeConfig | None = None  # select by a limit with a proof, instead of the search
+    # The share of the pool's labels that each round accepts, the last for all that follow, instead of the search:
+    # τ by acceptance rate, because the paper's τ has units that are not printed.
+    accept_shares: Annotated[tuple[Taken, ...], Field(min_length=1)] | None = None
 
     @model_validator(mode="after")
     def _one_rule(self) -> "SelectConfig":
+        if self.accept_shares is not None and (self.by_cluster or self.guarantee is not None):
+            raise ValueError(
+                "accept_shares, by_cluster and guarantee each say which labels are accepted; leave out all but one"
+            )
         if self.guarantee is not None and (self.by_cluster or self.thin_mm is not None):
             raise ValueError(
                 "guarantee is about all labels within one limit, but by_cluster or thin_mm would drop some of them; "
                 "leave both out, or the guarantee"
             )
         return self
+
+    def accept_share(self, round_number: int) -> float | None:
+        """The share of labels that a round accepts; None where something else decides."""
+        if self.accept_shares is None:
+            return None
+        return self.accept_shares[min(round_number, len(self.accept_shares)) - 1]
 
     @property
     def compares_poses(self) -> bool:
@@ -85,20 +84,16 @@ def error_limit_mm(errors: pl.DataFrame, config: SelectConfig) -> float:
     return config.max_label_error_share * float(errors["error_mm"].to_numpy().mean())
 
 
-def accepted(labels: pl.DataFrame, thresholds: Thresholds) -> Bool[np.ndarray, " labels"]:
-    """Which labels lie within every threshold."""
-    within = (
-        (pl.col("stability") <= thresholds.max_stability)
-        & (pl.col("feasibility_mm") <= thresholds.max_feasibility_mm)
-        & (pl.col("mask_agreement") >= thresholds.min_mask_agreement)
-    )
-    result: np.ndarray = labels.select(within.alias("accepted"))["accepted"].to_numpy()
-    return result
+def first_rule(errors: pl.DataFrame, config: SelectConfig, kind: ConfidenceKind) -> Searched:
+    """Where the search starts from: labels expected to be within the error limit, or the recipe's thresholds."""
+    if kind == "fused":
+        return ErrorLimit(max_predicted_error_mm=error_limit_mm(errors, config))
+    return config.default
 
 
-def score_thresholds(errors: pl.DataFrame, thresholds: Thresholds, limit_mm: float) -> Score:
+def score_rule(errors: pl.DataFrame, rule: Rule, limit_mm: float) -> Score:
     """The most labels at or under a given label error: what the search maximises."""
-    chosen = accepted(errors, thresholds)
+    chosen = rule.accept(errors.to_arrow()).chosen
     if not chosen.any():
         return Score(0.0, float("nan"), 0.0)
     error = float(errors["error_mm"].to_numpy()[chosen].mean())
@@ -106,21 +101,17 @@ def score_thresholds(errors: pl.DataFrame, thresholds: Thresholds, limit_mm: flo
     return Score(share, error, share if error <= limit_mm else limit_mm - error)
 
 
-def search_space(errors: pl.DataFrame) -> dict[str, tuple[float, float]]:
-    """Bounds of the search for every threshold: from the strictest tenth to everything in the calibration set."""
-    strict, loose = {}, {}
-    for column in THRESHOLD_COLUMNS:
+def search_space(errors: pl.DataFrame, rule: Searched) -> dict[str, tuple[float, float]]:
+    """Bounds of the search for every limit of a rule: from the strictest tenth to everything in the calibration set."""
+    bounds = {}
+    for name in type(rule).model_fields:
+        end, column = name[:4], name[4:]
         values = errors[column].to_numpy().astype(np.float64)
-        strict[column], loose[column] = np.quantile(values, 0.1), values.max()
-    agreement = errors["mask_agreement"].to_numpy().astype(np.float64)
-    return {
-        "max_stability": (max(float(strict["stability"]), 1e-6), float(loose["stability"]) + 1e-5),
-        "max_feasibility_mm": (
-            max(float(strict["feasibility_mm"]), 1e-6),
-            float(loose["feasibility_mm"]) + 1e-5,
-        ),
-        "min_mask_agreement": (float(agreement.min()), float(np.quantile(agreement, 0.9))),
-    }
+        if end == "min_":
+            bounds[name] = float(values.min()), float(np.quantile(values, 0.9))
+        else:
+            bounds[name] = max(float(np.quantile(values, 0.1)), 1e-6), float(values.max()) + 1e-5
+    return bounds
 
 
 def divergence_weight(divergence_mm: Float[np.ndarray, " labels"], per_mm: float) -> Float[np.ndarray, " labels"]:
@@ -132,11 +123,6 @@ def divergence_weight(divergence_mm: Float[np.ndarray, " labels"], per_mm: float
     """
     weight: np.ndarray = 1 - np.tanh(per_mm * divergence_mm / 2)
     return weight
-
-
-def read_rule(values: Mapping[str, float]) -> Thresholds | ErrorLimit:
-    """The rule that a search wrote down."""
-    return (ErrorLimit if "max_predicted_error_mm" in values else Thresholds).model_validate(values)
 
 
 def select_labels(labels: pa.Table, rule: Rule, config: SelectConfig) -> pa.Table:
@@ -153,7 +139,7 @@ def select_labels(labels: pa.Table, rule: Rule, config: SelectConfig) -> pa.Tabl
     Raises:
         ValueError: labels are to weigh by the divergence of two teachers, but only one made them.
     """
-    chosen, reasons, cluster = _fates(labels, rule)
+    chosen, reasons, cluster = rule.accept(labels)
     if config.thin_mm is not None:
         chosen, reasons = drop_near_duplicates(labels, chosen, reasons, config.thin_mm)
     weight = chosen * _weights(labels, config)
@@ -185,34 +171,3 @@ def _weights(labels: pa.Table, config: SelectConfig) -> Float[np.ndarray, " labe
         )
     divergence_mm = as_numpy(labels["teacher_divergence_mm"]).astype(np.float64)
     return divergence_weight(divergence_mm, config.divergence_per_mm).astype(np.float32)
-
-
-class _Fates(NamedTuple):
-    chosen: Bool[np.ndarray, " labels"]
-    reasons: list[str]
-    cluster: Int[np.ndarray, " labels"] | None = None
-
-
-def _fates(labels: pa.Table, rule: Rule) -> _Fates:
-    if isinstance(rule, Thresholds):
-        columns = pl.DataFrame(pl.from_arrow(labels.select(list(THRESHOLD_COLUMNS))))
-        return _Fates(accepted(columns, rule), _reasons(columns, rule))
-    if isinstance(rule, ErrorLimit):
-        expected = as_numpy(labels["predicted_error_mm"], null_as=np.inf)
-        chosen = expected <= rule.max_predicted_error_mm
-        return _Fates(chosen, ["guaranteed" if each else "over the guaranteed limit" for each in chosen])
-    cluster = nearest_cluster(label_vectors(labels), np.array(rule.centres).reshape(-1, 63))
-    score = as_numpy(labels[rule.score]).astype(np.float64)
-    within = within_clusters(score, cluster, rule.thresholds)
-    return _Fates(within, ["accepted in its cluster" if each else "beyond its cluster" for each in within], cluster)
-
-
-def _reasons(columns: pl.DataFrame, thresholds: Thresholds) -> list[str]:
-    """The first rule that dropped a label, or that none did."""
-    rules = (
-        pl.when(pl.col("stability") > thresholds.max_stability).then(pl.lit("unstable"))
-        .when(pl.col("feasibility_mm") > thresholds.max_feasibility_mm).then(pl.lit("infeasible"))
-        .when(pl.col("mask_agreement") < thresholds.min_mask_agreement).then(pl.lit("masks disagree"))
-        .otherwise(pl.lit("accepted"))
-    )  # fmt: skip
-    return columns.select(rules.alias("reason"))["reason"].to_list()
