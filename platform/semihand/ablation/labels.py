@@ -19,7 +19,7 @@ from semihand.steps.label_rows import split_labelled
 from semihand.steps.pose_selection import choose_clusters
 from semihand.steps.previous import PreviousLabels
 from semihand.steps.selection import ErrorLimit, Thresholds, select_labels
-from semihand.steps.subjects import Lengths, Template, measure_subjects
+from semihand.steps.subjects import LABEL_COLUMNS, Lengths, Template, measure_subjects
 from semihand.tables import as_numpy
 from semihand.tables.rows import filter_rows, take_rows
 
@@ -71,7 +71,7 @@ def _lengths(plan: Plan, teacher: Path, number: int, before: Labelled | None) ->
     card = read_card(teacher)
     wanted = plan.label.correct.method == "projection" and card.palm_mm is not None
     template = Template(np.array(card.template_mm), np.array(card.palm_mm) if wanted else None)
-    columns = ["frame_id", "subject_id", "bone_mm", "joints_mm", "joint_covariance"]
+    columns = ["frame_id", *LABEL_COLUMNS]
     if before is None:
         accepted = pl.DataFrame(schema=dict.fromkeys(columns, pl.String))
     else:

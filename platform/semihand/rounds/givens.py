@@ -12,7 +12,7 @@ from semihand.rounds.campaign import Campaign
 from semihand.rounds.inputs import no_palm
 from semihand.steps.label import LABELLER
 from semihand.steps.previous import COLUMNS
-from semihand.steps.subjects import Template, needs_poses
+from semihand.steps.subjects import LABEL_COLUMNS, Template
 from semihand.tables import scan
 
 
@@ -31,13 +31,11 @@ def template_of(campaign: Campaign, teacher: Path) -> Template:
     return Template(lengths_mm, np.array(card.palm_mm))
 
 
-def accepted_labels(campaign: Campaign, round_number: int, template: Template) -> pl.DataFrame:
+def accepted_labels(campaign: Campaign, round_number: int) -> pl.DataFrame:
     """What subjects are measured from: a round's selected labels."""
     of_round = pl.col("round") == round_number
     chosen = scan(campaign.store, "selections").filter(of_round, pl.col("selected")).select("frame_id", "labeller")
-    columns = ["frame_id", "labeller", "subject_id", "bone_mm"]
-    columns += ["joints_mm", "joint_covariance"] if needs_poses(template, campaign.config.subjects) else []
-    labels = scan(campaign.store, "labels").filter(of_round).select(columns)
+    labels = scan(campaign.store, "labels").filter(of_round).select("frame_id", "labeller", *LABEL_COLUMNS)
     return labels.join(chosen, on=["frame_id", "labeller"], how="inner").collect()
 
 

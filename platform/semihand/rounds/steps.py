@@ -61,7 +61,7 @@ class RoundSteps:
     def measure(self) -> Done:
         """SUBJECTS of this round from the labels accepted in the one before; the template at first."""
         store, template = self.campaign.store, template_of(self.campaign, self.teacher)
-        accepted = accepted_labels(self.campaign, self.number - 1, template)
+        accepted = accepted_labels(self.campaign, self.number - 1)
         subjects = measure_subjects(accepted, template, self.number, self.campaign.config.subjects)
         store.replace_round("subjects", subjects, self.number)
         return Done({"subjects": float(subjects.num_rows)}, versions={"subjects": store.version("subjects")})

@@ -11,11 +11,12 @@ from pydantic import BaseModel, Field
 
 from semihand.frames.truth import whole_poses
 from semihand.hand.bones import bone_lengths, unbiased_lengths
-from semihand.hand.palm import embed_palm, mean_palm, unbiased_square_distances
+from semihand.hand.palm import embed_palm, mean_palm
 from semihand.hand.skeleton import NUM_BONES, REFERENCE_BONE
 from semihand.tables import SUBJECTS, as_numpy, rows_of
 
 UNNAMED = ""  # the subject of frames that name none
+LABEL_COLUMNS = ("subject_id", "bone_mm", "bone_square_mm2", "palm_square_mm2")  # what subjects are measured from
 
 Lengths20 = Float[np.ndarray, " 20"]
 Palm = Float[np.ndarray, "6 3"]
@@ -25,8 +26,8 @@ class SubjectConfig(BaseModel, frozen=True, extra="forbid"):
     """How far a subject's labels are believed."""
 
     prior_frames: Annotated[int, Field(ge=0)] = 30  # the template weighs as much as this many labels
-    # "median" withstands wild labels, but noise lengthens bones: 1 to 2 mm at 5 mm a coordinate. "unbiased" takes
-    # that off by the joints' covariance over the views, and believes every label alike.
+    # "median" withstands wild labels, but noise lengthens bones: 1 to 2 mm at 5 mm a coordinate. "unbiased" multiplies
+    # two sets of views, whose noise then cancels, and believes every label alike.
     estimator: Literal["median", "unbiased"] = "median"
 
 
@@ -56,8 +57,8 @@ def measure_subjects(
     keeps the template's length: one camera cannot tell a large hand from a near one.
 
     Args:
-        labels: subject_id and bone_mm (20) of accepted labels; may be empty. For the unbiased estimator and for
-            palms also joints_mm and joint_covariance, taken as that of the label's own error.
+        labels: subject_id, bone_mm, bone_square_mm2 and palm_square_mm2 of accepted labels, see `LABEL_COLUMNS`;
+            may be empty.
         template: the hand model's own lengths, or with them its palm.
         round_number: the round that will use them.
         config: the weight of the template, and the estimator.
@@ -79,23 +80,14 @@ def measure_subjects(
     return rows_of(SUBJECTS, columns)
 
 
-def needs_poses(template: Template, config: SubjectConfig) -> bool:
-    """Whether `measure_subjects` reads joints_mm and joint_covariance."""
-    return config.estimator == "unbiased" or template.palm_mm is not None
-
-
 def _measured(rows: pl.DataFrame, template: Template, config: SubjectConfig) -> Template:
     """One subject's hand, its reference bone as long as the template's."""
     reference_mm = template.lengths_mm[REFERENCE_BONE]
     bones = np.stack(rows["bone_mm"].to_list()).reshape(-1, NUM_BONES)
     lengths = np.median(bones * (reference_mm / bones[:, REFERENCE_BONE, None]), axis=0)
-    if not needs_poses(template, config):
+    if config.estimator == "median" and template.palm_mm is None:
         return Template(lengths)
-    joints, covariance = (
-        as_numpy(rows[name].to_arrow()).reshape(-1, 21, *shape).astype(np.float64)
-        for name, shape in (("joints_mm", (3,)), ("joint_covariance", (3, 3)))
-    )
-    unbiased = unbiased_lengths(joints, covariance)
+    unbiased = unbiased_lengths(_numbers(rows["bone_square_mm2"]))
     if not unbiased[REFERENCE_BONE] > 0:
         return template  # all is lost in noise
     factor = reference_mm / unbiased[REFERENCE_BONE]
@@ -103,8 +95,13 @@ def _measured(rows: pl.DataFrame, template: Template, config: SubjectConfig) -> 
         lengths = np.where(unbiased > 0, unbiased * factor, template.lengths_mm)
     if template.palm_mm is None:
         return Template(lengths)
-    square = unbiased_square_distances(joints, covariance) * factor**2
+    square = _numbers(rows["palm_square_mm2"]).mean(0).clip(min=0) * factor**2
     return Template(lengths, embed_palm(square, template.palm_mm))
+
+
+def _numbers(column: pl.Series) -> np.ndarray:
+    numbers: np.ndarray = as_numpy(column.to_arrow()).astype(np.float64)
+    return numbers
 
 
 def _drawn(measured: Template, template: Template, num_frames: int, config: SubjectConfig) -> Template:

@@ -168,6 +168,9 @@ LABELS = _table(
     number("joint_confidence", "confidence of each joint, 0..1", 21),
     number("confidence", "confidence of the whole label, 0..1"),
     number("bone_mm", "raw bone lengths; bone k ends in joint k+1", 20, unit="mm"),
+    number("bone_square_mm2", "each bone of every second view times that of the others: its squared length, free of "
+           "what views disagree by; below 0 where all is noise", 20, unit="mm^2"),
+    number("palm_square_mm2", "likewise every distance of wrist and finger bases, thumb to little", 6, 6, unit="mm^2"),
     number("bone_residual_mm", "raw minus the subject's bone lengths", 20, unit="mm"),
     number("moved_mm", "mean distance of a joint from joints_mm to corrected_mm", unit="mm"),
     column("correction_kept", pa.bool_(), "whether independent evidence bears corrected_mm out; null: not tested"),
