@@ -21,7 +21,7 @@ from semihand.steps.components import ErrorModel, components_of
 from semihand.steps.correct import CorrectConfig, Corrected, Known, correct_poses
 from semihand.steps.cropping import Cameras, ReadCrops, read_crops
 from semihand.steps.label_rows import LABELLED, label_columns, quarantined
-from semihand.steps.lifting import Halves, Poses, divergence_mm, halves, lifted
+from semihand.steps.lifting import Halves, Poses, divergence_mm, halves, instability_about, lifted
 from semihand.steps.paired_test import Evidence
 from semihand.steps.previous import Previous, PreviousLabels
 from semihand.steps.subjects import Lengths
@@ -112,8 +112,6 @@ class FrameLabeller:
         with np.errstate(invalid="ignore"):
             poses, apart = lifted(views, read.cameras, lengths), halves(views, read.cameras, lengths)
         usable = _finite_rows(poses.joints_mm, poses.covariance_mm2, apart.even_mm, apart.odd_mm)
-        if divergence is not None:
-            usable &= np.isfinite(divergence)
         if self.config.correct.method == "projection":
             usable[usable] = bone_lengths(poses.joints_mm[usable]).min(-1, initial=np.inf) > _LEAST_BONE_MM
         good, bad = np.flatnonzero(usable), np.flatnonzero(~usable)
@@ -124,7 +122,11 @@ class FrameLabeller:
         before = None if self.previous is None else self.previous.rows(rows["frame_id"].to_pylist())
         known = self._known(rows, poses, before)._replace(evidence=evidence)
         corrected = correct_poses(poses.joints_mm, lengths[good], self.config.correct, known)
-        about = {"teacher_divergence_mm": None if divergence is None else divergence[good],
+        about_label = instability_about(
+            corrected.label_mm, _views_of(views, good), cameras, self.config.views.depth_weight
+        )
+        poses = poses._replace(stability=np.where(corrected.is_carried, about_label, poses.stability))
+        about = {"teacher_divergence_mm": None if divergence is None else np.ma.masked_invalid(divergence[good]),
                  "moved_since_last_round_mm": _moved_since(poses, before),
                  "bone_square_mm2": crossed_square_lengths(apart.even_mm, apart.odd_mm),
                  "palm_square_mm2": crossed_square_distances(apart.even_mm, apart.odd_mm)}  # fmt: skip
@@ -132,17 +134,17 @@ class FrameLabeller:
         return pa.concat_tables([labels, self._failures(frames, failures)]) if failures else labels
 
     def _consensus(self, read: ReadCrops, frame_ids: list[str], lengths: np.ndarray) -> tuple[Views, np.ndarray | None]:
-        """What the label is made of, and how far two teachers are apart, mm."""
-        num = len(frame_ids)
+        """What the label is made of, and how far two teachers are apart, mm; NaN where one has no pose in space."""
+        first = slice(len(frame_ids))
         views = self._look(self.network, read, frame_ids)
         if self.second is None:
-            return _first_rows(views, num), None
+            return _views_of(views, first), None
         others = self._look(self.second, read, frame_ids)
         with np.errstate(invalid="ignore"):
-            ours, theirs = (lifted(_first_rows(each, num), read.cameras, lengths).joints_mm for each in (views, others))
+            ours, theirs = (lifted(_views_of(each, first), read.cameras, lengths).joints_mm for each in (views, others))
         if self.config.combine == "mean":
             views = merge_views(views, others, self.config.views.depth_weight)
-        return _first_rows(views, num), divergence_mm(ours, theirs, MIDDLE_MCP)
+        return _views_of(views, first), divergence_mm(ours, theirs, MIDDLE_MCP)
 
     def _known(self, rows: pa.Table, poses: Poses, before: Previous | None) -> Known:
         """What the correction may go by."""
@@ -194,8 +196,8 @@ class FrameLabeller:
         return quarantined(frames, failures, self.round_number, LABELLER)
 
 
-def _first_rows(views: Views, num: int) -> Views:
-    return Views(*(column[:, :num] if name.startswith("views") else column[:num]
+def _views_of(views: Views, rows: slice | Int[np.ndarray, " rows"]) -> Views:
+    return Views(*(column[:, rows] if name.startswith("views") else column[rows]
                    for name, column in zip(Views._fields, views, strict=True)))  # fmt: skip
 
 
