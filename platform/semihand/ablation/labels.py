@@ -37,6 +37,7 @@ class Labelled(NamedTuple):
     """A round's labels; what the next round is told of them."""
 
     labels: pa.Table  # LABELS
+    calibration: pa.Table  # LABELS of the calibration set
     selected: pa.Table  # SELECTIONS of those that were selected
     clusters: PoseClusters | None
 
@@ -47,8 +48,17 @@ def label_round(
     """Label the pool as the plan says, after the calibration set has said what its confidence means, and choose."""
     lengths = _lengths(plan, teachers.first, number, before)
     frames = read_set(sets.calibration)
-    known = FrameLabeller(plan.label, teachers.first, lengths, None, number, second_teacher=teachers.second)(frames)
-    errors = label_errors(split_labelled(known)[0], frames)
+    calibrator = FrameLabeller(
+        plan.label,
+        teachers.first,
+        lengths,
+        None,
+        number,
+        second_teacher=teachers.second,
+        previous=None if before is None else PreviousLabels(before.calibration),
+    )
+    known, _ = split_labelled(calibrator(frames))
+    errors = label_errors(known, frames)
     labeller = FrameLabeller(
         plan.label,
         teachers.first,
@@ -63,7 +73,7 @@ def label_round(
     if plan.random_choice:
         drawn = np.random.default_rng([seed, number]).permutation(labels.num_rows)[: selected.num_rows]
         selected = take_rows(select_labels(labels, _ALL, plan.select), sorted(drawn.tolist()))
-    return Labelled(labels, selected, clusters)
+    return Labelled(labels, known, selected, clusters)
 
 
 def _lengths(plan: Plan, teacher: Path, number: int, before: Labelled | None) -> Lengths:

@@ -13,7 +13,7 @@ from semihand.frames.truth import without_truth
 from semihand.methods.semihand.weights import read_card
 from semihand.rounds.campaign import Campaign
 from semihand.rounds.choosing import clusters_of_round, labels_to_select, proven_limit
-from semihand.rounds.givens import accepted_labels, previous_labels, second_teacher, template_of
+from semihand.rounds.givens import accepted_labels, keep_calibration, previous_calibration, previous_labels, template_of
 from semihand.rounds.ledger import Done
 from semihand.stages.labelling import Labelling, label_frames, labelled_blocks
 from semihand.stages.search import search_thresholds
@@ -68,13 +68,12 @@ class RoundSteps:
 
     def calibrate(self) -> Done:
         """Label the calibration set as the pool will be, and fit what its confidence means in mm."""
-        frames = self.calibration
         config = self.campaign.config
-        hidden = without_truth(_unboxed(frames))
-        labelled = labelled_blocks(hidden, self._job(None), config.cluster.label)
-        tables = ray.get(labelled.to_arrow_refs())
-        labels, _ = split_labelled(pa.concat_tables(tables))
-        errors = label_errors(labels, frames)
+        job = self._job(None)._replace(previous=previous_calibration(self.campaign, self.number))
+        labelled = labelled_blocks(without_truth(_unboxed(self.calibration)), job, config.cluster.label)
+        labels, _ = split_labelled(pa.concat_tables(ray.get(labelled.to_arrow_refs())))
+        keep_calibration(labels, self.folder)
+        errors = label_errors(labels, self.calibration)
         errors.write_parquet(self.folder / ERRORS)
         kind, guarantee = config.calibrate.confidence, config.select.guarantee
         fitted = errors if guarantee is None else split_recordings(errors, guarantee)[0]
@@ -212,7 +211,7 @@ class RoundSteps:
     def _job(self, calibration: ErrorModel | None) -> Labelling:
         subjects = scan(self.campaign.store, "subjects").filter(pl.col("round") == self.number).collect().to_arrow()
         lengths = Lengths.of(subjects.select(SUBJECTS.names))
-        second = second_teacher(self.campaign)
+        second = self.campaign.second_teacher
         return Labelling(self.campaign.config.label, self.teacher, lengths, calibration, self.number, second)
 
     def _listing_quarantine(self) -> pa.Table:

@@ -39,8 +39,17 @@ class Template(NamedTuple):
 
 
 def template_of_frames(frames: pa.Table) -> tuple[Lengths20, Palm]:
-    """The mean bone lengths of hands whose truth is open, and the palm of their mean distances, as a right hand's."""
-    frames = whole_poses(frames)
+    """The mean bone lengths of hands whose truth is open, and the palm of their mean distances, as a right hand's.
+
+    Raises:
+        ValueError: no hand has all its joints in space.
+    """
+    num_given, frames = frames.num_rows, whole_poses(frames)
+    if not frames.num_rows:
+        raise ValueError(
+            f"none of {num_given} source frames has all 21 joints in joints_mm, so there is no hand to take bone "
+            "lengths from; give whole hands, or a teacher"
+        )
     joints_mm = as_numpy(frames["joints_mm"]).astype(np.float64)
     lengths: np.ndarray = bone_lengths(joints_mm).mean(axis=0)
     joints_mm[np.array(frames["hand"].to_pylist()) == "left", :, 0] *= -1
@@ -57,15 +66,15 @@ def measure_subjects(
     keeps the template's length: one camera cannot tell a large hand from a near one.
 
     Args:
-        labels: subject_id, bone_mm, bone_square_mm2 and palm_square_mm2 of accepted labels, see `LABEL_COLUMNS`;
-            may be empty.
+        labels: the `LABEL_COLUMNS` of accepted labels, in an order of their own, since sums depend on it; may be
+            empty.
         template: the hand model's own lengths, or with them its palm.
         round_number: the round that will use them.
         config: the weight of the template, and the estimator.
     """
     template = template if isinstance(template, Template) else Template(template)
     hands = {UNNAMED: (template, 0)}
-    for (subject,), rows in sorted(labels.group_by("subject_id"), key=lambda item: str(item[0])):
+    for (subject,), rows in sorted(labels.group_by("subject_id", maintain_order=True), key=lambda item: str(item[0])):
         hands[UNNAMED if subject is None else str(subject)] = _drawn(_measured(rows, template, config), template,
                                                                      len(rows), config), len(rows)  # fmt: skip
     columns = {
