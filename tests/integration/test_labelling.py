@@ -13,7 +13,7 @@ from semihand.stages.labelling import LabelClusterConfig, Labelling, label_frame
 from semihand.steps.correct import CorrectConfig
 from semihand.steps.label import FrameLabeller, LabelConfig
 from semihand.steps.label_rows import split_labelled
-from semihand.steps.previous import PreviousLabels
+from semihand.steps.previous import COLUMNS, PreviousLabels
 from semihand.steps.subjects import UNNAMED, Lengths
 from semihand.steps.training_data import read_frames
 from semihand.tables import LABELS, QUARANTINE, deterministic_columns, scan
@@ -116,8 +116,7 @@ def test_two_teachers_a_projection_and_labels_carried_by_the_store_are_the_same_
     by_one_actor, pool, job, teacher, new_store, one_thread
 ):
     store = new_store()
-    columns = ["frame_id", "joints_mm", "corrected_mm"]
-    previous = by_one_actor["labels"].select(columns).head(60).to_arrow()
+    previous = by_one_actor["labels"].select(COLUMNS).head(60).to_arrow()
     card = read_card(teacher)
     lengths = Lengths({UNNAMED: np.array(card.template_mm)}, {UNNAMED: np.array(card.palm_mm)})
     correct = CorrectConfig(method="projection", paired_test=True)

@@ -106,6 +106,15 @@ def test_a_carried_label_is_the_midpoint_to_the_last_correction_and_is_corrected
         np.testing.assert_array_equal(getattr(made, name)[1], getattr(alone, name)[0])
 
 
+def test_a_correction_that_would_pull_the_label_behind_the_camera_is_not_carried():
+    truth_mm = possible_hands_mm(2, 3)
+    before_mm = truth_mm.copy()
+    before_mm[1, 8, 2] = -2000
+    made = correct_poses(truth_mm, bone_lengths(truth_mm), CorrectConfig(), Known(carried_mm=before_mm))
+    assert made.is_carried.tolist() == [True, False]
+    np.testing.assert_allclose(made.label_mm, truth_mm, atol=1e-6)
+
+
 @pytest.mark.parametrize("method", ["registration", "projection"])
 def test_the_paired_test_tells_a_right_template_from_a_wrong_one(method):
     truth_mm = possible_hands_mm(400, 4)

@@ -10,7 +10,7 @@ from sample_hands import possible_hands_mm, right_hand_mm
 from semihand.hand.angles import joint_angles
 from semihand.hand.bones import bone_lengths, register_to_lengths
 from semihand.hand.correction import Hands, correct_to_hands, regularised
-from semihand.hand.palm import embed_palm, mean_palm, square_distances, unbiased_square_distances
+from semihand.hand.palm import crossed_square_distances, embed_palm, mean_palm, square_distances
 from semihand.hand.projection import PALM, palm_of
 
 MIRROR = np.array([-1.0, 1.0, 1.0])
@@ -151,11 +151,10 @@ def test_a_palm_is_measured_without_the_bias_of_the_noise():
     truth_mm = right_hand_mm(20.0)
     turns = Rotation.random(300, random_state=1).as_matrix()
     poses_mm = np.einsum("nij,kj->nki", turns, truth_mm - truth_mm[0])
-    covariance = np.broadcast_to(25.0 * np.eye(3), (300, 21, 3, 3))
     wanted, found, naive = np.sqrt(square_distances(truth_mm)), [], []
     for seed in range(40):
-        seen_mm = noisy(poses_mm, 5.0, seed)
-        palm_mm = embed_palm(unbiased_square_distances(seen_mm, covariance), palm_of(truth_mm))
+        seen_mm, again_mm = noisy(poses_mm, 5.0, seed), noisy(poses_mm, 5.0, 1000 + seed)
+        palm_mm = embed_palm(crossed_square_distances(seen_mm, again_mm).mean(0), palm_of(truth_mm))
         found.append(np.linalg.norm(palm_mm[:, None] - palm_mm[None], axis=-1) - wanted)
         naive.append(np.sqrt(square_distances(seen_mm)).mean(0) - wanted)
     between = np.triu_indices(6, 1)

@@ -4,23 +4,29 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from frames_tables import with_column
 
 from sample_hands import right_hand_mm
 from semihand.hand.projection import palm_of
+from semihand.methods.semihand.batches import pose_in_crop
 from semihand.methods.semihand.labeller import ViewConfig
 from semihand.methods.semihand.network import HandNetwork, NetworkConfig
 from semihand.methods.semihand.weights import save_model
+from semihand.steps.calibrate import Calibration
+from semihand.steps.components import components_of
 from semihand.steps.correct import CorrectConfig
+from semihand.steps.cropping import read_crops
 from semihand.steps.label import FrameLabeller, LabelConfig
 from semihand.steps.label_rows import split_labelled
-from semihand.steps.previous import PreviousLabels
+from semihand.steps.previous import COLUMNS, PreviousLabels
 from semihand.steps.subjects import UNNAMED, Lengths
-from semihand.tables import LABELS, as_numpy, deterministic_columns
+from semihand.tables import LABELS, as_numpy, deterministic_columns, fixed_list_column
 from semihand.tables.rows import take_rows
 from semihand.tables.validation import checked_rows
 
 VIEWS = ViewConfig(num_views=4)
 PLAIN = LabelConfig(views=VIEWS, frames_per_pass=4)
+CALIBRATION = Calibration(stability=[0.0, 50.0, 2000.0], expected_mm=[2.0, 10.0, 300.0])
 EVERYTHING = LabelConfig(
     views=VIEWS, frames_per_pass=4, combine="mean", carry=True,
     correct=CorrectConfig(method="projection", paired_test=True),
@@ -138,6 +144,39 @@ def test_a_carried_label_is_the_midpoint_of_this_rounds_pose_and_the_last_correc
     np.testing.assert_array_equal(numbers(labels, "joints_mm"), numbers(fresh, "joints_mm"))
 
 
+def test_a_carried_label_is_as_unstable_as_the_views_are_about_it_not_about_their_consensus(
+    teacher, lengths, target_frames, first_round
+):
+    off_mm = numbers(first_round, "corrected_mm")
+    off_mm[:5] += np.random.default_rng(3).normal(0, 30, (5, 21, 3))  # mislabelled in the round before
+    previous = PreviousLabels(with_column(first_round, "corrected_mm", fixed_list_column(off_mm.astype(np.float32))))
+    carry = PLAIN.model_copy(update={"carry": True})
+    carried = labelled(FrameLabeller(carry, teacher, lengths, CALIBRATION, 2, previous=previous), target_frames)
+    plain, stability = (numbers(each, "stability") for each in (first_round, carried))
+    cameras = read_crops(target_frames, 64, 1.2).cameras
+    away = [pose_in_crop(numbers(carried, name), *cameras) for name in ("label_mm", "joints_mm")]
+    uv, depth = (a - b for a, b in zip(*away, strict=True))
+    squares = (np.square(uv).sum(-1) + VIEWS.depth_weight * np.square(depth)).mean(-1)
+    # a triangle: the root of the mean square about the label is within its distance from the consensus
+    np.testing.assert_array_less(np.abs(np.sqrt(stability) - np.sqrt(plain)), np.sqrt(squares) + 1e-3)
+    assert (stability[:5] > plain[:5] + 0.2 * squares[:5]).all()
+    expected = CALIBRATION.error_mm(stability)
+    np.testing.assert_allclose(numbers(carried, "predicted_error_mm"), expected, rtol=1e-4)
+
+
+def test_a_second_teacher_without_a_pose_costs_the_first_ones_labels_nothing(
+    teacher, tiny_network, card, lengths, target_frames, first_round, tmp_path
+):
+    flat = HandNetwork(tiny_network.config)
+    with torch.no_grad():
+        flat.head.weight.zero_()
+        flat.head.bias.zero_()
+    second = save_model(flat, card, tmp_path)
+    labels = labelled(FrameLabeller(PLAIN, teacher, lengths, None, 1, second_teacher=second), target_frames)
+    assert labels["teacher_divergence_mm"].null_count == target_frames.num_rows
+    assert labels["label_mm"].equals(first_round["label_mm"])
+
+
 def test_with_everything_on_a_label_is_still_the_same_to_the_byte_whichever_frames_come_with_it(
     teacher, other_teacher, lengths, target_frames, first_round
 ):
@@ -151,6 +190,21 @@ def test_with_everything_on_a_label_is_still_the_same_to_the_byte_whichever_fram
     assert {row["frame_id"]: row for row in pa.concat_tables(parts).select(names).to_pylist()} == whole
 
 
+def test_a_correction_that_was_rejected_is_not_carried_but_its_raw_pose_is_known(first_round):
+    kept = [row != 2 for row in range(first_round.num_rows)]
+    ids = first_round["frame_id"].to_pylist()
+    found = PreviousLabels(with_column(first_round, "correction_kept", kept)).rows([ids[5], ids[2], "f" * 32, ids[0]])
+    assert np.isnan(found.corrected_mm).all((1, 2)).tolist() == [False, True, True, False]
+    np.testing.assert_allclose(found.corrected_mm[[0, 3]], numbers(first_round, "corrected_mm")[[5, 0]])
+    np.testing.assert_allclose(found.joints_mm[[0, 1, 3]], numbers(first_round, "joints_mm")[[5, 2, 0]])
+
+
+def test_what_a_row_lacks_is_no_component_of_its_confidence():
+    moved = np.ma.masked_array([3.0, 7.0], mask=[False, True])
+    np.testing.assert_array_equal(components_of({"moved_since_last_round_mm": moved})["moved_since_last_round_mm"],
+                                  [3.0, np.nan])  # fmt: skip
+
+
 def test_frames_that_had_no_label_before_are_not_found():
-    empty = PreviousLabels(LABELS.empty_table().select(["frame_id", "joints_mm", "corrected_mm"]))
+    empty = PreviousLabels(LABELS.empty_table().select(COLUMNS))
     assert np.isnan(empty.rows(["a" * 32]).joints_mm).all()

@@ -12,6 +12,7 @@ from PIL import Image
 from semihand.frames.truth import without_truth
 from semihand.hand.bones import bone_lengths
 from semihand.hand.camera import project
+from semihand.hand.palm import square_distances
 from semihand.methods.semihand.batches import pose_in_crop
 from semihand.methods.semihand.labeller import ViewConfig, Views
 from semihand.methods.semihand.network import HandNetwork
@@ -176,6 +177,28 @@ def test_spread_and_covariance_are_those_of_the_views(source_frames, teacher, ca
     sideways = per_crop_px * depth_mm / np.array(frames["fx"].to_pylist())
     np.testing.assert_allclose(covariance[:, 6, 0, 0], sideways**2, rtol=1e-3)
     assert np.abs(np.delete(covariance, 6, axis=1)).max() < 1e-6
+
+
+def test_views_that_shift_the_whole_hand_do_not_shorten_its_bones_or_palm(source_frames, teacher, card, monkeypatch):
+    frames = source_frames.slice(0, 4)
+    exact = perfect(frames, card.crop_margin, num_views=8)
+    shifts = torch.from_numpy(np.random.default_rng(3).normal(0, 2.0, (8, 4, 1, 2)))
+
+    def shifted(network, crops, warps, depth_weight):
+        views = exact(network, crops, warps, depth_weight)
+        return views._replace(views_uv=views.views_uv + shifts)
+
+    monkeypatch.setattr(label, "look", shifted)
+    true_mm = as_numpy(frames["joints_mm"]).astype(np.float64)
+    lengths = Lengths(dict.fromkeys([UNNAMED, *frames["subject_id"].to_pylist()], bone_lengths(true_mm[0])))
+    labels, _ = split_labelled(FrameLabeller(CONFIG, teacher, lengths, None, 1)(frames))
+    scatter = as_numpy(labels["joint_covariance"]).reshape(-1, 21, 3, 3).trace(axis1=-2, axis2=-1)
+    assert scatter.min() > 20  # mm²: subtracted from a bone's square, it would take several of its millimetres
+    raw_mm = as_numpy(labels["joints_mm"]).astype(np.float64)
+    np.testing.assert_allclose(np.sqrt(as_numpy(labels["bone_square_mm2"])), bone_lengths(raw_mm), atol=0.1)
+    np.testing.assert_allclose(
+        np.sqrt(as_numpy(labels["palm_square_mm2"])), np.sqrt(square_distances(raw_mm)), atol=0.3
+    )
 
 
 def test_a_network_that_sees_one_point_quarantines_every_frame(target_frames, tiny_network, card, tmp_path):

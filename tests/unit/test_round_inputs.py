@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from frames_tables import with_column
@@ -10,7 +11,8 @@ from semihand.command_line import read_config
 from semihand.frames.errors import InputError
 from semihand.rounds.config import RoundConfig
 from semihand.rounds.inputs import check_inputs
-from semihand.tables import Store
+from semihand.steps.subjects import template_of_frames
+from semihand.tables import Store, as_numpy, fixed_list_column
 
 RECIPES = Path(__file__).resolve().parents[2] / "jobs" / "recipes"
 
@@ -28,9 +30,27 @@ def test_what_needs_two_teachers_says_so(words, teacher):
     check(*words, "--second_teacher", str(teacher))
 
 
-def test_a_second_teacher_that_is_none_is_named_even_when_a_campaign_goes_on(tmp_path):
+def test_a_second_teacher_that_is_none_is_named_unless_a_campaign_goes_on_with_its_copy(tmp_path):
     with pytest.raises(InputError, match=f"--second_teacher {tmp_path} is no model folder"):
-        check("--second_teacher", str(tmp_path), begun=True)
+        check("--second_teacher", str(tmp_path))
+    check("--second_teacher", str(tmp_path), begun=True)
+
+
+def test_a_source_without_one_whole_hand_is_refused_unless_a_teacher_knows_one(source_frames, teacher, tmp_path):
+    tips_mm = as_numpy(source_frames["joints_mm"]).copy()
+    tips_mm[:, 0] = np.nan
+    valid = np.isfinite(tips_mm).all(-1).tolist()
+    store = Store(tmp_path)
+    store.create(["frames"])
+    tips = with_column(source_frames, "joints_mm", fixed_list_column(tips_mm))
+    store.append("frames", with_column(tips, "joints_valid", valid))
+    words = ["--source", str(tmp_path), "--calibration", str(tmp_path)]
+    with pytest.raises(InputError, match="none of 8 frames with 3D truth has all 21 joints"):
+        check(*words)
+    with pytest.raises(InputError, match="8 frames with 3D truth, but 20 are the least"):  # the next thing asked
+        check(*words, "--teacher", str(teacher))
+    with pytest.raises(ValueError, match="none of 8 source frames has all 21 joints"):
+        template_of_frames(tips)
 
 
 def test_two_teachers_must_read_the_same_crops(teacher):

@@ -199,8 +199,16 @@ def test_the_weight_of_divergence_multiplies_what_the_gate_lets_through():
     checked_rows(weighted, SELECTIONS)
 
 
+def test_a_label_on_which_the_second_teacher_fails_weighs_nothing_by_divergence():
+    table = with_column(labels(), "teacher_divergence_mm", [None, 0.0, 0.0, 0.0, 0.0, 0.0])
+    weights = [as_numpy(select_labels(table, LIMITS, SelectConfig(weighting=each))["weight"])
+               for each in ("gate", "divergence")]  # fmt: skip
+    assert [weight[0] for weight in weights] == [1, 0]
+    np.testing.assert_array_equal(weights[0][1:], weights[1][1:])
+
+
 def test_labels_of_one_teacher_cannot_weigh_by_divergence():
-    with pytest.raises(ValueError, match="6 of 6 labels have no teacher_divergence_mm: label with --second_teacher"):
+    with pytest.raises(ValueError, match="none of 6 labels has a teacher_divergence_mm: label with --second_teacher"):
         select_labels(labels(), LIMITS, SelectConfig(weighting="divergence"))
     assert select_labels(labels(0), LIMITS, SelectConfig(weighting="divergence")).num_rows == 0
 

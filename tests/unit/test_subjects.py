@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sample_hands import SAMPLE_LENGTHS_MM, hands, lengths, right_hand_mm
-from semihand.hand.bones import bone_lengths, register_to_lengths
+from semihand.hand.bones import bone_lengths, crossed_square_lengths, register_to_lengths
+from semihand.hand.palm import crossed_square_distances
 from semihand.hand.projection import PALM, palm_of
 from semihand.steps.correct import CorrectConfig, correct_poses
 from semihand.steps.subjects import UNNAMED, Lengths, SubjectConfig, Template, measure_subjects
@@ -138,16 +139,19 @@ def test_every_row_gets_its_own_subjects_lengths_and_a_stranger_the_templates():
     assert known.rows([]).shape == (0, 20)
 
 
+def fixed_rows(values: np.ndarray) -> pl.Series:
+    return pl.Series(values.astype(np.float32), dtype=pl.Array(pl.Float32, values.shape[1:]))
+
+
 def label_poses(poses_mm: np.ndarray, sigma_mm: float, seed: int) -> pl.DataFrame:
-    """Labels of one subject, each coordinate off by sigma and saying so."""
-    noisy = poses_mm + np.random.default_rng(seed).normal(0, sigma_mm, poses_mm.shape)
-    covariance = np.broadcast_to(sigma_mm**2 * np.eye(3).ravel(), (len(poses_mm), 21, 9))
+    """Labels of one subject, each coordinate off by sigma, as the mean of two halves of the views."""
+    halves = poses_mm + np.random.default_rng(seed).normal(0, sigma_mm * 2**0.5, (2, *poses_mm.shape))
+    squares = {"bone_square_mm2": crossed_square_lengths(*halves), "palm_square_mm2": crossed_square_distances(*halves)}
     return pl.DataFrame(
         {
             "subject_id": ["eve"] * len(poses_mm),
-            "bone_mm": bone_lengths(noisy).tolist(),
-            "joints_mm": pl.Series(noisy.astype(np.float32), dtype=pl.Array(pl.Float32, (21, 3))),
-            "joint_covariance": pl.Series(covariance.astype(np.float32), dtype=pl.Array(pl.Float32, (21, 9))),
+            "bone_mm": bone_lengths(halves.mean(0)).tolist(),
+            **{name: fixed_rows(values) for name, values in squares.items()},
         }
     )
 
@@ -197,8 +201,6 @@ def test_without_a_palm_in_the_template_there_is_none():
 
 def test_labels_lost_in_noise_leave_the_template():
     labels = label_poses(one_subjects_poses(5), 1.0, 1)
-    lost = labels.with_columns(
-        joint_covariance=pl.Series(np.full((5, 21, 9), 1e4, np.float32), dtype=pl.Array(pl.Float32, (21, 9)))
-    )
+    lost = labels.with_columns(bone_square_mm2=fixed_rows(np.full((5, 20), -1.0)))
     table = measure_subjects(lost, TEMPLATE, 2, SubjectConfig(estimator="unbiased"))
     np.testing.assert_allclose(measured(table)["eve"], TEMPLATE)

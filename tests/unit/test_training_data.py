@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from frames_tables import with_garbage_truth
+from frames_tables import with_column, with_garbage_truth
 
 from semihand.steps.training_data import DataSource, load_data, read_frames
 from semihand.tables import LABELS, SELECTIONS, Store, as_numpy, rows_of
@@ -78,6 +78,17 @@ def test_the_corrected_pose_of_every_label_is_read_where_it_is_asked_for(campaig
     ids = read_frames(campaign / "pool")["frame_id"].to_pylist()
     assert [bool(weight == 21) for weight in target.registered_weight.sum(1)] == [each in labelled for each in ids]
     assert load_data(source_of(campaign), card).target.registered_weight.sum() == 0
+
+
+def test_a_correction_that_the_paired_test_rejected_is_not_read(tmp_path, source_frames, target_frames, card):
+    labels, selections = labels_of(target_frames, ROUND)
+    labels = with_column(labels, "correction_kept", [True, False, None, True])
+    stored(tmp_path / "source", source_frames)
+    stored(tmp_path / "pool", target_frames, (labels, selections))
+    target = load_data(source_of(tmp_path), card, with_registered=True).target
+    kept = {target_frames["frame_id"][LABELLED[row]].as_py() for row in (0, 2, 3)}
+    ids = read_frames(tmp_path / "pool")["frame_id"].to_pylist()
+    assert [bool(weight > 0) for weight in target.registered_weight.sum(1)] == [each in kept for each in ids]
 
 
 def test_frames_kept_for_calibration_are_not_trained_on(campaign, card):

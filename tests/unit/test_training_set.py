@@ -137,6 +137,22 @@ def test_corrected_poses_come_beside_the_labels_and_count_where_there_is_one(tar
     assert without.registered_weight.sum() == 0
 
 
+def test_a_labels_joint_behind_the_camera_weighs_nothing_and_the_others_what_they_did(target_frames, card):
+    labels = labels_of(target_frames, [1, 4])
+    wild_mm = as_numpy(labels["label_mm"].to_arrow()).copy()
+    wild_mm[0, 8] = [3.0, -5.0, -40.0]  # a tip
+    wild_mm[1] *= -1  # the whole hand
+    wild = labels.with_columns(label_mm=pl.Series(wild_mm, dtype=labels.schema["label_mm"]))
+    registered = wild.rename({"label_mm": "corrected_mm"}).drop("joint_weight")
+    plain, crops = (target_crops(target_frames, each, card, registered) for each in (labels, wild))
+    assert all(torch.isfinite(column.float()).all() for column in crops)
+    tip = torch.arange(21) == 8
+    assert torch.equal(crops.joint_weight[1], torch.where(tip, 0, plain.joint_weight[1]))
+    assert torch.equal(crops.uv[1][~tip], plain.uv[1][~tip])
+    assert crops.joint_weight[4].sum() == 0
+    assert crops.registered_weight.sum(1).tolist() == [0, 20, *[0] * 8]
+
+
 def test_labels_find_their_frames_whatever_their_order_and_strangers_are_nobodys(target_frames, card):
     labels = labels_of(target_frames, [1, 4, 7])
     stranger = labels_of(target_frames, [5]).with_columns(frame_id=pl.lit("f" * 32))

@@ -14,6 +14,7 @@ from semihand.frames.truth import open_truth
 from semihand.methods.semihand.weights import read_card
 from semihand.steps.calibrate import label_errors
 from semihand.steps.clusters import PoseClusters
+from semihand.steps.components import ErrorModel
 from semihand.steps.confidence import fit_confidence
 from semihand.steps.label import FrameLabeller
 from semihand.steps.label_rows import split_labelled
@@ -21,7 +22,7 @@ from semihand.steps.pose_selection import choose_clusters
 from semihand.steps.previous import PreviousLabels
 from semihand.steps.rules import Rule, Thresholds, accept_share
 from semihand.steps.selection import SelectConfig, select_labels
-from semihand.steps.subjects import Lengths, Template, measure_subjects
+from semihand.steps.subjects import LABEL_COLUMNS, Lengths, Template, measure_subjects
 from semihand.tables.rows import filter_rows, take_rows
 
 _ALL = Thresholds(max_stability=1e9, max_feasibility_mm=1e9, min_mask_agreement=0.0)
@@ -31,6 +32,7 @@ class Labelled(NamedTuple):
     """A round's labels; what the next round is told of them."""
 
     labels: pa.Table  # LABELS
+    calibration: pa.Table  # LABELS of the calibration set
     selected: pa.Table  # SELECTIONS of those that were selected
     clusters: PoseClusters | None
 
@@ -39,25 +41,27 @@ def label_round(task: Task, teacher: Path, number: int, before: Labelled | None)
     """Label the pool as the plan says, after the calibration set has said what its confidence means, and choose."""
     plan, frames = task.plan, read_set(task.sets.calibration)
     lengths = _lengths(plan, teacher, number, before)
-    known = FrameLabeller(
-        plan.label, teacher, lengths, None, number, second_teacher=task.second, device=task.device
-    )(frames)  # fmt: skip
-    errors = label_errors(split_labelled(known)[0], frames)
-    labeller = FrameLabeller(
-        plan.label,
-        teacher,
-        lengths,
-        fit_confidence(errors, plan.calibrate.confidence),
-        number,
-        second_teacher=task.second,
-        previous=None if before is None else PreviousLabels(before.labels),
-        device=task.device,
-    )
-    labels, _ = split_labelled(labeller(read_pool(task.sets)))
+
+    def labelled(frames: pa.Table, model: ErrorModel | None, previous: pa.Table | None) -> pa.Table:
+        labeller = FrameLabeller(
+            plan.label,
+            teacher,
+            lengths,
+            model,
+            number,
+            second_teacher=task.second,
+            previous=None if previous is None else PreviousLabels(previous),
+            device=task.device,
+        )
+        return split_labelled(labeller(frames))[0]
+
+    known = labelled(frames, None, None if before is None else before.calibration)
+    model = fit_confidence(label_errors(known, frames), plan.calibrate.confidence)
+    labels = labelled(read_pool(task.sets), model, None if before is None else before.labels)
     selected, clusters = choose_labels(plan, _told(labels, task.sets), number, before)
     if plan.random_choice:
         selected = draw_labels(plan, labels, selected.num_rows, [task.seed, number])
-    return Labelled(labels, selected, clusters)
+    return Labelled(labels, known, selected, clusters)
 
 
 def _lengths(plan: Plan, teacher: Path, number: int, before: Labelled | None) -> Lengths:
@@ -65,7 +69,7 @@ def _lengths(plan: Plan, teacher: Path, number: int, before: Labelled | None) ->
     card = read_card(teacher)
     wanted = plan.label.correct.method == "projection" and card.palm_mm is not None
     template = Template(np.array(card.template_mm), np.array(card.palm_mm) if wanted else None)
-    columns = ["frame_id", "subject_id", "bone_mm", "joints_mm", "joint_covariance"]
+    columns = ["frame_id", *LABEL_COLUMNS]
     if before is None:
         accepted = pl.DataFrame(schema=dict.fromkeys(columns, pl.String))
     else:

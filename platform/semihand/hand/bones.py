@@ -13,30 +13,30 @@ _LEVELS = tuple(np.asarray(level) for level in zip(*FINGERS.values(), strict=Tru
 
 def bone_lengths(joints_mm: Float[np.ndarray, "*batch 21 3"]) -> Float[np.ndarray, "*batch 20"]:
     """Lengths of the 20 bones in mm, any frame; bone k joins joint k + 1 to its parent."""
-    bones_mm = joints_mm[..., _CHILDREN, :] - joints_mm[..., _CHILD_PARENTS, :]
-    lengths_mm: np.ndarray = np.sqrt(np.einsum("...i,...i->...", bones_mm, bones_mm))
+    lengths_mm: np.ndarray = np.sqrt(crossed_square_lengths(joints_mm, joints_mm))
     return lengths_mm
 
 
-def unbiased_lengths(
-    joints_mm: Float[np.ndarray, "frames 21 3"], covariance_mm2: Float[np.ndarray, "frames 21 3 3"]
-) -> Float[np.ndarray, " 20"]:
-    """One subject's bone lengths in mm from noisy poses: √(mean of ‖b‖² − tr Σ_parent − tr Σ_child).
+def crossed_square_lengths(
+    a_mm: Float[np.ndarray, "*batch 21 3"], b_mm: Float[np.ndarray, "*batch 21 3"]
+) -> Float[np.ndarray, "*batch 20"]:
+    """Every bone of one measurement times the same bone of another, mm²: ‖b‖² on average, whatever the noise.
 
     Noise makes bones longer on average: at 5 mm a coordinate the mean of ‖b‖ is 1.3 mm too long for a bone of
-    40 mm and 2.5 mm for one of 20 mm. Its square is too long by the sum of the variances, which can be taken off.
+    40 mm and 2.5 mm for one of 20 mm. In E[(b + e₁)·(b + e₂)] = ‖b‖² nothing has to be known of it, and what moves
+    both ends of a bone alike is in neither e; only errors that both measurements share remain.
 
     Args:
-        joints_mm: poses of the subject, any frame, errors of parent and child independent.
-        covariance_mm2: of each joint's error.
-
-    Returns:
-        The lengths; 0 where a bone is lost in its noise.
+        a_mm: poses in any frame.
+        b_mm: the same poses measured again, with errors of their own.
     """
-    variance = np.trace(covariance_mm2, axis1=-2, axis2=-1)
-    noise = variance[:, _CHILDREN] + variance[:, _CHILD_PARENTS]
-    square = (np.square(bone_lengths(joints_mm)) - noise).mean(0)
-    lengths_mm: np.ndarray = np.sqrt(square.clip(min=0))
+    square_mm2: np.ndarray = np.einsum("...i,...i->...", _bones(a_mm), _bones(b_mm))
+    return square_mm2
+
+
+def unbiased_lengths(square_mm2: Float[np.ndarray, "frames 20"]) -> Float[np.ndarray, " 20"]:
+    """One subject's bone lengths in mm from `crossed_square_lengths`; 0 where a bone is lost in its noise."""
+    lengths_mm: np.ndarray = np.sqrt(square_mm2.mean(0).clip(min=0))
     return lengths_mm
 
 
@@ -96,6 +96,11 @@ def register_to_lengths(
         parents_mm = parents_mm + bones_mm
         registered[..., level, :] = parents_mm
     return registered
+
+
+def _bones(joints_mm: np.ndarray) -> np.ndarray:
+    bones_mm: np.ndarray = joints_mm[..., _CHILDREN, :] - joints_mm[..., _CHILD_PARENTS, :]
+    return bones_mm
 
 
 def _check(values: np.ndarray, name: str, good: np.ndarray, limit: str, way_out: str) -> None:

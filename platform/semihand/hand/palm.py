@@ -11,28 +11,13 @@ Square = Float[np.ndarray, "*batch 6 6"]
 
 def square_distances(joints_mm: Float[np.ndarray, "*batch 21 3"]) -> Square:
     """Squared distances between the palm's joints, mm², in the order of `PALM`; any frame, either side."""
-    palm_mm = joints_mm[..., PALM, :]
-    square: np.ndarray = np.square(palm_mm[..., :, None, :] - palm_mm[..., None, :, :]).sum(-1)
-    return square
+    return crossed_square_distances(joints_mm, joints_mm)
 
 
-def unbiased_square_distances(
-    joints_mm: Float[np.ndarray, "frames 21 3"], covariance_mm2: Float[np.ndarray, "frames 21 3 3"]
-) -> Float[np.ndarray, "6 6"]:
-    """One palm's squared distances in mm² from noisy poses: the mean of ‖a − b‖² − tr Σ_a − tr Σ_b.
-
-    Noise makes squared distances too long by the sum of the variances, as it does those of bones
-    (`unbiased_lengths`); 0 where a distance is lost in its noise.
-
-    Args:
-        joints_mm: poses of one subject, any frame, errors of the joints independent.
-        covariance_mm2: of each joint's error.
-    """
-    variance = np.trace(covariance_mm2[:, PALM], axis1=-2, axis2=-1)
-    noise = variance[:, :, None] + variance[:, None, :]
-    square: np.ndarray = (square_distances(joints_mm) - noise).mean(0).clip(min=0)
-    np.fill_diagonal(square, 0)
-    return square
+def crossed_square_distances(a_mm: Float[np.ndarray, "*batch 21 3"], b_mm: Float[np.ndarray, "*batch 21 3"]) -> Square:
+    """`square_distances` between two measurements, free of the noise as `crossed_square_lengths` are."""
+    square_mm2: np.ndarray = (_arms(a_mm) * _arms(b_mm)).sum(-1)
+    return square_mm2
 
 
 def embed_palm(square_mm2: Float[np.ndarray, "6 6"], like_mm: Palm) -> Palm:
@@ -59,3 +44,10 @@ def mean_palm(joints_mm: Float[np.ndarray, "frames 21 3"]) -> Palm:
     square_mm2 = np.square(np.sqrt(square_distances(joints_mm)).mean(0))
     first_mm = joints_mm[0, PALM]
     return embed_palm(square_mm2, first_mm - first_mm[:1])
+
+
+def _arms(joints_mm: np.ndarray) -> np.ndarray:
+    """From every joint of the palm to every other."""
+    palm_mm = joints_mm[..., PALM, :]
+    arms_mm: np.ndarray = palm_mm[..., :, None, :] - palm_mm[..., None, :, :]
+    return arms_mm

@@ -1,4 +1,4 @@
-"""Where predictions went: an arrow for every joint from the first round's place to the last one's."""
+"""Where predictions went: an arrow for every joint from the pre-trained teacher's place to this round's student's."""
 
 from collections.abc import Sequence
 

@@ -9,6 +9,7 @@ import semihand.rounds.config as _config
 from semihand.frames.errors import InputError
 from semihand.rounds.inputs import check_inputs
 from semihand.rounds.ledger import Ledger
+from semihand.rounds.second_teacher import keep_teacher, kept_teacher
 from semihand.tables import Store
 from semihand.tracking import CampaignTracker
 
@@ -31,6 +32,11 @@ class Campaign:
     def name(self) -> str:
         """The folder's name, which names the MLflow experiment and the fits."""
         return self.folder.name
+
+    @property
+    def second_teacher(self) -> Path | None:
+        """The campaign's copy of it, where every machine sees it; None where there is one teacher."""
+        return kept_teacher(self.folder)
 
     def round_folder(self, round_number: int) -> Path:
         """Where a round keeps what is no table."""
@@ -59,6 +65,7 @@ def open_campaign(config: _config.RoundConfig) -> Campaign:
             f"--campaign {folder} cannot be made: {error.strerror}. Name a folder you may write to."
         ) from error
     _settle(config, folder / _SETTLED)
+    keep_teacher(config.second_teacher, folder)
     store = Store(folder)
     store.create()
     return Campaign(config, folder, store, Ledger(store), CampaignTracker(folder.name, folder))

@@ -5,15 +5,18 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from semihand.frames.errors import InputError
-from semihand.methods.semihand.weights import load_model, read_card, save_model
+from semihand.methods.semihand.weights import read_card
 from semihand.rounds.campaign import Campaign
 from semihand.rounds.inputs import no_palm
 from semihand.steps.label import LABELLER
 from semihand.steps.previous import COLUMNS
-from semihand.steps.subjects import Template, needs_poses
+from semihand.steps.subjects import LABEL_COLUMNS, Template
 from semihand.tables import scan
+
+_CALIBRATION_LABELS = "calibration_labels.parquet"
 
 
 def template_of(campaign: Campaign, teacher: Path) -> Template:
@@ -31,23 +34,12 @@ def template_of(campaign: Campaign, teacher: Path) -> Template:
     return Template(lengths_mm, np.array(card.palm_mm))
 
 
-def accepted_labels(campaign: Campaign, round_number: int, template: Template) -> pl.DataFrame:
+def accepted_labels(campaign: Campaign, round_number: int) -> pl.DataFrame:
     """What subjects are measured from: a round's selected labels."""
     of_round = pl.col("round") == round_number
     chosen = scan(campaign.store, "selections").filter(of_round, pl.col("selected")).select("frame_id", "labeller")
-    columns = ["frame_id", "labeller", "subject_id", "bone_mm"]
-    columns += ["joints_mm", "joint_covariance"] if needs_poses(template, campaign.config.subjects) else []
-    labels = scan(campaign.store, "labels").filter(of_round).select(columns)
-    return labels.join(chosen, on=["frame_id", "labeller"], how="inner").collect()
-
-
-def second_teacher(campaign: Campaign) -> Path | None:
-    """The second teacher among the campaign's own models, where every machine sees it."""
-    given = campaign.config.second_teacher
-    if given is None:
-        return None
-    network, card = load_model(given)
-    return save_model(network, card, campaign.folder / "models")
+    labels = scan(campaign.store, "labels").filter(of_round).select("frame_id", "labeller", *LABEL_COLUMNS)
+    return labels.join(chosen, on=["frame_id", "labeller"], how="inner").sort("frame_id", "labeller").collect()
 
 
 def previous_labels(campaign: Campaign, round_number: int) -> pa.Table | None:
@@ -55,3 +47,17 @@ def previous_labels(campaign: Campaign, round_number: int) -> pa.Table | None:
     before = (pl.col("round") == round_number - 1) & (pl.col("labeller") == LABELLER)
     rows = scan(campaign.store, "labels").filter(before).select(COLUMNS).collect()
     return rows.to_arrow() if len(rows) else None
+
+
+def keep_calibration(labels: pa.Table, folder: Path) -> None:
+    """Leave a round's labels of the calibration set for the next one, which carries them as it does the pool's."""
+    unfinished = folder / "calibration_labels.tmp"
+    pq.write_table(labels.select(COLUMNS), unfinished)
+    unfinished.rename(folder / _CALIBRATION_LABELS)
+
+
+def previous_calibration(campaign: Campaign, round_number: int) -> pa.Table | None:
+    """The calibration set's poses of the round before this one, None in the first."""
+    if round_number == 1:
+        return None
+    return pq.read_table(campaign.round_folder(round_number - 1) / _CALIBRATION_LABELS)

@@ -27,7 +27,7 @@ def check_inputs(config: RoundConfig, begun: bool) -> None:
 
     Args:
         config: what the user said.
-        begun: pool and source were looked at when the campaign began, and may have gone since.
+        begun: pool, source and teachers were looked at when the campaign began, and may have gone since.
 
     Raises:
         InputError: names the option, its value and the way out.
@@ -90,9 +90,10 @@ def _check_taken_in(config: RoundConfig) -> None:
 
 
 def _check_teachers(config: RoundConfig, begun: bool) -> None:
+    if begun:
+        return
     cards = {}
-    first = None if begun else config.teacher
-    for option, folder in (("--teacher", first), ("--second_teacher", config.second_teacher)):
+    for option, folder in (("--teacher", config.teacher), ("--second_teacher", config.second_teacher)):
         if folder is None:
             continue
         try:
@@ -182,11 +183,17 @@ def _check_source(config: RoundConfig) -> None:
     path = Path(str(config.source))
     if is_store(path):
         opened = pl.col("supervision").is_in(["3d", "mano"])
-        num = int(scan(path, "frames").select(opened.sum()).collect().item())
-        if num == 0:
+        known = scan(path, "frames").filter(opened).select("joints_mm").collect().to_arrow()
+        if known.num_rows == 0:
             raise _no_truth(path)
     else:
-        num = known_frames(config, path).num_rows
+        known = known_frames(config, path)
+    num = known.num_rows
+    if config.teacher is None and whole_poses(known).num_rows == 0:
+        raise InputError(
+            f"--source {path}: none of {num} frames with 3D truth has all 21 joints, so there is no hand to take bone "
+            "lengths from. Give whole hands, or start from a model with --teacher."
+        )
     if num <= config.held_out:
         raise InputError(
             f"--source {path} has {num} frames with 3D truth, and {config.held_out} are held out for calibration. "

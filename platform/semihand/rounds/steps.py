@@ -14,7 +14,7 @@ from semihand.frames.truth import without_truth
 from semihand.methods.semihand.weights import read_card
 from semihand.rounds.campaign import Campaign
 from semihand.rounds.choosing import find_rule, labels_to_select, rule_of_round
-from semihand.rounds.givens import accepted_labels, previous_labels, second_teacher, template_of
+from semihand.rounds.givens import accepted_labels, keep_calibration, previous_calibration, previous_labels, template_of
 from semihand.rounds.ledger import Done
 from semihand.stages.labelling import Labelling, label_frames, labelled_blocks
 from semihand.stages.training import Fit, fit
@@ -53,21 +53,20 @@ class RoundSteps:
     def measure(self) -> Done:
         """SUBJECTS of this round from the labels accepted in the one before; the template at first."""
         store, template = self.campaign.store, template_of(self.campaign, self.teacher)
-        accepted = accepted_labels(self.campaign, self.number - 1, template)
+        accepted = accepted_labels(self.campaign, self.number - 1)
         subjects = measure_subjects(accepted, template, self.number, self.campaign.config.subjects)
         store.replace_round("subjects", subjects, self.number)
         return Done({"subjects": float(subjects.num_rows)}, versions={"subjects": store.version("subjects")})
 
     def calibrate(self) -> Done:
         """Label the calibration set as the pool will be, and fit what its confidence means in mm."""
-        frames = self.calibration
         config = self.campaign.config
-        hidden = without_truth(_unboxed(frames))
-        labelled = labelled_blocks(hidden, self._job(None), config.cluster.label)
-        tables = ray.get(labelled.to_arrow_refs())
-        labels, _ = split_labelled(pa.concat_tables(tables))
+        job = self._job(None)._replace(previous=previous_calibration(self.campaign, self.number))
+        labelled = labelled_blocks(without_truth(_unboxed(self.calibration)), job, config.cluster.label)
+        labels, _ = split_labelled(pa.concat_tables(ray.get(labelled.to_arrow_refs())))
+        keep_calibration(labels, self.folder)
         kind, guarantee = config.calibrate.confidence, config.select.guarantee
-        model, errors = fit_expected(label_errors(labels, frames), kind, guarantee)
+        model, errors = fit_expected(label_errors(labels, self.calibration), kind, guarantee)
         errors.write_parquet(self.folder / ERRORS)
         _write(self.folder / _CALIBRATION, model.model_dump_json())
         report = confidence_report(rows_to_judge(errors, guarantee)) if kind == "fused" else {}
@@ -180,7 +179,7 @@ class RoundSteps:
     def _job(self, calibration: ErrorModel | None) -> Labelling:
         subjects = scan(self.campaign.store, "subjects").filter(pl.col("round") == self.number).collect().to_arrow()
         lengths = Lengths.of(subjects.select(SUBJECTS.names))
-        second = second_teacher(self.campaign)
+        second = self.campaign.second_teacher
         return Labelling(self.campaign.config.label, self.teacher, lengths, calibration, self.number, second)
 
     def _listing_quarantine(self) -> pa.Table:

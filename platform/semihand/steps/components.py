@@ -45,8 +45,8 @@ def components_of(columns: Mapping[str, np.ndarray | None]) -> dict[str, np.ndar
     Numbers are rounded to float32, so that labels just made and labels read back from LABELS say the same.
 
     Args:
-        columns: LABELS columns as arrays, a row each; None or left out where they are not known, NaN where a
-            row lacks the number.
+        columns: LABELS columns as arrays, a row each; None or left out where they are not known, NaN or masked
+            where a row lacks the number.
 
     Returns:
         The known ones of `DIRECTIONS`, and the spread of every joint.
@@ -57,4 +57,4 @@ def components_of(columns: Mapping[str, np.ndarray | None]) -> dict[str, np.ndar
         certain = confidence.astype(np.float32).astype(np.float64).clip(1e-9, 1)
         found[JOINT_SPREAD] = np.sqrt(1 / certain - 1)
         found[SPREAD] = found[JOINT_SPREAD].mean(axis=-1)
-    return {name: values.astype(np.float32).astype(np.float64) for name, values in found.items()}
+    return {name: np.ma.filled(values.astype(np.float32).astype(np.float64), np.nan) for name, values in found.items()}

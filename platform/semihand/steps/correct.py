@@ -35,6 +35,7 @@ class Corrected(NamedTuple):
     moved_mm: Float[np.ndarray, " batch"]
     feasibility_mm: Float[np.ndarray, " batch"]  # from p̂ to its correction; moved_mm unless p̂ was carried
     correction_kept: Bool[np.ndarray, " batch"] | None  # None: not tested
+    is_carried: Bool[np.ndarray, " batch"]  # whose label is the midpoint to the last correction
 
 
 class Known(NamedTuple):
@@ -80,17 +81,22 @@ def correct_poses(
     if config.paired_test:
         kept = _kept(joints_mm, corrected, lengths_mm, config, known)
         label = np.where(kept[:, None, None], label, joints_mm)
+        is_carried &= kept
     bones = bone_lengths(joints_mm)
     moved, feasibility = (np.linalg.norm(corrected - pose, axis=-1).mean(-1) for pose in (joints_mm, proposed))
-    return Corrected(corrected, label, bones, bones - lengths_mm, moved, feasibility, kept)
+    return Corrected(corrected, label, bones, bones - lengths_mm, moved, feasibility, kept, is_carried)
 
 
 def _midpoints(joints_mm: np.ndarray, known: Known) -> tuple[np.ndarray, np.ndarray]:
-    """What is corrected, and in which rows that is the midpoint to the last round's correction."""
+    """What is corrected, and in which rows that is the midpoint to the last round's correction.
+
+    A midpoint behind the camera cannot be held against the views, so nothing is carried there.
+    """
     if known.carried_mm is None:
         return joints_mm, np.zeros(len(joints_mm), bool)
-    is_carried = np.isfinite(known.carried_mm).all((1, 2))
-    return np.where(is_carried[:, None, None], (joints_mm + known.carried_mm) / 2, joints_mm), is_carried
+    middle = (joints_mm + known.carried_mm) / 2
+    is_carried = np.isfinite(middle).all((1, 2)) & (middle[..., 2] > 0).all(1)
+    return np.where(is_carried[:, None, None], middle, joints_mm), is_carried
 
 
 def _corrected(joints_mm: np.ndarray, lengths_mm: np.ndarray, config: CorrectConfig, known: Known) -> np.ndarray:

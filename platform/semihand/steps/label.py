@@ -2,15 +2,17 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 import numpy as np
 import pyarrow as pa
 import torch
+from jaxtyping import Bool, Int
 from pydantic import BaseModel, Field
 
 from semihand.frames.errors import BadFrame
-from semihand.hand.bones import bone_lengths
+from semihand.hand.bones import bone_lengths, crossed_square_lengths
+from semihand.hand.palm import crossed_square_distances
 from semihand.hand.skeleton import MIDDLE_MCP
 from semihand.methods.semihand.labeller import ViewConfig, Views, as_crops, look, merge_views, view_warps
 from semihand.methods.semihand.network import HandNetwork
@@ -19,13 +21,14 @@ from semihand.steps.components import ErrorModel, components_of
 from semihand.steps.correct import CorrectConfig, Corrected, Known, correct_poses
 from semihand.steps.cropping import Cameras, ReadCrops, read_crops
 from semihand.steps.label_rows import LABELLED, label_columns, quarantined
-from semihand.steps.lifting import Poses, divergence_mm, halves, lifted
+from semihand.steps.lifting import Halves, Poses, divergence_mm, halves, instability_about, lifted
 from semihand.steps.paired_test import Evidence
 from semihand.steps.previous import Previous, PreviousLabels
 from semihand.steps.subjects import Lengths
 from semihand.tables.rows import take_rows
 
 LABELLER = "semihand"
+_Rows = TypeVar("_Rows", Poses, Halves, Cameras)
 _HALF_CONFIDENCE_PX = 1.0  # of a 64 px crop: the spread at which a joint's confidence is one half
 _LEAST_BONE_MM = 1e-3  # a finger whose joints coincide has no direction to be projected along
 
@@ -109,45 +112,41 @@ class FrameLabeller:
         lengths = self.lengths.rows(rows["subject_id"].to_pylist())
         views, divergence = self._consensus(read, rows["frame_id"].to_pylist(), lengths)
         with np.errstate(invalid="ignore"):
-            poses = lifted(views, read.cameras, lengths)
-        usable = np.isfinite(poses.joints_mm).all(axis=(1, 2)) & np.isfinite(poses.covariance_mm2).all(axis=(1, 2, 3))
-        if divergence is not None:
-            usable &= np.isfinite(divergence)
+            poses, apart = lifted(views, read.cameras, lengths), halves(views, read.cameras, lengths)
+        usable = _finite_rows(poses.joints_mm, poses.covariance_mm2, apart.even_mm, apart.odd_mm)
         if self.config.correct.method == "projection":
             usable[usable] = bone_lengths(poses.joints_mm[usable]).min(-1, initial=np.inf) > _LEAST_BONE_MM
         good, bad = np.flatnonzero(usable), np.flatnonzero(~usable)
         failures = [(read.rows[i], BadFrame("not_finite", "the pose has no finite place in space")) for i in bad]
-        poses, rows = Poses(*(column[good] for column in poses)), take_rows(rows, good)
-        evidence = self._evidence(views, read.cameras, lengths, good)
+        poses, apart, cameras = _at(poses, good), _at(apart, good), _at(read.cameras, good)
+        rows = take_rows(rows, good)
+        evidence = Evidence(apart, poses.masks, cameras) if self.config.correct.paired_test else None
         before = None if self.previous is None else self.previous.rows(rows["frame_id"].to_pylist())
         known = self._known(rows, poses, before)._replace(evidence=evidence)
         corrected = correct_poses(poses.joints_mm, lengths[good], self.config.correct, known)
-        about = {"teacher_divergence_mm": None if divergence is None else divergence[good],
-                 "moved_since_last_round_mm": _moved_since(poses, before)}  # fmt: skip
+        about_label = instability_about(
+            corrected.label_mm, _views_of(views, good), cameras, self.config.views.depth_weight
+        )
+        poses = poses._replace(stability=np.where(corrected.is_carried, about_label, poses.stability))
+        about = {"teacher_divergence_mm": None if divergence is None else np.ma.masked_invalid(divergence[good]),
+                 "moved_since_last_round_mm": _moved_since(poses, before),
+                 "bone_square_mm2": crossed_square_lengths(apart.even_mm, apart.odd_mm),
+                 "palm_square_mm2": crossed_square_distances(apart.even_mm, apart.odd_mm)}  # fmt: skip
         labels = self._table(rows, poses, corrected, about)
         return pa.concat_tables([labels, self._failures(frames, failures)]) if failures else labels
 
     def _consensus(self, read: ReadCrops, frame_ids: list[str], lengths: np.ndarray) -> tuple[Views, np.ndarray | None]:
-        """What the label is made of, and how far two teachers are apart, mm."""
-        num = len(frame_ids)
+        """What the label is made of, and how far two teachers are apart, mm; NaN where one has no pose in space."""
+        first = slice(len(frame_ids))
         views = self._look(self.network, read, frame_ids)
         if self.second is None:
-            return _first_rows(views, num), None
+            return _views_of(views, first), None
         others = self._look(self.second, read, frame_ids)
         with np.errstate(invalid="ignore"):
-            ours, theirs = (lifted(_first_rows(each, num), read.cameras, lengths).joints_mm for each in (views, others))
+            ours, theirs = (lifted(_views_of(each, first), read.cameras, lengths).joints_mm for each in (views, others))
         if self.config.combine == "mean":
             views = merge_views(views, others, self.config.views.depth_weight)
-        return _first_rows(views, num), divergence_mm(ours, theirs, MIDDLE_MCP)
-
-    def _evidence(self, views: Views, cameras: Cameras, lengths: np.ndarray, good: np.ndarray) -> Evidence | None:
-        if not self.config.correct.paired_test:
-            return None
-        with np.errstate(invalid="ignore"):
-            apart = halves(views, cameras, lengths)
-        masks = views.mask.cpu().numpy().astype(np.float64)
-        cameras = Cameras(*(column[good] for column in cameras))
-        return Evidence(type(apart)(*(column[good] for column in apart)), masks[good], cameras)
+        return _views_of(views, first), divergence_mm(ours, theirs, MIDDLE_MCP)
 
     def _known(self, rows: pa.Table, poses: Poses, before: Previous | None) -> Known:
         """What the correction may go by."""
@@ -199,14 +198,24 @@ class FrameLabeller:
         return quarantined(frames, failures, self.round_number, LABELLER)
 
 
-def _first_rows(views: Views, num: int) -> Views:
-    return Views(*(column[:, :num] if name.startswith("views") else column[:num]
+def _views_of(views: Views, rows: slice | Int[np.ndarray, " rows"]) -> Views:
+    return Views(*(column[:, rows] if name.startswith("views") else column[rows]
                    for name, column in zip(Views._fields, views, strict=True)))  # fmt: skip
 
 
 def _slice(read: ReadCrops, start: int, stop: int) -> ReadCrops:
-    cameras = Cameras(*(column[start:stop] for column in read.cameras))
+    cameras = _at(read.cameras, slice(start, stop))
     return ReadCrops(read.rows[start:stop], read.pictures[start:stop], cameras, [])
+
+
+def _at(table: _Rows, rows: slice | Int[np.ndarray, " rows"]) -> _Rows:
+    """Some rows of a named tuple of columns."""
+    return type(table)(*(column[rows] for column in table))
+
+
+def _finite_rows(*columns: np.ndarray) -> Bool[np.ndarray, " batch"]:
+    finite = [np.isfinite(column).all(axis=tuple(range(1, column.ndim))) for column in columns]
+    return np.logical_and.reduce(finite)  # type: ignore[no-any-return]
 
 
 def _moved_since(poses: Poses, before: Previous | None) -> np.ndarray | None:

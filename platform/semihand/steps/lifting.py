@@ -3,13 +3,16 @@
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from jaxtyping import Float
 
 from semihand.hand.bones import scale_to_lengths
 from semihand.hand.camera import lift, root_depth_from_bones, root_depth_from_scale
 from semihand.hand.crops import apply_affine, invert_affine
 from semihand.hand.skeleton import REFERENCE_BONE
+from semihand.methods.semihand.batches import pose_in_crop
 from semihand.methods.semihand.labeller import Views
+from semihand.methods.semihand.losses import instability
 from semihand.steps.cropping import Cameras
 
 
@@ -79,6 +82,15 @@ def divergence_mm(
     away = (a_mm - a_mm[:, [root]]) - (b_mm - b_mm[:, [root]])
     mean: np.ndarray = np.linalg.norm(away, axis=-1).mean(-1)
     return mean
+
+
+def instability_about(
+    joints_mm: Float[np.ndarray, "batch 21 3"], views: Views, cameras: Cameras, depth_weight: float
+) -> Float[np.ndarray, " batch"]:
+    """`instability` of the views about a pose in space instead of their own consensus; NaN behind the camera."""
+    uv, depth = (torch.from_numpy(column) for column in pose_in_crop(joints_mm, *cameras))
+    found: np.ndarray = instability(uv, depth, views.views_uv.cpu(), views.views_depth.cpu(), depth_weight).numpy()
+    return found
 
 
 class _Place:

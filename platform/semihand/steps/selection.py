@@ -118,7 +118,8 @@ def divergence_weight(divergence_mm: Float[np.ndarray, " labels"], per_mm: float
     """w = 2 (1 − σ(λ d)) of C-GAC (Ohkawa et al., ECCV 2022): 1 where two teachers agree, towards 0 apart.
 
     Args:
-        divergence_mm: d, the mean distance between the joints of both, 0 or more.
+        divergence_mm: d, the mean distance between the joints of both, 0 or more; infinite where the second has no
+            pose at all.
         per_mm: λ.
     """
     weight: np.ndarray = 1 - np.tanh(per_mm * divergence_mm / 2)
@@ -164,10 +165,10 @@ def _weights(labels: pa.Table, config: SelectConfig) -> Float[np.ndarray, " labe
     """What a label weighs if it is accepted."""
     if config.weighting == "gate" or not labels.num_rows:
         return np.ones(labels.num_rows, np.float32)
-    if num := labels["teacher_divergence_mm"].null_count:
+    if labels["teacher_divergence_mm"].null_count == labels.num_rows:
         raise ValueError(
-            f"select.weighting is 'divergence', but {num} of {labels.num_rows} labels have no teacher_divergence_mm: "
+            f"select.weighting is 'divergence', but none of {labels.num_rows} labels has a teacher_divergence_mm: "
             "label with --second_teacher, or use weighting 'gate'"
         )
-    divergence_mm = as_numpy(labels["teacher_divergence_mm"]).astype(np.float64)
+    divergence_mm = as_numpy(labels["teacher_divergence_mm"], null_as=np.inf).astype(np.float64)
     return divergence_weight(divergence_mm, config.divergence_per_mm).astype(np.float32)

@@ -11,11 +11,12 @@ from pydantic import BaseModel, Field
 
 from semihand.frames.truth import whole_poses
 from semihand.hand.bones import bone_lengths, unbiased_lengths
-from semihand.hand.palm import embed_palm, mean_palm, unbiased_square_distances
+from semihand.hand.palm import embed_palm, mean_palm
 from semihand.hand.skeleton import NUM_BONES, REFERENCE_BONE
 from semihand.tables import SUBJECTS, as_numpy, rows_of
 
 UNNAMED = ""  # the subject of frames that name none
+LABEL_COLUMNS = ("subject_id", "bone_mm", "bone_square_mm2", "palm_square_mm2")  # what subjects are measured from
 
 Lengths20 = Float[np.ndarray, " 20"]
 Palm = Float[np.ndarray, "6 3"]
@@ -25,8 +26,8 @@ class SubjectConfig(BaseModel, frozen=True, extra="forbid"):
     """How far a subject's labels are believed."""
 
     prior_frames: Annotated[int, Field(ge=0)] = 30  # the template weighs as much as this many labels
-    # "median" withstands wild labels, but noise lengthens bones: 1 to 2 mm at 5 mm a coordinate. "unbiased" takes
-    # that off by the joints' covariance over the views, and believes every label alike.
+    # "median" withstands wild labels, but noise lengthens bones: 1 to 2 mm at 5 mm a coordinate. "unbiased" multiplies
+    # two sets of views, whose noise then cancels, and believes every label alike.
     estimator: Literal["median", "unbiased"] = "median"
 
 
@@ -38,8 +39,17 @@ class Template(NamedTuple):
 
 
 def template_of_frames(frames: pa.Table) -> tuple[Lengths20, Palm]:
-    """The mean bone lengths of hands whose truth is open, and the palm of their mean distances, as a right hand's."""
-    frames = whole_poses(frames)
+    """The mean bone lengths of hands whose truth is open, and the palm of their mean distances, as a right hand's.
+
+    Raises:
+        ValueError: no hand has all its joints in space.
+    """
+    num_given, frames = frames.num_rows, whole_poses(frames)
+    if not frames.num_rows:
+        raise ValueError(
+            f"none of {num_given} source frames has all 21 joints in joints_mm, so there is no hand to take bone "
+            "lengths from; give whole hands, or a teacher"
+        )
     joints_mm = as_numpy(frames["joints_mm"]).astype(np.float64)
     lengths: np.ndarray = bone_lengths(joints_mm).mean(axis=0)
     joints_mm[np.array(frames["hand"].to_pylist()) == "left", :, 0] *= -1
@@ -56,15 +66,15 @@ def measure_subjects(
     keeps the template's length: one camera cannot tell a large hand from a near one.
 
     Args:
-        labels: subject_id and bone_mm (20) of accepted labels; may be empty. For the unbiased estimator and for
-            palms also joints_mm and joint_covariance, taken as that of the label's own error.
+        labels: the `LABEL_COLUMNS` of accepted labels, in an order of their own, since sums depend on it; may be
+            empty.
         template: the hand model's own lengths, or with them its palm.
         round_number: the round that will use them.
         config: the weight of the template, and the estimator.
     """
     template = template if isinstance(template, Template) else Template(template)
     hands = {UNNAMED: (template, 0)}
-    for (subject,), rows in sorted(labels.group_by("subject_id"), key=lambda item: str(item[0])):
+    for (subject,), rows in sorted(labels.group_by("subject_id", maintain_order=True), key=lambda item: str(item[0])):
         hands[UNNAMED if subject is None else str(subject)] = _drawn(_measured(rows, template, config), template,
                                                                      len(rows), config), len(rows)  # fmt: skip
     columns = {
@@ -79,23 +89,14 @@ def measure_subjects(
     return rows_of(SUBJECTS, columns)
 
 
-def needs_poses(template: Template, config: SubjectConfig) -> bool:
-    """Whether `measure_subjects` reads joints_mm and joint_covariance."""
-    return config.estimator == "unbiased" or template.palm_mm is not None
-
-
 def _measured(rows: pl.DataFrame, template: Template, config: SubjectConfig) -> Template:
     """One subject's hand, its reference bone as long as the template's."""
     reference_mm = template.lengths_mm[REFERENCE_BONE]
     bones = np.stack(rows["bone_mm"].to_list()).reshape(-1, NUM_BONES)
     lengths = np.median(bones * (reference_mm / bones[:, REFERENCE_BONE, None]), axis=0)
-    if not needs_poses(template, config):
+    if config.estimator == "median" and template.palm_mm is None:
         return Template(lengths)
-    joints, covariance = (
-        as_numpy(rows[name].to_arrow()).reshape(-1, 21, *shape).astype(np.float64)
-        for name, shape in (("joints_mm", (3,)), ("joint_covariance", (3, 3)))
-    )
-    unbiased = unbiased_lengths(joints, covariance)
+    unbiased = unbiased_lengths(_numbers(rows["bone_square_mm2"]))
     if not unbiased[REFERENCE_BONE] > 0:
         return template  # all is lost in noise
     factor = reference_mm / unbiased[REFERENCE_BONE]
@@ -103,8 +104,13 @@ def _measured(rows: pl.DataFrame, template: Template, config: SubjectConfig) -> 
         lengths = np.where(unbiased > 0, unbiased * factor, template.lengths_mm)
     if template.palm_mm is None:
         return Template(lengths)
-    square = unbiased_square_distances(joints, covariance) * factor**2
+    square = _numbers(rows["palm_square_mm2"]).mean(0).clip(min=0) * factor**2
     return Template(lengths, embed_palm(square, template.palm_mm))
+
+
+def _numbers(column: pl.Series) -> np.ndarray:
+    numbers: np.ndarray = as_numpy(column.to_arrow()).astype(np.float64)
+    return numbers
 
 
 def _drawn(measured: Template, template: Template, num_frames: int, config: SubjectConfig) -> Template:

@@ -29,7 +29,7 @@ def load_data(data: DataSource, card: ModelCard, with_registered: bool = False) 
     Args:
         data: where they lie.
         card: the network's input.
-        with_registered: also read the corrected pose of every label, for the registration term of eq. 5.
+        with_registered: also read the corrected poses of the labels, for the registration term of eq. 5.
     """
     source = read_frames(data.source).slice(data.held_out)
     crops = source_crops(open_truth(source), card)
@@ -53,8 +53,9 @@ def selected_labels(campaign: str, round_number: int, versions: dict[str, int]) 
 
 
 def registered_labels(campaign: str, round_number: int, versions: dict[str, int]) -> pl.DataFrame:
-    """frame_id and corrected_mm of every label of a round, selected or not."""
-    labels = scan(campaign, "labels", version=versions.get("labels")).filter(pl.col("round") == round_number)
+    """frame_id and corrected_mm of a round's labels, selected or not, but for corrections that a test rejected."""
+    kept = pl.col("correction_kept").fill_null(True)
+    labels = scan(campaign, "labels", version=versions.get("labels")).filter(pl.col("round") == round_number, kept)
     return labels.select("frame_id", "corrected_mm").sort("frame_id").collect()
 
 

@@ -65,7 +65,7 @@ def target_crops(
         labels: frame_id, label_mm and joint_weight of the round; a frame without a label, or that was not
             selected, has weight 0 and still serves the consistency losses.
         card: the network's input.
-        registered: frame_id and corrected_mm of every label of the round; None where nothing asks for them.
+        registered: frame_id and corrected_mm of the round's labels; None where nothing asks for them.
     """
     read = read_crops(frames, card.network.input_px, card.crop_margin)
     pictures = as_bytes(read.pictures)
@@ -80,7 +80,7 @@ def target_crops(
 
 
 def _poses(frames: pa.Table, read: ReadCrops, labels: pl.DataFrame, column: str) -> Poses:
-    """The labels' poses in the crops; joints weigh what the labels say, or 1, and 0 without a label."""
+    """The labels' poses in the crops; joints weigh what the labels say, or 1, and 0 without a label or place in it."""
     num = len(read.rows)
     row_of = {frame_id: row for row, frame_id in enumerate(labels["frame_id"].to_list())}
     frame_ids = frames["frame_id"].to_pylist()
@@ -92,6 +92,8 @@ def _poses(frames: pa.Table, read: ReadCrops, labels: pl.DataFrame, column: str)
         cameras = [column[here] for column in read.cameras]
         uv[here], depth[here] = pose_in_crop(joints_mm, *cameras)
         weight[here] = _stack(labels["joint_weight"], 21)[there] if "joint_weight" in labels.columns else 1.0
+    seen = np.isfinite(uv).all(-1) & np.isfinite(depth)
+    uv, depth, weight = np.where(seen[..., None], uv, 0), np.where(seen, depth, 0), np.where(seen, weight, 0)
     return Poses(*(torch.from_numpy(values.astype(np.float32)) for values in (uv, depth, weight)))
 
 
