@@ -62,7 +62,7 @@ def test_choosing_by_cluster_takes_the_same_share_in_every_round(labels: pa.Tabl
     for number in (1, 2):
         chosen, clusters = choose_labels(by_cluster, labels, number, before)
         assert share * NUM <= chosen.num_rows <= share * NUM + 8  # each cluster rounds up
-        before = Labelled(labels, chosen, clusters)
+        before = Labelled(labels, labels, chosen, clusters)
 
 
 def test_thinning_takes_better_spread_labels_not_fewer(labels: pa.Table):
@@ -102,7 +102,7 @@ def test_labels_are_measured_before_and_after_correction_and_what_cannot_be_said
     said_mm = {"joints_mm": true_mm + 4 * off_mm, "corrected_mm": true_mm, "label_mm": true_mm + off_mm}
     for name, values in said_mm.items():
         labels = with_column(labels, name, fixed_list_column(values.astype(np.float32)))
-    figures = label_quality(Labelled(labels, SELECTIONS.empty_table(), None), Sets(*[Path("unused")] * 5))
+    figures = label_quality(Labelled(labels, labels, SELECTIONS.empty_table(), None), Sets(*[Path("unused")] * 5))
     assert figures["corrected_label_mm"] == pytest.approx(0, abs=1e-3)
     assert figures["raw_label_mm"] > figures["label_mm"] > 0.5
     assert figures["acceptance"] == 0
