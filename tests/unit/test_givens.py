@@ -11,6 +11,7 @@ from table_rows import ids, label_rows
 from semihand.ablation import labels as ablation
 from semihand.ablation.plans import Plan
 from semihand.ablation.sets import Sets
+from semihand.ablation.task import Task
 from semihand.frames.errors import InputError
 from semihand.methods.semihand.weights import read_card
 from semihand.rounds.campaign import open_campaign
@@ -73,10 +74,10 @@ def test_a_rows_calibration_labels_are_carried_as_its_pools_are(tmp_path, teache
     checked = with_column(target_frames, "supervision", ["3d"] * target_frames.num_rows)
     monkeypatch.setattr(ablation, "read_set", lambda path: checked.slice(0, 4))
     monkeypatch.setattr(ablation, "read_pool", lambda sets: target_frames.slice(4))
-    sets, before = Sets(*[tmp_path] * 5), None
-    plan = Plan(about="carried", learns_from="labels", label={"carry": True})
+    plan, before = Plan(about="carried", learns_from="labels", label={"carry": True}), None
+    task = Task(plan, Sets(*[tmp_path] * 5), teacher, None, 2, 1, tmp_path, "cpu")
     for number in (1, 2):
-        before = ablation.label_round(plan, sets, ablation.Teachers(teacher, None), number, before, 1)
+        before = ablation.label_round(task, teacher, number, before)
     assert given[:2] == [None, None]
     of = checked["frame_id"].to_pylist()
     known = [np.isfinite(each.rows(of).corrected_mm).all((1, 2)) for each in given[2:]]
