@@ -26,7 +26,7 @@ _LOW_MM = np.array([-64.0, -44.0, -56.0])
 _STEP_MM = 2.0
 _SHAPE = (80, 122, 44)
 #: steps in the flat grid from a cell's first corner to its eight
-_NEIGHBOURS = np.ravel_multi_index(tuple(np.indices((2, 2, 2)).reshape(3, 8)), _SHAPE)
+_NEIGHBOURS = np.asarray(np.ravel_multi_index(tuple(np.indices((2, 2, 2)).reshape(3, 8)), _SHAPE))
 
 
 def skin_colour(
