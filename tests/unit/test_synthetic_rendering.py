@@ -49,18 +49,18 @@ def test_a_wall_is_seen_at_its_depth_in_every_pixel():
     scene = scene_of((box(np.array([500.0, 500.0, 10.0])), np.array([0.0, 0.0, 410.0])))
     hits = centre_hits(scene, CAMERA)
     assert sorted(hits.pixel) == list(range(64 * 64))
-    np.testing.assert_allclose(hits.position_mm[:, 2], 400.0, atol=1e-3)
-    np.testing.assert_allclose(hits.barycentric.sum(axis=1), 1.0)
+    np.testing.assert_allclose(hits.position_mm[2], 400.0, atol=1e-3)
+    np.testing.assert_allclose(hits.barycentric.sum(axis=0), 1.0)
     # pixel centres are integers: a hit projects back onto the pixel it was cast from
-    uv = CAMERA.project(hits.position_mm)
+    uv = CAMERA.project(hits.position_mm.T)
     np.testing.assert_allclose(uv, np.stack([hits.pixel % 64, hits.pixel // 64], axis=1), atol=1e-3)
 
 
 def test_interpolated_positions_are_the_hits():
     scene = scene_of((ball(60.0), np.array([5.0, -8.0, 300.0])))
     hits = sharpened(scene, CAMERA, centre_hits(scene, CAMERA))
-    np.testing.assert_allclose(scene.interpolate(scene.mesh.vertices, hits), hits.position_mm, atol=1e-6)
-    distance = np.linalg.norm(hits.position_mm - [5.0, -8.0, 300.0], axis=1)
+    np.testing.assert_allclose(hits.interpolate(scene.vertices), hits.position_mm, atol=1e-6)
+    distance = np.linalg.norm(hits.position_mm.T - [5.0, -8.0, 300.0], axis=1)
     assert (distance > 50).all()
     assert (distance < 60.01).all()
 
@@ -70,11 +70,11 @@ def test_the_nearer_thing_is_seen_and_darkens_what_is_behind_it():
         (ball(20.0), np.array([0.0, 0.0, 300.0])), (box(np.array([90.0, 90.0, 5.0])), np.array([0, 0, 400.0]))
     )
     hits = centre_hits(scene, CAMERA)
-    middle = hits.position_mm[hits.pixel == 32 * 64 + 32]
-    assert middle[0, 2] < 300
-    behind = np.array([[0.0, 0.0, 394.0], [80.0, 80.0, 394.0]])
-    np.testing.assert_array_equal(occluded(scene, behind, np.tile([0.0, 0.0, -1.0], (2, 1)), 600.0), [1.0, 0.0])
-    np.testing.assert_array_equal(occluded(scene, behind, np.tile([0.0, 0.0, -1.0], (2, 1)), 10.0), [0.0, 0.0])
+    middle = hits.position_mm[:, hits.pixel == 32 * 64 + 32]
+    assert middle[2, 0] < 300
+    behind, towards = np.array([[0.0, 80.0], [0.0, 80.0], [394.0, 394.0]]), np.array([[0.0] * 2, [0.0] * 2, [-1.0] * 2])
+    np.testing.assert_array_equal(occluded(scene, behind, towards, 600.0), [1.0, 0.0])
+    np.testing.assert_array_equal(occluded(scene, behind, towards, 10.0), [0.0, 0.0])
 
 
 def test_outlines_are_covered_by_the_share_that_the_shape_covers():

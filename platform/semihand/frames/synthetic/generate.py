@@ -96,7 +96,7 @@ def _one_thread() -> Iterator[None]:
 
 def _in_place(plan: FramePlan, vertices: np.ndarray, joints: np.ndarray, pose: np.ndarray) -> PosedHand:
     translation = plan.view.place_mm - joints[9]
-    return PosedHand(vertices + translation, joints + translation, pose, translation)
+    return PosedHand(np.asfortranarray(vertices + translation), joints + translation, pose, translation)
 
 
 def _frame(config: SyntheticConfig, plan: FramePlan, hand: PosedHand) -> dict[str, object]:

@@ -42,7 +42,7 @@ def take_pictures(
     colour = _composited(samples, shade(scene, samples, light, person), background)
     depth, parts = np.zeros(size * size), np.zeros(size * size, np.uint8)
     mask = np.zeros(size * size, bool)
-    depth[centres.pixel] = centres.position_mm[:, 2] * DEPTH_UNITS_PER_MM
+    depth[centres.pixel] = centres.position_mm[2] * DEPTH_UNITS_PER_MM
     parts[centres.pixel] = scene.mesh.parts[centres.face]
     mask[centres.pixel] = scene.mesh.kinds[centres.face] == HAND
     square = (size, size)
@@ -73,12 +73,10 @@ def _png_chunk(name: bytes, data: bytes) -> bytes:
 
 
 def _composited(
-    samples: Hits, radiance: Float[np.ndarray, "N 3"], background: Float[np.ndarray, "S S 3"]
+    samples: Hits, radiance: Float[np.ndarray, "3 N"], background: Float[np.ndarray, "S S 3"]
 ) -> Float[np.ndarray, "S S 3"]:
     size = len(background)
     encoded = np.clip(radiance, 0.0, 1.0) ** (1 / 2.2)
     cover = np.bincount(samples.pixel, samples.share, size * size)
-    front = np.stack(
-        [np.bincount(samples.pixel, samples.share * encoded[:, channel], size * size) for channel in range(3)], axis=1
-    )
+    front = np.stack([np.bincount(samples.pixel, channel, size * size) for channel in samples.share * encoded], axis=1)
     return np.asarray(front.reshape(size, size, 3) + (1.0 - np.minimum(cover, 1.0)).reshape(size, size, 1) * background)

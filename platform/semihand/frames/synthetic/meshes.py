@@ -70,12 +70,28 @@ def joined(meshes: list[Mesh]) -> Mesh:
 
 def vertex_normals(vertices: Float[np.ndarray, "V 3"], faces: Int[np.ndarray, "F 3"]) -> Float[np.ndarray, "V 3"]:
     """Unit normals, area-weighted over the triangles about each vertex."""
-    corners = vertices[faces]
-    across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    normals = np.stack(
-        [np.bincount(faces.ravel(), np.repeat(across[:, axis], 3), len(vertices)) for axis in range(3)], axis=1
-    )
-    return np.asarray(normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9))
+    places = np.ascontiguousarray(vertices.T)
+    columns = [np.ascontiguousarray(column) for column in faces.T]
+    a, b, c = (places.take(column, axis=1) for column in columns)
+    across = cross(b - a, c - a)
+    normals = np.stack([sum(np.bincount(column, side, len(vertices)) for column in columns) for side in across])
+    return np.asarray(unit(normals).T)
+
+
+def dot(left: Float[np.ndarray, "3 N"], right: Float[np.ndarray, "3 N"]) -> Float[np.ndarray, " N"]:
+    """Scalar products."""
+    return np.asarray(left[0] * right[0] + left[1] * right[1] + left[2] * right[2])
+
+
+def cross(left: Float[np.ndarray, "3 N"], right: Float[np.ndarray, "3 N"]) -> Float[np.ndarray, "3 N"]:
+    """Cross products."""
+    (x, y, z), (u, v, w) = left, right
+    return np.stack([y * w - z * v, z * u - x * w, x * v - y * u])
+
+
+def unit(vectors: Float[np.ndarray, "3 N"]) -> Float[np.ndarray, "3 N"]:
+    """The vectors at length one; those without length stay as they are."""
+    return np.asarray(vectors / np.maximum(np.sqrt(dot(vectors, vectors)), 1e-9))
 
 
 def tube(

@@ -4,6 +4,7 @@ from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Float, Float32
+from numpy.typing import ArrayLike
 from scipy.ndimage import gaussian_filter
 
 from semihand.frames.synthetic import anatomy
@@ -24,14 +25,16 @@ NAIL, CREASE, PALM, FLUSH, BLOTCH = range(5)
 _LOW_MM = np.array([-64.0, -44.0, -56.0])
 _STEP_MM = 2.0
 _SHAPE = (80, 122, 44)
+#: steps in the flat grid from a cell's first corner to its eight
+_NEIGHBOURS = np.asarray(np.ravel_multi_index(tuple(np.indices((2, 2, 2)).reshape(3, 8)), _SHAPE))
 
 
 def skin_colour(
-    texture_mm: Float[np.ndarray, "N 3"],
+    texture_mm: Float[np.ndarray, "3 N"],
     tone: Float[np.ndarray, "3"],
     nail: Float[np.ndarray, "3"],
     relief: float,
-) -> Float[np.ndarray, "N 3"]:
+) -> Float[np.ndarray, "3 N"]:
     """Linear RGB of skin at points of the rest hand.
 
     Args:
@@ -43,29 +46,29 @@ def skin_colour(
     detail = _lookup(texture_mm)
     darkness = np.clip(1.0 - tone.mean() / 0.45, 0.0, 1.0)  # palms of dark skin are much lighter than the back
     palm_tone = tone + 0.5 * darkness * (np.array([0.70, 0.46, 0.38]) - tone)
-    colour = tone + detail[:, PALM, None] * (palm_tone - tone)
-    colour = colour * (1.0 - relief * 0.5 * detail[:, CREASE, None] * np.array([0.8, 1.0, 1.05]))
-    colour = colour * (1.0 + relief * detail[:, BLOTCH, None] * np.array([0.10, 0.16, 0.18]))
-    colour = colour * (1.0 + detail[:, FLUSH, None] * np.array([0.05, -0.13, -0.12]))
-    return np.asarray(colour + detail[:, NAIL, None] * (nail - colour))
+    colour = _column(tone) + detail[PALM] * _column(palm_tone - tone)
+    colour *= 1.0 - relief * 0.5 * detail[CREASE] * _column([0.8, 1.0, 1.05])
+    colour *= 1.0 + relief * detail[BLOTCH] * _column([0.10, 0.16, 0.18])
+    colour *= 1.0 + detail[FLUSH] * _column([0.05, -0.13, -0.12])
+    return np.asarray(colour + detail[NAIL] * (_column(nail) - colour))
 
 
-def _lookup(texture_mm: Float[np.ndarray, "N 3"]) -> Float32[np.ndarray, "N 5"]:
-    place = np.clip((texture_mm - _LOW_MM) / _STEP_MM, 0.0, np.array(_SHAPE) - 1.001)
+def _column(colour: ArrayLike) -> Float[np.ndarray, "3 1"]:
+    return np.asarray(colour)[:, None]
+
+
+def _lookup(texture_mm: Float[np.ndarray, "3 N"]) -> Float32[np.ndarray, "5 N"]:
+    place = np.clip((texture_mm - _column(_LOW_MM)) / _STEP_MM, 0.0, np.array(_SHAPE)[:, None] - 1.001)
     cell = place.astype(np.intp)
     share = (place - cell).astype(np.float32)
-    grid = _detail()
-    rows, strides = grid.reshape(-1, 5), (_SHAPE[1] * _SHAPE[2], _SHAPE[2], 1)
-    corner = cell @ np.array(strides)
-    total = np.zeros((len(texture_mm), 5), np.float32)
-    for step in np.ndindex(2, 2, 2):
-        x, y, z = (share[:, axis] if step[axis] else 1 - share[:, axis] for axis in range(3))
-        total += (x * y * z)[:, None] * rows[corner + sum(map(int.__mul__, step, strides))]
-    return total
+    x, y, z = np.stack([1 - share, share], axis=1)
+    weights = (x[:, None, None] * y[:, None] * z).reshape(8, -1)
+    corners = np.ravel_multi_index(tuple(cell), _SHAPE) + _NEIGHBOURS[:, None]
+    return np.asarray((weights * _detail().take(corners, axis=1)).sum(axis=1))
 
 
 @lru_cache(maxsize=1)
-def _detail() -> Float32[np.ndarray, "80 122 44 5"]:
+def _detail() -> Float32[np.ndarray, "5 cells"]:
     axes = [low + _STEP_MM * np.arange(count) for low, count in zip(_LOW_MM, _SHAPE, strict=True)]
     points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
     grid = np.zeros((*_SHAPE, 5))
@@ -82,7 +85,7 @@ def _detail() -> Float32[np.ndarray, "80 122 44 5"]:
                 _draw_nail(grid, points, start, end, axes_of[owner - 1])
     _draw_palm_lines(grid, points)
     grid[..., BLOTCH] = _blotches()
-    return grid.astype(np.float32)
+    return np.ascontiguousarray(grid.reshape(-1, 5).T.astype(np.float32))
 
 
 def _draw_joint(
@@ -93,14 +96,14 @@ def _draw_joint(
         return
     _flexion, dorsal, along = axes
     offset = points - joint
-    height, out = offset @ along, offset @ dorsal
-    near = np.linalg.norm(offset - height[..., None] * along, axis=-1) < radius_mm + 4.0
-    palmar = near & (out < 0)
-    grid[..., CREASE] = np.maximum(grid[..., CREASE], np.where(palmar, np.exp(-((height / 1.3) ** 2)), 0.0))
-    knuckle = np.where(near & (out > 0.3 * radius_mm), np.exp(-((height / 5.5) ** 2)), 0.0)
+    # exponentials of the whole grid, most of which is far away, held up the first frame of every worker
+    near = np.einsum("...i,...i", offset, offset) - (offset @ along) ** 2 < (radius_mm + 4.0) ** 2
+    height, out = offset[near] @ along, offset[near] @ dorsal
+    crease = np.where(out < 0, np.exp(-((height / 1.3) ** 2)), 0.0)
+    knuckle = np.where(out > 0.3 * radius_mm, np.exp(-((height / 5.5) ** 2)), 0.0)
     ripples = 0.55 * knuckle * (0.6 + 0.4 * np.cos(height * 2.0))
-    grid[..., CREASE] = np.maximum(grid[..., CREASE], ripples)
-    grid[..., FLUSH] = np.maximum(grid[..., FLUSH], 0.8 * knuckle)
+    grid[near, CREASE] = np.maximum(grid[near, CREASE], np.maximum(crease, ripples))
+    grid[near, FLUSH] = np.maximum(grid[near, FLUSH], 0.8 * knuckle)
 
 
 def _draw_nail(grid: np.ndarray, points: np.ndarray, start: np.ndarray, end: np.ndarray, axes: np.ndarray) -> None:
