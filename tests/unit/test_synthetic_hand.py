@@ -67,6 +67,7 @@ def test_the_skin_is_one_closed_surface_facing_outwards():
     edges = np.sort(np.concatenate([HAND.faces[:, [0, 1]], HAND.faces[:, [1, 2]], HAND.faces[:, [2, 0]]]), axis=1)
     _, count = np.unique(edges, axis=0, return_counts=True)
     assert (count == 2).all()
+    assert len(HAND.v_template) - len(count) + len(HAND.faces) == 2  # Euler: one piece, no handle
     a, b, c = (HAND.v_template[HAND.faces[:, k]] for k in range(3))
     litres = np.einsum("fi,fi->", a, np.cross(b, c)) / 6 * 1000
     assert 0.25 < litres < 0.55  # a grown-up's hand displaces about 0.4 l
