@@ -188,27 +188,6 @@ def test_labels_pull_at_the_heatmaps_where_they_count_and_only_if_asked():
     assert not heat.grad[2:].any()
 
 
-def test_consistent_heatmaps_follow_the_crop_which_does_not_follow_them():
-    given = crops()
-    view = target_view(given, PLAIN, seeded(9))
-    heat = torch.zeros(3, 21, 32 * 32, requires_grad=True)
-    uv = given.uv.clone().requires_grad_(True)
-    of_crop = Prediction(uv, given.depth, torch.zeros(3, 32, 32))
-    of_view = Prediction(warp_points(given.uv, view.warp), given.depth, torch.zeros(3, 32, 32), heat.log_softmax(-1))
-    plain = consistency_loss(of_view, view, of_crop, LossConfig())
-    asked = consistency_loss(of_view, view, of_crop, LossConfig(consistency_heatmap_weight=2.0))
-    (asked - plain).backward()
-    assert float((asked - plain).detach()) > 1.0
-    assert heat.grad is not None
-    drawn_to = heat.grad.argmin(-1)
-    place = warp_points(given.uv, view.warp).detach()
-    expected = ((place - 0.5) / 2).round().clamp(0, 31)
-    near = torch.stack([drawn_to % 32, drawn_to // 32], -1) - expected
-    shown = ((place > 1) & (place < 62)).all(-1)
-    assert (near[shown].abs() <= 1).all()
-    assert uv.grad is None or not uv.grad.any()
-
-
 def test_a_network_that_moves_with_the_crop_is_consistent():
     given = crops()
     view = target_view(given, ObjectiveConfig(), seeded(8))

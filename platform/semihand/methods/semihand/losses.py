@@ -27,7 +27,6 @@ class LossConfig(BaseModel, frozen=True, extra="forbid"):
     # learn where to look, because wide heatmaps give it hardly a gradient. 0 is the paper.
     heatmap_weight: NonNegativeFloat = 3.0
     label_heatmap_weight: NonNegativeFloat = 0.0  # the same on pseudo-labels, weighted by them as L_unsup is
-    consistency_heatmap_weight: NonNegativeFloat = 0.0  # the same in L_vc, about the crop's prediction, detached
     heatmap_px: PositiveFloat = 2.0  # standard deviation of that Gaussian, px of a 64 px crop
     distance: Literal["squared", "huber"] = "huber"  # "squared" is ℓ as printed; "huber" bounds what one joint says
     huber_px: Annotated[float, Field(gt=0)] = 2.0  # where the Huber distance turns linear, px of a 64 px crop

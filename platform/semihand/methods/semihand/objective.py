@@ -139,13 +139,7 @@ def consistency_loss(predicted: Prediction, view: View, of_crop: Prediction, con
         warp_pictures(mask, view.warp, padding="zeros")[:, 0],
     )
     inside = warp_pictures(torch.ones_like(mask), view.warp, padding="zeros")[:, 0]
-    loss = view_consistency_loss(predicted, moved, inside, config)
-    if config.consistency_heatmap_weight:
-        place = moved.uv.detach()
-        loss = loss + config.consistency_heatmap_weight * heatmap_loss(
-            predicted, place, _inside(place), config.heatmap_px
-        )
-    return loss
+    return view_consistency_loss(predicted, moved, inside, config)
 
 
 def mask_loss(predicted: Prediction, radii: RadiusNetwork) -> Float[Tensor, ""]:
