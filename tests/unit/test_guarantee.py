@@ -27,7 +27,7 @@ from semihand.steps.rules import ErrorLimit, read_rule
 from semihand.steps.selection import SelectConfig
 
 CONFIG = GuaranteeConfig()
-NUM_DRAWS, NUM_DRAWN = 200, 80
+NUM_DRAWS, NUM_DRAWN = 200, 60
 
 
 def recordings(num: int, seed: int, shift: float = 0.0, per_recording: int = 20) -> pl.DataFrame:
@@ -133,11 +133,11 @@ def test_a_recording_is_bad_by_its_selected_labels_alone():
 
 def test_limits_come_from_the_fitted_rows_alone_and_start_where_enough_recordings_are():
     fitted, checked = split_recordings(drawn(recordings(300, 3), 120, 1), CONFIG)
-    tried = limits(fitted, 90, CONFIG)
+    tried = limits(fitted, 102, CONFIG)
     assert (np.diff(tried) > 0).all()
     assert 10 < len(tried) <= CONFIG.num_limits
     assert tried[-1] == fitted["predicted_error_mm"].max()
-    assert CONFIG.least_recordings <= len(bad_recordings(checked, tried[0], CONFIG)) < 90
+    assert CONFIG.least_recordings <= len(bad_recordings(checked, tried[0], CONFIG)) < 102
     proof = prove_limit(fitted, checked, CONFIG)
     assert proof.max_predicted_error_mm in tried
     next_limit = tried[list(tried).index(proof.max_predicted_error_mm) + 1]
@@ -150,14 +150,14 @@ def test_recordings_are_split_by_name_and_none_is_in_both():
     fitted, checked = split_recordings(table, CONFIG)
     ours, theirs = set(fitted["sequence_id"]), set(checked["sequence_id"])
     assert not ours & theirs
-    assert (len(ours), len(theirs)) == (20, 60)
+    assert (len(ours), len(theirs)) == (12, 68)
     shuffled = table.sample(fraction=1.0, shuffle=True, seed=1)
     assert set(split_recordings(shuffled, CONFIG)[0]["sequence_id"]) == ours
 
 
 def test_too_few_recordings_are_refused_with_how_many_it_takes():
-    names = {f"recording-{row}" for row in range(38)}
-    with pytest.raises(ValueError, match=r"38 recordings, of which 28 are left .* takes 29 .* at least 39 "):
+    names = {f"recording-{row}" for row in range(34)}
+    with pytest.raises(ValueError, match=r"34 recordings, of which 28 are left .* takes 29 .* at least 35 "):
         recordings_to_fit(names, CONFIG)
     more = names | {"one more"}
     assert len(more - recordings_to_fit(more, CONFIG)) == 29
@@ -193,5 +193,5 @@ def test_a_guarantee_from_too_few_checked_recordings_is_refused_before_anything_
         campaign=tmp_path / "campaign", calibration=tmp_path / "checked.parquet",
         select=SelectConfig(guarantee=CONFIG),
     )  # fmt: skip
-    with pytest.raises(InputError, match=r"checked\.parquet: .* has 8 recordings, .* at least 39 "):
+    with pytest.raises(InputError, match=r"checked\.parquet: .* has 8 recordings, .* at least 35 "):
         check_inputs(config, begun=True)

@@ -32,8 +32,9 @@ class GuaranteeConfig(BaseModel, frozen=True, extra="forbid"):
     share_bad: float = Field(default=0.10, ge=0, lt=1)
     alpha: float = Field(default=0.10, gt=0, lt=1)
     delta: float = Field(default=0.05, gt=0, lt=1)
-    # Of the recordings, those that the expected error is fitted to; a proof on them would believe its own fit.
-    fit_share: float = Field(default=0.25, gt=0, lt=1)
+    # Of the recordings, those that the expected error is fitted to; a proof on them would believe its own fit. Few
+    # suffice for the fit, while every recording fewer to prove with makes a refusal likelier.
+    fit_share: float = Field(default=0.15, gt=0, lt=1)
     num_limits: int = Field(default=20, ge=1)  # tried from the strictest to the loosest
 
     @property
