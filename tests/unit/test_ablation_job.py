@@ -7,6 +7,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from matplotlib.figure import Figure
 from test_ablation_results import GAP, write
@@ -28,6 +29,17 @@ import ablation
 from semihand.ablation.config import AblationConfig
 ablation.main(AblationConfig(campaign=sys.argv[1], budget_minutes=0))
 print("loaded:", *sorted({name.split(".")[0] for name, module in sys.modules.items() if module}))
+"""
+KILLED = """
+import os, sys, time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+sys.path.insert(0, "platform")
+from semihand.ablation.run import end_with_parent
+if __name__ == "__main__":
+    pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=end_with_parent)
+    print(pool.submit(os.getpid).result(), flush=True)
+    pool.submit(time.sleep, 600).result()
 """
 MODULES = {"faiss-cpu": "faiss", "pillow": "PIL", "pydantic-settings": "pydantic_settings",
            "scikit-image": "skimage", "scikit-learn": "sklearn"}  # fmt: skip
@@ -123,3 +135,11 @@ def test_mlflow_gets_a_run_for_the_whole_and_one_below_it_for_each_row(tmp_path:
     other = {"train": {"num_steps": 8}}
     tracking.track_ablation(tmp_path / "abl", {"rows": [row]}, {"semihand": other}, "", None)
     assert all(entry.round != name for entry in FakeOutbox.last.sent)
+
+
+def test_a_killed_run_leaves_no_row_computing_on():
+    with subprocess.Popen([sys.executable, "-c", KILLED], stdout=subprocess.PIPE, text=True, cwd=ROOT) as run:
+        assert run.stdout is not None
+        row = psutil.Process(int(run.stdout.readline()))
+        run.kill()
+    assert not psutil.wait_procs([row], timeout=60)[1]

@@ -5,8 +5,9 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
+from threading import Thread
 
 import torch
 
@@ -55,7 +56,8 @@ def run_ablation(config: AblationConfig, say: Callable[[str], None] = print) -> 
         return Task(plan, sets[cell.domain, cell.seed], start, second if plan.second_teacher else None,
                     config.rounds, cell.seed, models, device)  # fmt: skip
 
-    with ProcessPoolExecutor(config.parallel, mp_context=get_context("spawn")) as pool:
+    spawn = get_context("spawn")
+    with ProcessPoolExecutor(config.parallel, mp_context=spawn, initializer=end_with_parent) as pool:
         done = _in_budget(pool, open_cells, task, config.parallel, deadline)
         for cell, result in done:
             results.write(cell, cells[cell], result)
@@ -87,6 +89,18 @@ def _in_budget(
             result = future.result()
             longest = max(longest, result.metrics["seconds"])
             yield running.pop(future), result
+
+
+def end_with_parent() -> None:
+    """Have this process end as soon as the one that started it is gone: a killed run leaves no row computing on."""
+    parent = parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    Thread(target=watch, daemon=True).start()
 
 
 def _work(task: Task, threads: int) -> RowResult:
