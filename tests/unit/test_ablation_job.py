@@ -7,6 +7,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 import pytest
 from matplotlib.figure import Figure
@@ -15,6 +16,7 @@ from test_ablation_results import GAP, write
 from semihand.ablation.config import AblationConfig
 from semihand.ablation.results import ResultFolder
 from semihand.command_line import read_config
+from semihand.steps.train import _decay
 from semihand.tracking import ablation as tracking
 from semihand.tracking.environment import StoreLocation
 from semihand.tracking.outbox import Outbox
@@ -68,6 +70,18 @@ def test_the_job_runs_without_ray_and_mlflow_and_the_docs_say_what_it_needs(camp
                      re.MULTILINE | re.DOTALL)  # fmt: skip
     assert said is not None
     assert {name for name in names if MODULES.get(name, name) in loaded} == set(said[1].replace("\\", " ").split())
+
+
+def test_the_rows_of_two_ema_schedules_differ_within_the_rounds_of_every_recipe():
+    """The warm-up bounds every memory by a tenth of the steps so far: in short rounds 0.995 and more are one."""
+    recipes = ROOT / "jobs" / "recipes" / "ablation"
+    for name in ("small", "full"):
+        config = read_config(AblationConfig, [], recipes, name)
+        fits = [config.all_plans()[row].train for row in ("mean_teacher", "adaptive_ema")]
+        steps = fits[0].num_steps // config.rounds
+        fits = [fit.model_copy(update={"num_steps": steps}) for fit in fits]
+        decays = np.array([[_decay(step, fit) for step in range(1, steps)] for fit in fits])
+        assert (np.abs(decays[0] - decays[1]) > 0.01).mean() > 0.3
 
 
 def test_every_recipe_is_one_and_full_is_at_128_px_with_three_seeds():

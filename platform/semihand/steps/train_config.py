@@ -18,7 +18,8 @@ class TrainConfig(BaseModel, frozen=True, extra="forbid"):
     final_rate: Annotated[float, Field(gt=0, le=1)] = 0.02  # share of the learning rate at the last step
     warmup_steps: NonNegativeInt = 50
     weight_decay: Annotated[float, Field(ge=0)] = 1e-4
-    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.995  # memory of about 200 steps; 0.999: long fits, 0: none
+    # 0.995: the teacher remembers about 200 steps, once there were 2,000; before, a tenth of the steps so far. 0: none.
+    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.995
     ema_schedule: Literal["constant", "cosine"] = "constant"  # cosine: from ema_decay up to 1 at the last step (BYOL)
     selected_share: Annotated[float, Field(ge=0, le=1)] = 0.75  # of the target batch; the rest is any frame
     precision: Literal["auto", "bf16", "fp32"] = "auto"  # auto: bf16 where the machine multiplies it fast
