@@ -17,6 +17,7 @@ from semihand.methods.semihand.augmentation import (
     invert_warp,
     random_perturbation,
     random_warp,
+    smooth_pictures,
     warp_pictures,
     warp_points,
 )
@@ -169,3 +170,14 @@ def test_a_new_background_leaves_the_hand_and_a_new_skin_leaves_the_background()
 def test_bytes_become_zero_to_one():
     bytes_ = torch.tensor([0, 51, 255], dtype=torch.uint8).view(1, 3, 1, 1)
     torch.testing.assert_close(as_float(bytes_).flatten(), torch.tensor([0.0, 0.2, 1.0]))
+
+
+@pytest.mark.parametrize("side", [64, 128])
+def test_smoothing_widens_a_dot_by_its_own_width_whatever_the_resolution(side):
+    dot = dots(torch.tensor([[31.5, 31.5]]), side)
+    smoothed = smooth_pictures(dot, 2.0)
+    pixel = (torch.arange(side) - (side - 1) / 2) * 64 / side
+    variance = float((smoothed.sum((0, 1, 2)) * pixel.square()).sum() / smoothed.sum())
+    assert math.sqrt(variance) == pytest.approx(math.hypot(1.5, 2.0), rel=0.02)
+    assert float(smoothed.sum()) == pytest.approx(float(dot.sum()), rel=1e-4)
+    assert smooth_pictures(dot, 0.0) is dot

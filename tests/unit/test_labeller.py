@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from semihand.methods.semihand.labeller import ViewConfig, _agreement, _median, as_crops, look, view_warps
+from semihand.methods.semihand.labeller import ViewConfig, _agreement, _median, as_crops, look, merge_views, view_warps
 from semihand.methods.semihand.network import HandNetwork, Prediction
 from semihand.tables import frame_id
 
@@ -38,6 +38,16 @@ class Stubborn(OnTheSquare):
         return Prediction(uv, torch.zeros(len(crops), 21), logits)
 
 
+class Distracted(OnTheSquare):
+    """A network that grain leads astray: how far neighbouring pixels of a few places differ shifts the joints."""
+
+    def forward(self, crops: torch.Tensor) -> Prediction:
+        seen = super().forward(crops)
+        grain = crops[:, :, 4:7, 4:7] - crops[:, :, 5:8, 5:8]
+        astray = grain.mean(1).flatten(1)[:, :2]
+        return seen._replace(uv=seen.uv + 60 * astray.unsqueeze(1))
+
+
 def squares() -> torch.Tensor:
     """A white square each, at other places, on black."""
     crops = torch.zeros(5, 3, 64, 64, dtype=torch.uint8)
@@ -59,7 +69,7 @@ def test_the_first_view_is_the_crop_itself():
 
 
 def test_a_network_that_moves_with_the_crop_is_stable_and_said_back_in_the_crop():
-    views = look(OnTheSquare(), squares(), view_warps(IDS, CONFIG), depth_weight=50.0)
+    views = look(OnTheSquare(), squares(), view_warps(IDS, CONFIG), CONFIG)
     expected = torch.tensor([[35.5 - 2 * row, 29.5 + row] for row in range(5)])
     torch.testing.assert_close(views.uv, expected.unsqueeze(1).expand(-1, 21, 2), atol=0.1, rtol=0)
     torch.testing.assert_close(views.views_uv, views.uv.expand(6, -1, -1, -1), atol=0.2, rtol=0)
@@ -68,7 +78,7 @@ def test_a_network_that_moves_with_the_crop_is_stable_and_said_back_in_the_crop(
 
 
 def test_a_network_that_does_not_look_is_unstable():
-    views = look(Stubborn(), squares(), view_warps(IDS, CONFIG), depth_weight=50.0)
+    views = look(Stubborn(), squares(), view_warps(IDS, CONFIG), CONFIG)
     assert (views.stability > 5).all()
     assert (views.mask_agreement < 0.7).all()
     assert len(set(views.stability.tolist())) == 5  # each frame has its own views
@@ -77,10 +87,46 @@ def test_a_network_that_does_not_look_is_unstable():
 def test_stability_and_consensus_do_not_depend_on_the_order_of_the_views(tiny_network):
     warps = view_warps(IDS, CONFIG)
     crops = torch.randint(0, 256, (5, 3, 64, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
-    once = look(tiny_network, crops, warps, 50.0)
-    turned = look(tiny_network, crops, warps.flip(0), 50.0)
+    once = look(tiny_network, crops, warps, CONFIG)
+    turned = look(tiny_network, crops, warps.flip(0), CONFIG)
     torch.testing.assert_close(once.uv, turned.uv, atol=1e-4, rtol=0)
     torch.testing.assert_close(once.stability, turned.stability, rtol=1e-4, atol=1e-5)
+
+
+def test_where_grain_leads_a_network_astray_the_smoothed_views_count_for_more():
+    grain = 30 * torch.randn(5, 3, 64, 64, generator=torch.Generator().manual_seed(3))
+    grain[..., 12:-12, 12:-12] = 0.0
+    crops = (squares() + grain.clamp(min=0)).clamp(0, 255).byte()
+    clean = look(OnTheSquare(), crops, view_warps(IDS, CONFIG), CONFIG)
+
+    def astray_px(*smoothing_px: float) -> float:
+        config = CONFIG.model_copy(update={"smoothing_px": smoothing_px})
+        views = look(Distracted(), crops, view_warps(IDS, config), config)
+        return float((views.uv - clean.uv).norm(dim=-1).mean())
+
+    as_it_is, smoothed, both = astray_px(0.0), astray_px(2.0), astray_px(0.0, 2.0)
+    assert smoothed < 0.3 * as_it_is
+    assert both < 0.5 * (as_it_is + smoothed) / 2
+
+
+def test_smoothing_twice_alike_is_smoothing_once_with_every_view_counted(tiny_network):
+    crops, warps = squares(), view_warps(IDS, CONFIG)
+    once = look(tiny_network, crops, warps, CONFIG)
+    twice = look(tiny_network, crops, warps, CONFIG.model_copy(update={"smoothing_px": (0.0, 0.0)}))
+    assert len(twice.views_uv) == 2 * len(once.views_uv)
+    for name in ("uv", "depth", "mask", "stability", "mask_agreement"):
+        torch.testing.assert_close(getattr(twice, name), getattr(once, name))
+
+
+def test_looks_are_merged_by_their_weights_frame_by_frame(tiny_network):
+    crops, warps = squares(), view_warps(IDS, CONFIG)
+    one, other = look(tiny_network, crops, warps, CONFIG), look(OnTheSquare(), crops, warps, CONFIG)
+    share = torch.linspace(0, 1, 5)
+    merged = merge_views([one, other], [3 * share, 3 * (1 - share)], 50.0)
+    expected = share[:, None] * one.depth + (1 - share[:, None]) * other.depth
+    torch.testing.assert_close(merged.depth, expected)
+    torch.testing.assert_close(merged.uv[0], other.uv[0])
+    torch.testing.assert_close(merged.uv[-1], one.uv[-1])
 
 
 def test_the_consensus_is_the_median_and_one_wild_view_does_not_pull_it():

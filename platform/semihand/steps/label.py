@@ -145,7 +145,8 @@ class FrameLabeller:
         with np.errstate(invalid="ignore"):
             ours, theirs = (lifted(_views_of(each, first), read.cameras, lengths).joints_mm for each in (views, others))
         if self.config.combine == "mean":
-            views = merge_views(views, others, self.config.views.depth_weight)
+            alike = torch.ones(len(views.uv), device=self.device)
+            views = merge_views([views, others], [alike, alike], self.config.views.depth_weight)
         return _views_of(views, first), divergence_mm(ours, theirs, MIDDLE_MCP)
 
     def _known(self, rows: pa.Table, poses: Poses, before: Previous | None) -> Known:
@@ -163,8 +164,7 @@ class FrameLabeller:
         pictures = np.zeros((full, *read.pictures.shape[1:]), np.uint8)
         pictures[:num] = read.pictures
         warps = view_warps(frame_ids + ["0" * 16] * (full - num), self.config.views)
-        depth_weight = self.config.views.depth_weight
-        return look(network, as_crops(pictures).to(self.device), warps.to(self.device), depth_weight)
+        return look(network, as_crops(pictures).to(self.device), warps.to(self.device), self.config.views)
 
     def _table(
         self, rows: pa.Table, poses: Poses, corrected: Corrected, more: dict[str, np.ndarray | None]

@@ -171,6 +171,18 @@ def change_appearance(
     return crops.clamp(0, 1)
 
 
+def smooth_pictures(
+    pictures: Float[Tensor, "batch channels rows columns"], sigma_px: float
+) -> Float[Tensor, "batch channels rows columns"]:
+    """Convolved with a Gaussian of this width, px of a 64 px crop; 0 leaves them as they are."""
+    sigma = sigma_px * pictures.shape[-1] / GRID_PX
+    if sigma == 0:
+        return pictures
+    size = 2 * math.ceil(3 * sigma) + 1
+    smoothed: Tensor = kornia.filters.gaussian_blur2d(pictures, (size, size), (sigma, sigma))
+    return smoothed
+
+
 def _blurred(crops: Tensor, sigma_px: Tensor) -> Tensor:
     """A Gaussian blur of its own width for every crop; width 0 leaves a crop as it is."""
     factor = crops.shape[-1] / GRID_PX

@@ -1,5 +1,6 @@
 """What the teacher says of a crop: several test-time views, their consensus and how far they disagree."""
 
+from collections.abc import Sequence
 from typing import Annotated, NamedTuple
 
 import numpy as np
@@ -13,11 +14,14 @@ from semihand.methods.semihand.augmentation import (
     as_float,
     invert_warp,
     random_warp,
+    smooth_pictures,
     warp_pictures,
     warp_points,
 )
 from semihand.methods.semihand.losses import instability
 from semihand.methods.semihand.network import HandNetwork
+
+_LEAST_VARIANCE_PX2 = 1e-6
 
 
 class ViewConfig(BaseModel, frozen=True, extra="forbid"):
@@ -25,6 +29,8 @@ class ViewConfig(BaseModel, frozen=True, extra="forbid"):
 
     num_views: Annotated[int, Field(ge=2, le=64)] = 8  # the first is the crop itself
     warp: WarpConfig = WarpConfig(rotation_deg=30.0, scale=1.15, translation_px=3.0)
+    # Widths of Gaussians, px of a 64 px crop: every view is taken of the crop smoothed by each. 0 is the crop itself.
+    smoothing_px: Annotated[tuple[Annotated[float, Field(ge=0, le=8)], ...], Field(min_length=1, max_length=8)] = (0.0,)
     depth_weight: Annotated[float, Field(gt=0)] = 50.0  # λ_d of the stability in eq. 8
 
 
@@ -56,16 +62,29 @@ def look(
     network: HandNetwork,
     crops: UInt8[Tensor, "batch 3 rows columns"],
     warps: Float[Tensor, "views batch 2 3"],
+    config: ViewConfig,
+) -> Views:
+    """Predict every view of every crop, bring the answers back to the crop, and agree on a pose.
+
+    The views of one smoothing agree on their median, because one view that sees another hand would pull a mean along.
+    The smoothings then agree on their mean by inverse variance: which of them suits a camera's noise shows in how
+    little their views differ, without any label.
+    """
+    pictures = as_float(crops)
+    looks = [_look(network, smooth_pictures(pictures, px), warps, config.depth_weight) for px in config.smoothing_px]
+    certainty = [1 / each.stability.clamp(min=_LEAST_VARIANCE_PX2) for each in looks]
+    return merge_views(looks, certainty, config.depth_weight)
+
+
+def _look(
+    network: HandNetwork,
+    pictures: Float[Tensor, "batch 3 rows columns"],
+    warps: Float[Tensor, "views batch 2 3"],
     depth_weight: float,
 ) -> Views:
-    """Predict every view of every crop, bring the answers back to the crop, and take their median.
-
-    The median is the consensus because one view that sees another hand would pull a mean along.
-    """
     num_views, num = warps.shape[:2]
     flat = warps.flatten(0, 1)
-    pictures = as_float(crops).repeat(num_views, 1, 1, 1)
-    predicted = network(warp_pictures(pictures, flat))
+    predicted = network(warp_pictures(pictures.repeat(num_views, 1, 1, 1), flat))
     back = invert_warp(flat)
     uv = warp_points(predicted.uv, back).view(num_views, num, *predicted.uv.shape[1:])
     depth = predicted.depth.view(num_views, num, -1)
@@ -83,19 +102,22 @@ def look(
     )
 
 
-def merge_views(a: Views, b: Views, depth_weight: float) -> Views:
-    """Two teachers' views of the same crops as one set: the mean of both consensus poses, and all views beside it."""
-    uv, depth = (a.uv + b.uv) / 2, (a.depth + b.depth) / 2
-    views_uv, views_depth = torch.cat([a.views_uv, b.views_uv]), torch.cat([a.views_depth, b.views_depth])
-    return Views(
-        uv,
-        depth,
-        (a.mask + b.mask) / 2,
-        views_uv,
-        views_depth,
-        instability(uv, depth, views_uv, views_depth, depth_weight),
-        (a.mask_agreement + b.mask_agreement) / 2,
-    )
+def merge_views(looks: Sequence[Views], weights: Sequence[Float[Tensor, " batch"]], depth_weight: float) -> Views:
+    """Several looks at the same crops as one: the weighted mean of their consensus poses, and all views beside it."""
+    if len(looks) == 1:
+        return looks[0]
+    share = torch.stack(list(weights))
+    share = share / share.sum(0)
+
+    def mean(name: str) -> Tensor:
+        values = torch.stack([getattr(each, name) for each in looks])
+        return (values * share.view(*share.shape, *[1] * (values.dim() - 2))).sum(0)
+
+    uv, depth = mean("uv"), mean("depth")
+    views_uv = torch.cat([each.views_uv for each in looks])
+    views_depth = torch.cat([each.views_depth for each in looks])
+    stability = instability(uv, depth, views_uv, views_depth, depth_weight)
+    return Views(uv, depth, mean("mask"), views_uv, views_depth, stability, mean("mask_agreement"))
 
 
 def _median(values: Tensor) -> Tensor:
