@@ -18,17 +18,17 @@ import polars as pl
 import pyarrow as pa
 import torch
 
+from semihand.ablation.config import AblationConfig
 from semihand.frames.synthetic.config import SyntheticConfig
 from semihand.frames.synthetic.generate import generate_frames
 from semihand.frames.truth import open_truth
-from semihand.methods.semihand.labeller import ViewConfig
 from semihand.methods.semihand.weights import read_card
 from semihand.steps.calibrate import label_errors
 from semihand.steps.components import EXPECTED
 from semihand.steps.confidence import error_components, fit_confidence
 from semihand.steps.confidence_report import confidence_report
 from semihand.steps.harden import HardenConfig, harden_frames
-from semihand.steps.label import FrameLabeller, LabelConfig
+from semihand.steps.label import FrameLabeller
 from semihand.steps.label_rows import split_labelled
 from semihand.steps.previous import PreviousLabels
 from semihand.steps.subjects import UNNAMED, Lengths
@@ -37,7 +37,7 @@ from semihand.tables.rows import filter_rows
 
 SEED, PER_RECORDING = 9000, 10
 NUM_CHECKED, NUM_TESTED, NUM_SOURCE = 200, 600, 400
-LABEL = LabelConfig(views=ViewConfig(smoothing_px=(0.0, 1.5)))
+LABEL = AblationConfig().all_plans()["all_additions"].label
 
 
 def frames_of(domain: str, seed: int, num: int, kind: str = "sequences") -> pa.Table:

@@ -122,7 +122,7 @@ def test_looks_are_merged_by_their_weights_frame_by_frame(tiny_network):
     crops, warps = squares(), view_warps(IDS, CONFIG)
     one, other = look(tiny_network, crops, warps, CONFIG), look(OnTheSquare(), crops, warps, CONFIG)
     share = torch.linspace(0, 1, 5)
-    merged = merge_views([one, other], [3 * share, 3 * (1 - share)], 50.0)
+    merged = merge_views([one, other], 3 * torch.stack([share, 1 - share]), 50.0)
     expected = share[:, None] * one.depth + (1 - share[:, None]) * other.depth
     torch.testing.assert_close(merged.depth, expected)
     torch.testing.assert_close(merged.uv[0], other.uv[0])

@@ -145,8 +145,8 @@ class FrameLabeller:
         with np.errstate(invalid="ignore"):
             ours, theirs = (lifted(_views_of(each, first), read.cameras, lengths).joints_mm for each in (views, others))
         if self.config.combine == "mean":
-            alike = torch.ones(len(views.uv), device=self.device)
-            views = merge_views([views, others], [alike, alike], self.config.views.depth_weight)
+            alike = torch.ones(2, len(views.uv), device=self.device)
+            views = merge_views([views, others], alike, self.config.views.depth_weight)
         return _views_of(views, first), divergence_mm(ours, theirs, MIDDLE_MCP)
 
     def _known(self, rows: pa.Table, poses: Poses, before: Previous | None) -> Known:

@@ -72,8 +72,8 @@ def look(
     """
     pictures = as_float(crops)
     looks = [_look(network, smooth_pictures(pictures, px), warps, config.depth_weight) for px in config.smoothing_px]
-    certainty = [1 / each.stability.clamp(min=_LEAST_VARIANCE_PX2) for each in looks]
-    return merge_views(looks, certainty, config.depth_weight)
+    variance_px2 = torch.stack([each.stability for each in looks]).clamp(min=_LEAST_VARIANCE_PX2)
+    return merge_views(looks, 1 / variance_px2, config.depth_weight)
 
 
 def _look(
@@ -102,12 +102,11 @@ def _look(
     )
 
 
-def merge_views(looks: Sequence[Views], weights: Sequence[Float[Tensor, " batch"]], depth_weight: float) -> Views:
+def merge_views(looks: Sequence[Views], weights: Float[Tensor, "looks batch"], depth_weight: float) -> Views:
     """Several looks at the same crops as one: the weighted mean of their consensus poses, and all views beside it."""
     if len(looks) == 1:
         return looks[0]
-    share = torch.stack(list(weights))
-    share = share / share.sum(0)
+    share = weights / weights.sum(0)
 
     def mean(name: str) -> Tensor:
         values = torch.stack([getattr(each, name) for each in looks])
