@@ -223,6 +223,15 @@ def test_with_every_term_the_total_is_equations_1_and_6(data, source, tiny_netwo
         torch.testing.assert_close(state.teacher.state_dict()[name], value)
 
 
+def test_consistency_at_every_second_step_counts_twice_and_is_left_out_between(data, tiny_network):
+    often = with_losses(CONFIG.model_copy(update={"num_steps": 2, "report_every": 1}), {}, **PRINTED)
+    seldom = often.model_copy(update={"objective": often.objective.model_copy(update={"consistency_every": 2})})
+    (first, _), (doubled, without) = (list(train(fresh(each, tiny_network), data, each)) for each in (often, seldom))
+    assert doubled.losses["consistency"] == pytest.approx(2 * first.losses["consistency"], rel=1e-5)
+    assert doubled.losses["labels"] == pytest.approx(first.losses["labels"], rel=1e-5)
+    assert "consistency" not in without.losses
+
+
 def test_cross_modal_consistency_without_radii_is_refused_with_the_way_out(source, tiny_network):
     config = with_losses(CONFIG, {"cross_modal_weight": 0.1})
     with pytest.raises(ValueError, match=r"cross_modal_weight is 0\.1, but no radius network .*train_radii"):

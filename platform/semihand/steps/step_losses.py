@@ -61,7 +61,8 @@ def step_losses(models: Models, data: Data, config: TrainConfig, at: Moment) -> 
         view, crops = joined(consistent)
         of_view = predicted.rows(slice(num_views, num_views + num_perturbed)) if perturbed else of_target
         of_crop = predicted.rows(slice(num_views + num_perturbed, None)) if own else _taught(models, crops, config)
-        losses["consistency"] = consistency_loss(of_view, view, of_crop, losses_config)
+        loss = consistency_loss(of_view, view, of_crop, losses_config)
+        losses["consistency"] = config.objective.consistency_every * loss
     if losses_config.cross_modal_weight:
         assert models.radii is not None
         losses["cross_modal"] = mask_loss(predicted.rows(slice(num_views)), models.radii)
@@ -70,7 +71,8 @@ def step_losses(models: Models, data: Data, config: TrainConfig, at: Moment) -> 
 
 def _consistent_cells(source: Cells, target: Cells, config: TrainConfig, at: Moment) -> Cells:
     """What L_vc is taken on: the views that the labels are learnt on, or perturbed views of all crops."""
-    if not target or not config.objective.losses.consistency_weight:
+    skipped = at.step % config.objective.consistency_every != 0
+    if not target or not config.objective.losses.consistency_weight or skipped:
         return []
     if config.objective.consistency_view == "diverse":
         return target

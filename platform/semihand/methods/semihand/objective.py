@@ -5,11 +5,11 @@ be consistent.
 """
 
 from collections.abc import Mapping
-from typing import Literal, NamedTuple, Protocol
+from typing import Annotated, Literal, NamedTuple, Protocol
 
 import torch
 from jaxtyping import Float
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from torch import Tensor
 
 from semihand.methods.semihand.augmentation import (
@@ -51,6 +51,8 @@ class ObjectiveConfig(BaseModel, frozen=True, extra="forbid"):
     # "perturbed" is the paper's, a gentle one of its own, of source and target crops, one more forward pass.
     consistency_view: Literal["diverse", "perturbed"] = "diverse"
     perturbation: PerturbationConfig = PerturbationConfig()
+    # Taken at every n-th step alone and weighed n times: on average the same, for fewer passes.
+    consistency_every: Annotated[int, Field(ge=1, le=16)] = 1
 
 
 class Network(Protocol):
