@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 import torch
 
-from semihand.methods.semihand.labeller import ViewConfig, _agreement, _median, as_crops, look, merge_views, view_warps
+from semihand.methods.semihand.labeller import (
+    ViewConfig,
+    _agreement,
+    _median,
+    as_crops,
+    look,
+    merge_views,
+    mode_of_views,
+    view_warps,
+)
 from semihand.methods.semihand.network import HandNetwork, Prediction
 from semihand.tables import frame_id
 
@@ -134,6 +143,53 @@ def test_the_consensus_is_the_median_and_one_wild_view_does_not_pull_it():
     assert float(_median(values)) == float(np.median(values)) == 3.0
     odd = torch.randn(5, 3, 21, generator=torch.Generator().manual_seed(2))
     np.testing.assert_allclose(_median(odd), np.median(odd, axis=0))
+
+
+def two_minds(num_first: int, num_second: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Views of three frames about a pose and about its mirror image; and the first pose."""
+    generator = torch.Generator().manual_seed(4)
+    pose = torch.randn(3, 21, 3, generator=generator) * torch.tensor([12.0, 12.0, 0.5])
+    views = torch.cat([pose.expand(num_first, -1, -1, -1), -pose.expand(num_second, -1, -1, -1)])
+    views = views + torch.randn(views.shape, generator=generator) * torch.tensor([0.5, 0.5, 0.05])
+    return views[..., :2], views[..., 2], pose
+
+
+def test_views_of_two_minds_agree_on_what_most_see_and_not_halfway():
+    uv, depth, pose = two_minds(4, 3)
+    alike = torch.ones(7, 3)
+    mode_uv, mode_depth = mode_of_views(uv, depth, alike, 3.0, 50.0)
+    torch.testing.assert_close(mode_uv, uv[:4].mean(0), atol=0.1, rtol=0)
+    torch.testing.assert_close(mode_depth, depth[:4].mean(0), atol=0.02, rtol=0)
+    halfway_px = (_median(torch.cat([uv[:4], uv[4:], uv[4:5]])) - pose[..., :2]).norm(dim=-1).mean()
+    assert (mode_uv - pose[..., :2]).norm(dim=-1).mean() < 0.1 * halfway_px
+
+
+def test_the_mode_goes_by_the_weights_of_the_views():
+    uv, depth, pose = two_minds(4, 3)
+    weights = torch.ones(7, 3)
+    weights[4:, 1] = 3.0
+    mode = mode_of_views(uv, depth, weights, 3.0, 50.0)[0]
+    sign = torch.tensor([1.0, -1.0, 1.0])
+    torch.testing.assert_close(mode, sign[:, None, None] * pose[..., :2], atol=1.5, rtol=0)
+
+
+def test_a_wide_kernel_finds_the_weighted_mean():
+    uv, depth, _ = two_minds(4, 3)
+    weights = torch.rand(7, 3, generator=torch.Generator().manual_seed(5)) + 0.1
+    share = weights / weights.sum(0)
+    mode_uv, mode_depth = mode_of_views(uv, depth, weights, 1e4, 50.0)
+    torch.testing.assert_close(mode_uv, (share[..., None, None] * uv).sum(0), atol=1e-3, rtol=0)
+    torch.testing.assert_close(mode_depth, (share[..., None] * depth).sum(0), atol=1e-4, rtol=0)
+
+
+def test_the_mode_is_the_consensus_where_it_is_asked_for(tiny_network):
+    crops, warps = squares(), view_warps(IDS, CONFIG)
+    median = look(tiny_network, crops, warps, CONFIG)
+    mode = look(tiny_network, crops, warps, CONFIG.model_copy(update={"mode_px": 3.0}))
+    expected = mode_of_views(median.views_uv, median.views_depth, torch.ones(6, 5), 3.0, CONFIG.depth_weight)
+    torch.testing.assert_close((mode.uv, mode.depth), expected)
+    about = (median.views_uv - mode.uv).square().sum(-1) + 50 * (median.views_depth - mode.depth).square()
+    torch.testing.assert_close(mode.stability, about.mean((0, 2)))
 
 
 def test_agreement_is_one_for_equal_masks_and_falls_with_the_overlap():

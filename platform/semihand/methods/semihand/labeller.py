@@ -22,6 +22,7 @@ from semihand.methods.semihand.losses import instability
 from semihand.methods.semihand.network import HandNetwork
 
 _LEAST_VARIANCE_PX2 = 1e-6
+_MEAN_SHIFTS = 10
 
 
 class ViewConfig(BaseModel, frozen=True, extra="forbid"):
@@ -32,6 +33,9 @@ class ViewConfig(BaseModel, frozen=True, extra="forbid"):
     # Widths of Gaussians, px of a 64 px crop: every view is taken of the crop smoothed by each. 0 is the crop itself.
     smoothing_px: Annotated[tuple[Annotated[float, Field(ge=0, le=8)], ...], Field(min_length=1, max_length=8)] = (0.0,)
     depth_weight: Annotated[float, Field(gt=0)] = 50.0  # λ_d of the stability in eq. 8
+    # The views agree on the mode of their poses, found with a kernel of this width (px of a 64 px crop, root mean
+    # square over the joints); None: on their median, joint by joint, halfway where they are of two minds.
+    mode_px: Annotated[float, Field(gt=0, le=64)] | None = None
 
 
 class Views(NamedTuple):
@@ -68,12 +72,18 @@ def look(
 
     The views of one smoothing agree on their median, because one view that sees another hand would pull a mean along.
     The smoothings then agree on their mean by inverse variance: which of them suits a camera's noise shows in how
-    little their views differ, without any label.
+    little their views differ, without any label. Or all views agree on their mode, weighed alike.
     """
     pictures = as_float(crops)
     looks = [_look(network, smooth_pictures(pictures, px), warps, config.depth_weight) for px in config.smoothing_px]
     variance_px2 = torch.stack([each.stability for each in looks]).clamp(min=_LEAST_VARIANCE_PX2)
-    return merge_views(looks, 1 / variance_px2, config.depth_weight)
+    views = merge_views(looks, 1 / variance_px2, config.depth_weight)
+    if config.mode_px is None:
+        return views
+    weights = (1 / variance_px2).repeat_interleave(len(warps), dim=0)
+    uv, depth = mode_of_views(views.views_uv, views.views_depth, weights, config.mode_px, config.depth_weight)
+    stability = instability(uv, depth, views.views_uv, views.views_depth, config.depth_weight)
+    return views._replace(uv=uv, depth=depth, stability=stability)
 
 
 def _look(
@@ -117,6 +127,45 @@ def merge_views(looks: Sequence[Views], weights: Float[Tensor, "looks batch"], d
     views_depth = torch.cat([each.views_depth for each in looks])
     stability = instability(uv, depth, views_uv, views_depth, depth_weight)
     return Views(uv, depth, mean("mask"), views_uv, views_depth, stability, mean("mask_agreement"))
+
+
+def mode_of_views(
+    views_uv: Float[Tensor, "views batch 21 2"],
+    views_depth: Float[Tensor, "views batch 21"],
+    weights: Float[Tensor, "views batch"],
+    width_px: float,
+    depth_weight: float,
+) -> tuple[Float[Tensor, "batch 21 2"], Float[Tensor, "batch 21"]]:
+    """Where the views' poses lie densest: mean shift with a Gaussian kernel (Comaniciu, Meer, PAMI 2002).
+
+    Where some views take the back of a hand for its palm, the median lies between both poses and is neither; the mode
+    is the pose that more of the views see. Poses are compared whole, by the distance of eq. 8.
+
+    Args:
+        views_uv: px of a 64 px crop.
+        views_depth: reference bones.
+        weights: of the views, above zero.
+        width_px: standard deviation of the kernel, root mean square over the joints.
+        depth_weight: λ_d of eq. 8.
+
+    Returns:
+        uv and depth of the mode that is reached from the densest view.
+    """
+    depth = depth_weight**0.5 * views_depth
+    poses = torch.cat([views_uv, depth.unsqueeze(-1)], dim=-1).flatten(2).transpose(0, 1)  # batch views 63
+    weights = (weights / weights.sum(0)).T.unsqueeze(1)  # batch 1 views
+
+    def nearness(centre: Float[Tensor, "batch centres 63"]) -> Float[Tensor, "batch centres views"]:
+        square = (centre.unsqueeze(2) - poses.unsqueeze(1)).square().sum(-1) / views_uv.shape[2]
+        return weights * torch.exp(-square / (2 * width_px**2))
+
+    densest = nearness(poses).sum(-1).argmax(1)
+    mode = poses[torch.arange(len(poses)), densest].unsqueeze(1)
+    for _ in range(_MEAN_SHIFTS):
+        near = nearness(mode)
+        mode = near @ poses / near.sum(-1, keepdim=True)
+    uvd = mode.view(len(poses), -1, 3)
+    return uvd[..., :2], uvd[..., 2] / depth_weight**0.5
 
 
 def _median(values: Tensor) -> Tensor:
