@@ -50,7 +50,7 @@ def frames_of(domain: str, seed: int, num: int, kind: str = "sequences") -> pa.T
     frames = generate_frames(config, range(0, step * num, step))
     uv = as_numpy(frames["joints_uv_px"])
     inside = ((uv >= 0) & (uv <= config.size_px - 1)).all(axis=(1, 2))
-    return filter_rows(frames, pa.array(inside))
+    return filter_rows(frames, inside)
 
 
 class Models(NamedTuple):
