@@ -97,6 +97,13 @@ def test_a_perturbation_is_a_translation_or_a_small_rotation_or_right_angles_and
     torch.testing.assert_close(linear @ linear.transpose(1, 2), torch.eye(2).expand(300, 2, 2))
 
 
+def test_right_angles_are_left_out_where_they_are_off():
+    warp = random_perturbation(300, PerturbationConfig(right_angles=False), seeded(1))
+    angle = torch.rad2deg(torch.atan2(warp[:, 1, 0], warp[:, 0, 0]))
+    assert 1.0 < float(angle.abs().max()) < 2.001
+    assert 100 < int((angle == 0).sum()) < 200
+
+
 def test_turning_by_a_right_angle_permutes_the_pixels():
     picture = torch.rand(1, 3, 64, 64, generator=seeded(3))
     # (u, v) goes to (63 - v, u): a quarter turn clockwise about the centre, 31.5

@@ -31,6 +31,9 @@ class PerturbationConfig(BaseModel, frozen=True, extra="forbid"):
 
     translation_px: Annotated[float, Field(ge=0, le=32)] = 5.0  # of a 64 px crop
     rotation_deg: Annotated[float, Field(ge=0, le=180)] = 2.0
+    # Only for a network that has learned hands of every rotation: another one says anything of a hand upside down, and
+    # agreement with that pulls its pose of the upright one along, to the centre of the crop in the end.
+    right_angles: bool = True
 
 
 class AppearanceConfig(BaseModel, frozen=True, extra="forbid"):
@@ -54,9 +57,9 @@ def random_warp(num: int, config: WarpConfig, generator: torch.Generator) -> Flo
 
 
 def random_perturbation(num: int, config: PerturbationConfig, generator: torch.Generator) -> Float[Tensor, "num 2 3"]:
-    """One of three warps for every crop: a translation, a small rotation, or 90, 180 or 270 degrees."""
+    """One of the warps for every crop: a translation, a small rotation, or 90, 180 or 270 degrees."""
     draw = torch.rand(num, 3, generator=generator) * 2 - 1
-    kind = torch.randint(3, (num,), generator=generator)
+    kind = torch.randint(3 if config.right_angles else 2, (num,), generator=generator)
     quarters = torch.randint(1, 4, (num,), generator=generator)
     angle = torch.zeros(num)
     angle = torch.where(kind == 1, draw[:, 0] * math.radians(config.rotation_deg), angle)
