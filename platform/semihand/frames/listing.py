@@ -1,6 +1,7 @@
 """A path to FRAMES: every frame that can be used as one row, every other one as its reason.
 
-`--frames PATH` may be a manifest, a folder of pictures and videos, one video or picture, or a FRAMES table.
+`--frames PATH` may be a manifest, a folder of pictures and videos, one video or picture, a FRAMES table, or a public
+data set by name.
 Nothing but headers is decoded here; what only decoding shows comes up when the frame is read.
 """
 
@@ -20,6 +21,9 @@ from semihand.frames.identify import fill_identity
 from semihand.frames.manifest import JSON_EXTENSIONS, PARQUET_EXTENSIONS, from_frames, read_manifest
 from semihand.frames.media import Medium, inspect_media
 from semihand.frames.options import ListOptions
+from semihand.frames.sets.drafts import draft_of
+from semihand.frames.sets.named import is_named, open_set
+from semihand.frames.sets.reader import Part, SetReader
 from semihand.frames.truth import check_truth, open_truth, without_truth
 from semihand.tables.arrays import rows_of
 from semihand.tables.log import DamagedTable, open_table
@@ -55,8 +59,31 @@ def list_frames(path: str | Path, options: ListOptions, round_index: int = 0) ->
         InputError: the path is missing or holds no usable frame, a manifest has unknown columns, no `hand`
             or a focal length of 0 or below, or nothing says which hand pictures show.
     """
-    path = Path(path)
-    draft = _read(path, options)
+    if is_named(path):
+        reader = open_set(path)
+        listings = [list_part(reader, part, options, round_index) for part in reader.parts()]
+        listing = Listing(
+            pa.concat_tables([each.frames for each in listings]),
+            pa.concat_tables([each.quarantine for each in listings]),
+        )
+        source = str(path)
+    else:
+        draft = _read(Path(path), options)
+        listing, source = _listed(draft, options, round_index), draft.source
+    _check_usable(listing, source)
+    return listing
+
+
+def list_part(reader: SetReader, part: Part, options: ListOptions, round_index: int = 0) -> Listing:
+    """List one part of a data set; it may hold no usable frame.
+
+    Raises:
+        InputError: what describes the part as a whole cannot be read.
+    """
+    return _listed(draft_of(reader, part, options), options, round_index)
+
+
+def _listed(draft: Draft, options: ListOptions, round_index: int) -> Listing:
     media = inspect_media(draft)
     draft, media = _expand_videos(draft, media, options)
     for row, medium in enumerate(media):
@@ -144,11 +171,6 @@ def _split(draft: Draft, options: ListOptions, round_index: int) -> Listing:
         for row, problem in check_truth(draft.rows).items():
             draft.note(row, problem)
     good = np.array([row not in draft.problems for row in range(draft.rows.num_rows)], bool)
-    if not good.any():
-        reasons = Counter(problem.reason for problem in draft.problems.values()).most_common()
-        counts = ", ".join(f"{count} {reason}" for reason, count in reasons)
-        first = draft.problems[min(draft.problems)]
-        raise InputError(f"{draft.source}: no usable frame ({counts}); the first: {first.detail}")
     kept = draft.rows if good.all() else filter_rows(draft.rows, good)
     frames = pa.Table.from_arrays([kept[name] for name in FRAMES.names], schema=FRAMES)
     bad = np.flatnonzero(~good)
@@ -156,6 +178,17 @@ def _split(draft: Draft, options: ListOptions, round_index: int) -> Listing:
     problems = [draft.problems[int(row)] for row in bad]
     quarantine = quarantine_rows(rows["frame_id"].to_pylist(), rows["uri"].to_pylist(), problems, STAGE, round_index)
     return Listing(open_truth(frames) if options.with_truth else without_truth(frames), quarantine)
+
+
+def _check_usable(listing: Listing, source: str) -> None:
+    if listing.frames.num_rows:
+        return
+    problems = listing.quarantine.select(["reason", "detail"]).to_pylist()
+    if not problems:
+        raise InputError(f"{source}: no frame in it; is the data set complete?")
+    reasons = Counter(problem["reason"] for problem in problems).most_common()
+    counts = ", ".join(f"{count} {reason}" for reason, count in reasons)
+    raise InputError(f"{source}: no usable frame ({counts}); the first: {problems[0]['detail']}")
 
 
 def quarantine_rows(

@@ -1,0 +1,48 @@
+"""Data sets by name: `freihand:/data/FreiHAND?split=training`."""
+
+import re
+from pathlib import Path
+from urllib.parse import parse_qsl
+
+from pydantic import ValidationError
+
+from semihand.frames.errors import InputError
+from semihand.frames.sets.freihand import Freihand
+from semihand.frames.sets.reader import SetReader
+
+READERS: dict[str, type[SetReader]] = {reader.name: reader for reader in (Freihand,)}
+_NAMED = re.compile(r"^(?P<name>[a-z][a-z0-9_]*):(?P<folder>[^?]+)(\?(?P<query>.*))?$", re.DOTALL)
+
+
+def is_named(path: str | Path) -> bool:
+    """Whether this names a data set rather than a file or folder: what stands before a colon is not a path."""
+    return _NAMED.match(str(path)) is not None and not Path(path).exists()
+
+
+def open_set(text: str | Path) -> SetReader:
+    """The reader of a data set and options that stand in one text.
+
+    Raises:
+        InputError: no data set is called so, it has no such option or value, or the folder is missing.
+    """
+    found = _NAMED.match(str(text))
+    if found is None or found["name"] not in READERS:
+        known = ", ".join(READERS)
+        raise InputError(f"{text}: no data set is called so; give NAME:FOLDER with one of {known}, or a path")
+    reader = READERS[found["name"]]
+    given = dict(parse_qsl(found["query"] or "", keep_blank_values=True))
+    try:
+        options = reader.Options.model_validate(given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        option = ".".join(map(str, first["loc"]))
+        raise InputError(f"{text}: option {option!r}: {first['msg']}; {reader.name} takes {reader.about}") from None
+    folder = Path(found["folder"])
+    if not folder.is_dir():
+        raise InputError(f"{text}: no folder {folder}; give the one that {reader.name} was unpacked into")
+    return reader(folder.resolve(), options)
+
+
+def describe_sets() -> str:
+    """A line for each data set, as `--help` prints them."""
+    return "\n".join(f"  {name}:FOLDER  {reader.about}" for name, reader in READERS.items())
