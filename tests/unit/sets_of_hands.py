@@ -1,7 +1,7 @@
 """Rendered hands to write miniature data sets from, and what every reader's rows must agree on."""
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
@@ -10,6 +10,7 @@ from PIL import Image
 from semihand.frames.synthetic import SyntheticConfig, generate_frames
 from semihand.frames.synthetic.generic_hand import build_generic_hand
 from semihand.tables import as_numpy
+from semihand.tables.schemas import TRUTH_COLUMNS
 
 
 @dataclass(frozen=True)
@@ -46,13 +47,55 @@ def rendered_hands(num: int, size_px: int = 64) -> list[Hand]:
     return hands
 
 
-def save_mano(path):
-    """The generic hand in a file of MANO's layout; returns the path."""
+def mirrored(hand):
+    """The same as a left hand, in a mirror that stands between it and the camera."""
+    last = hand.picture.shape[1] - 1
+    K = np.array([[hand.K[0, 0], 0, last - hand.K[0, 2]], hand.K[1], hand.K[2]])
+    return replace(
+        hand, picture=hand.picture[:, ::-1].copy(), mask=hand.mask[:, ::-1].copy(),
+        depth_mm=hand.depth_mm[:, ::-1].copy(), K=K, joints_mm=hand.joints_mm * [-1, 1, 1],
+        uv_px=np.stack([last - hand.uv_px[:, 0], hand.uv_px[:, 1]], -1),
+        mano_pose=hand.mano_pose * np.tile([1, -1, -1], 16), mano_translation_mm=hand.mano_translation_mm * [-1, 1, 1],
+    )  # fmt: skip
+
+
+def through_camera(hand, K, width, height):
+    """The same hand from the same place, through a camera of other intrinsics."""
+    to_old = hand.K @ np.linalg.inv(K)
+    u, v = (np.rint(to_old[axis, axis] * np.arange(size) + to_old[axis, 2]).astype(int)
+            for axis, size in enumerate((width, height)))  # fmt: skip
+    seen = ((v >= 0) & (v < len(hand.mask)))[:, None] & ((u >= 0) & (u < hand.mask.shape[1]))
+    at = np.ix_(v.clip(0, len(hand.mask) - 1), u.clip(0, hand.mask.shape[1] - 1))
+    uvw = hand.joints_mm @ K.T
+    return replace(
+        hand, picture=hand.picture[at] * seen[..., None], mask=hand.mask[at] & seen,
+        depth_mm=hand.depth_mm[at] * seen, K=K, uv_px=uvw[:, :2] / uvw[:, 2:],
+    )  # fmt: skip
+
+
+def rolled(hand):
+    """The same hand before a camera on its head, X_rolled = diag(-1, -1, 1) X; its fit stays the first camera's."""
+    last = np.array(hand.picture.shape[1::-1]) - 1
+    K = hand.K.copy()
+    K[:2, 2] = last - K[:2, 2]
+    turn = np.array([-1.0, -1.0, 1.0])
+    return replace(
+        hand, picture=hand.picture[::-1, ::-1].copy(), mask=hand.mask[::-1, ::-1].copy(),
+        depth_mm=hand.depth_mm[::-1, ::-1].copy(), K=K, joints_mm=hand.joints_mm * turn, uv_px=last - hand.uv_px,
+    )  # fmt: skip
+
+
+def save_mano(path, mirror=False):
+    """The generic hand in a file of MANO's layout, or its mirror image, a left one; returns the path."""
     hand = build_generic_hand()
+    across = np.array([-1.0, 1.0, 1.0]) if mirror else np.ones(3)
+    turned = across * np.linalg.det(np.diag(across))  # a mirror keeps rotations about its normal
+    entries = np.tile(np.outer(across, across).reshape(-1), 15)
     np.savez(
-        path, v_template=hand.v_template, f=hand.faces, shapedirs=hand.shapedirs, posedirs=hand.posedirs,
+        path, v_template=hand.v_template * across, f=hand.faces[:, ::-1] if mirror else hand.faces,
+        shapedirs=hand.shapedirs * across[:, None], posedirs=hand.posedirs * across[:, None] * entries,
         J_regressor=hand.J_regressor, weights=hand.weights, kintree_table=np.stack([hand.kintree, np.arange(16)]),
-        hands_components=hand.hands_components, hands_mean=hand.hands_mean,
+        hands_components=hand.hands_components * np.tile(turned, 15), hands_mean=hand.hands_mean * np.tile(turned, 15),
     )  # fmt: skip
     return path
 
@@ -61,6 +104,14 @@ def save_picture(path, pixels):
     """Pixels as a file of the format that its name says, its folders made."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels).save(path, **({"quality": 95} if path.suffix in (".jpg", ".jpeg") else {}))
+
+
+def assert_no_truth(frames):
+    """What holds of every unlabelled listing: no truth, and no box that was drawn from it."""
+    for name in TRUTH_COLUMNS:
+        assert frames[name].null_count == frames.num_rows
+    assert set(frames["supervision"].to_pylist()) == {"none"}
+    assert "truth" not in frames["box_source"].to_pylist()
 
 
 def assert_joints_lie_on_the_hand(frames):

@@ -9,6 +9,7 @@ from semihand.frames.sets.reader import Row
 # A hand's outline lies beyond its joints by half a finger, 8 mm of a hand's 180.
 _SKIN_SHARE = 0.05
 _LEAST_JOINTS = 2
+_ROTATION_TOLERANCE = 1e-3
 
 
 def camera(K: Float[np.ndarray, "3 3"]) -> Row:
@@ -23,7 +24,18 @@ def camera(K: Float[np.ndarray, "3 3"]) -> Row:
     return {"fx": fx, "fy": fy, "cx": cx, "cy": cy, "intrinsics_source": "given"}
 
 
-def project(joints_mm: Float[np.ndarray, "21 3"], K: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, "21 2"]:
+def pose_of_camera(R: Float[np.ndarray, "3 3"], t_mm: Float[np.ndarray, "3"]) -> Row:
+    """The columns of a camera that stands at X_camera = R X_world + t.
+
+    Raises:
+        BadFrame: bad_camera, the matrix is no rotation.
+    """
+    if not (np.abs(R @ R.T - np.eye(3)).max() < _ROTATION_TOLERANCE and np.linalg.det(R) > 0):
+        raise BadFrame("bad_camera", f"the camera's rotation is {np.asarray(R).tolist()}")
+    return {"world_to_camera": np.concatenate([R, t_mm[:, None]], axis=1).reshape(-1)}
+
+
+def project(joints_mm: Float[np.ndarray, "joints 3"], K: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, "joints 2"]:
     """Joints of the camera frame in the picture, px; NaN where they are not known."""
     with np.errstate(divide="ignore", invalid="ignore"):
         uvw = joints_mm @ np.asarray(K, dtype=np.float64).T
@@ -47,11 +59,12 @@ def joints_in_picture(uv_px: Float[np.ndarray, "21 2"], valid: Bool[np.ndarray, 
     uv_px = np.where(valid[:, None], uv_px, np.nan)
     row: Row = {"joints_uv_px": uv_px, "joints_valid": valid}
     if valid.sum() >= _LEAST_JOINTS:
-        row |= {"bbox_px": _box(uv_px[valid]), "box_source": "truth"}
+        row |= {"bbox_px": box_around(uv_px[valid]), "box_source": "truth"}
     return row
 
 
-def _box(uv_px: Float[np.ndarray, "joints 2"]) -> list[float]:
+def box_around(uv_px: Float[np.ndarray, "joints 2"]) -> list[float]:
+    """The box of a hand whose joints lie here, its skin in it."""
     low, high = uv_px.min(0), uv_px.max(0)
     skin = _SKIN_SHARE * (high - low).max()
     low, high = low - skin, high + skin

@@ -2,26 +2,40 @@
 
 import io
 import json
+import zipfile
+import zlib
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import scipy.io
-from jaxtyping import Bool, Float, UInt8, UInt16
+import yaml
+from jaxtyping import Bool, Float, Shaped, UInt8, UInt16
 from PIL import Image
 
 from semihand.frames.decode import decode_picture
 from semihand.frames.errors import BadFrame, InputError
-from semihand.frames.files import read_file
+from semihand.frames.files import MAX_PICTURE_BYTES, read_file
 from semihand.hand.pickles import read_pickle
 
 MAX_ANNOTATION_BYTES = 4 * 2**30  # InterHand2.6M's joints are 1 GB of JSON
 _CACHED = 4  # files that parts of one data set share
+_DAMAGE = (
+    ValueError, OSError, RecursionError, NotImplementedError, TypeError, KeyError, IndexError, EOFError, AttributeError,
+    MemoryError, RuntimeError, zlib.error, zipfile.BadZipFile, yaml.YAMLError,
+)  # fmt: skip
+
+
+class _PlainLoader(yaml.SafeLoader):  # type: ignore[misc]
+    """Plain values only, and Python's tuples, which DexYCB's calibration is written with, as lists."""
+
+
+_PlainLoader.add_constructor("tag:yaml.org,2002:python/tuple", yaml.SafeLoader.construct_sequence)
 
 
 def read_annotation(path: Path) -> Any:
-    """What a .json, .pkl, .pickle or .mat annotation file holds; parsed once per process for parts that share it.
+    """What a .json, .yml, .npy, .pkl, .pickle or .mat file holds; parsed once per process for parts that share it.
 
     Raises:
         InputError: it is missing, too large or damaged, or a pickle asks for more than arrays.
@@ -42,9 +56,28 @@ def _parsed(path: Path, *state: int) -> Any:
             return json.loads(path.read_bytes())
         if path.suffix == ".mat":
             return scipy.io.loadmat(path)
+        if path.suffix == ".npy":
+            return np.load(path, allow_pickle=False)
+        if path.suffix == ".yml":
+            return yaml.load(path.read_bytes(), Loader=_PlainLoader)
         return read_pickle(path, MAX_ANNOTATION_BYTES)
-    except (ValueError, OSError, RecursionError, NotImplementedError, TypeError, KeyError, IndexError) as error:
+    except _DAMAGE as error:
         raise InputError(f"{path}: cannot be read ({str(error)[:200]}); download it again") from error
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a text file that hold something.
+
+    Raises:
+        InputError: it is missing, too large or no text.
+    """
+    try:
+        text = read_file(path).decode()
+    except BadFrame as problem:
+        raise InputError(f"{problem.detail}; the data set is not complete, or not in its own layout") from problem
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: no text ({error}); download it again") from error
+    return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 def entry_array(entry: Any, shape: tuple[int, ...], where: str) -> Float[np.ndarray, "..."]:
@@ -60,6 +93,24 @@ def entry_array(entry: Any, shape: tuple[int, ...], where: str) -> Float[np.ndar
     if array.shape != shape:
         raise BadFrame("bad_truth", f"{where} has shape {array.shape}, not {shape}")
     return array
+
+
+def read_npz(path: Path) -> dict[str, Shaped[np.ndarray, "..."]]:
+    """The arrays of an .npz that belongs to one frame.
+
+    Raises:
+        BadFrame: unreadable or too_large, or as `read_file`.
+    """
+    data = io.BytesIO(read_file(path))
+    try:
+        with zipfile.ZipFile(data) as archive:
+            unpacked = sum(entry.file_size for entry in archive.infolist())
+        if unpacked > MAX_PICTURE_BYTES:
+            raise BadFrame("too_large", f"{path}: {unpacked} bytes unpacked, above the limit of {MAX_PICTURE_BYTES}")
+        with np.load(data, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+    except _DAMAGE as error:
+        raise BadFrame("unreadable", f"{path}: {str(error)[:200]}") from error
 
 
 def read_picture(path: Path) -> UInt8[np.ndarray, "height width 3"]:
@@ -92,8 +143,18 @@ def mask_png(hand: Bool[np.ndarray, "height width"]) -> bytes:
 
 def depth_png(depth_mm: Float[np.ndarray, "height width"]) -> bytes:
     """FRAMES.depth_png: tenths of a millimetre; 0 where unknown, and beyond what 16 bits hold."""
+    return _png(_tenths(depth_mm))
+
+
+def packed_png(depth_mm: Float[np.ndarray, "height width"]) -> bytes:
+    """The numbers of `depth_png` in 8-bit channels, which reading a picture keeps: high byte green, low byte blue."""
+    tenths = _tenths(depth_mm)
+    return _png(np.stack([np.zeros_like(tenths), tenths >> 8, tenths & 255], axis=-1).astype(np.uint8))
+
+
+def _tenths(depth_mm: Float[np.ndarray, "height width"]) -> UInt16[np.ndarray, "height width"]:
     tenths = np.rint(np.nan_to_num(depth_mm) * 10)
-    return _png(np.where((tenths > 0) & (tenths <= 65535), tenths, 0).astype(np.uint16))
+    return np.where((tenths > 0) & (tenths <= 65535), tenths, 0).astype(np.uint16)
 
 
 def _png(pixels: np.ndarray) -> bytes:

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 
 from semihand.frames.errors import InputError
-from semihand.hand.mano import HandModel, hand_layer, pose_hand, read_hand_model
+from semihand.hand.mano import HandModel, Side, hand_layer, pose_hand, read_hand_model
 
 
 @lru_cache(maxsize=2)
@@ -23,6 +23,18 @@ def mano_model(path: Path) -> HandModel:
         return read_hand_model(path)
     except ValueError as error:
         raise InputError(f"mano={path}: {error}") from error
+
+
+def mano_of_side(path: Path, side: Side) -> HandModel:
+    """A user's MANO file, which must be of this hand.
+
+    Raises:
+        InputError: it cannot be read, or is of the other hand.
+    """
+    model = mano_model(path)
+    if model.side != side:
+        raise InputError(f"mano file {path} is of the {model.side} hand, the {side} one is needed; give MANO's other")
+    return model
 
 
 def with_mean(pose: Float[np.ndarray, " 48"], model: HandModel) -> Float[np.ndarray, " 48"]:

@@ -7,10 +7,49 @@ from urllib.parse import parse_qsl
 from pydantic import ValidationError
 
 from semihand.frames.errors import InputError
+from semihand.frames.sets.coco_wholebody import CocoWholeBody
+from semihand.frames.sets.dexter_object import DexterObject
+from semihand.frames.sets.dexycb import Dexycb
+from semihand.frames.sets.fpha import Fpha
 from semihand.frames.sets.freihand import Freihand
+from semihand.frames.sets.h3d import H3d
+from semihand.frames.sets.ho3d import Ho3d
+from semihand.frames.sets.icvl import Icvl
+from semihand.frames.sets.interhand import Interhand
+from semihand.frames.sets.msra15 import Msra15
+from semihand.frames.sets.multiview import Multiview
+from semihand.frames.sets.mvhand import Mvhand
+from semihand.frames.sets.nyu import Nyu
+from semihand.frames.sets.onehand10k import OneHand10K
+from semihand.frames.sets.panoptic import Panoptic
 from semihand.frames.sets.reader import SetReader
+from semihand.frames.sets.rhd import Rhd
+from semihand.frames.sets.stb import Stb
+from semihand.frames.sets.youtube3d import Youtube3d
 
-READERS: dict[str, type[SetReader]] = {reader.name: reader for reader in (Freihand,)}
+READERS: dict[str, type[SetReader]] = {
+    reader.name: reader
+    for reader in (
+        CocoWholeBody,
+        DexterObject,
+        Dexycb,
+        Fpha,
+        Freihand,
+        H3d,
+        Ho3d,
+        Icvl,
+        Interhand,
+        Msra15,
+        Multiview,
+        Mvhand,
+        Nyu,
+        OneHand10K,
+        Panoptic,
+        Rhd,
+        Stb,
+        Youtube3d,
+    )
+}
 _NAMED = re.compile(r"^(?P<name>[a-z][a-z0-9_]*):(?P<folder>[^?]+)(\?(?P<query>.*))?$", re.DOTALL)
 
 
