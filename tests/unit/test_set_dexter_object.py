@@ -1,14 +1,15 @@
 """frames/sets/dexter_object.py on a miniature in the layout that MengHao666/Minimal-Hand-pytorch reads
-(datasets/dexter_object.py at 178eb2a); names of pictures after OlgaChernytska/3D-Hand-Pose-Estimation at 0ea03c5."""
+(datasets/dexter_object.py at 178eb2a); names of pictures after
+OlgaChernytska/3D-Hand-Pose-Estimation (dexter_labeling/bbox_dexter+object.csv at 0ea03c5)."""
 
 import numpy as np
 import pytest
-from sets_of_hands import mirrored, rendered_hands, save_picture, through_camera
 
 from semihand.frames.errors import InputError
 from semihand.frames.listing import list_frames
 from semihand.frames.options import ListOptions
 from semihand.tables import as_numpy
+from sets_of_hands import mirrored, rendered_hands, save_picture, through_camera
 
 TRUTH = ListOptions(with_truth=True)
 SEQUENCES = ("Grasp1", "Grasp2", "Occlusion", "Pinch", "Rigid", "Rotate")

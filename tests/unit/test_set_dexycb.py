@@ -6,8 +6,17 @@ import itertools
 
 import numpy as np
 import pytest
+from frames_tables import with_column
 from PIL import Image
 from scipy.spatial.transform import Rotation
+
+from semihand.frames.errors import InputError
+from semihand.frames.listing import list_frames
+from semihand.frames.options import ListOptions
+from semihand.frames.sets.dexycb import official_split
+from semihand.frames.sets.named import open_set
+from semihand.frames.synthetic.generic_hand import build_generic_hand
+from semihand.tables import as_numpy
 from sets_of_hands import (
     assert_joints_lie_on_the_hand,
     assert_no_truth,
@@ -17,14 +26,6 @@ from sets_of_hands import (
     save_mano,
     save_picture,
 )
-
-from semihand.frames.errors import InputError
-from semihand.frames.listing import list_frames
-from semihand.frames.options import ListOptions
-from semihand.frames.sets.dexycb import official_split
-from semihand.frames.sets.named import open_set
-from semihand.frames.synthetic.generic_hand import build_generic_hand
-from semihand.tables import as_numpy
 
 TRUTH = ListOptions(with_truth=True)
 MASTER, OTHER = "840412060917", "836212060125"
@@ -112,9 +113,10 @@ def dexycb(hands, tmp_path):
 
 
 def test_a_hand_is_read_as_it_was_rendered_in_each_view(dexycb, hands):
-    listing = list_frames(f"dexycb:{dexycb}?setup=s1", TRUTH)
+    listing = list_frames(f"dexycb:{dexycb}?setup=s1&depth=yes", TRUTH)
     frames = listing.frames
     assert listing.quarantine.num_rows == 0
+    assert list_frames(f"dexycb:{dexycb}?setup=s1", TRUTH).frames.equals(with_column(frames, "depth_png", [None] * 6))
     assert frames["supervision"].to_pylist() == ["3d", "none", "3d", "none", "3d", "3d"]
     assert frames["hand"].to_pylist() == ["right"] * 4 + ["left"] * 2
     assert set(frames["split"].to_pylist()) == {"train"}

@@ -1,13 +1,14 @@
-"""frames/sets/fpha.py on a miniature in the layout of guiggh/hand_pose_action (README.md at b0e8557)."""
+"""frames/sets/fpha.py on a miniature in the layout of guiggh/hand_pose_action (README.md at b0e8557,
+load_example.py at 3609b02)."""
 
 import numpy as np
 import pytest
-from sets_of_hands import assert_joints_lie_on_the_hand, assert_no_truth, rendered_hands, save_picture, through_camera
 
 from semihand.frames.errors import InputError
 from semihand.frames.listing import list_frames
 from semihand.frames.options import ListOptions
 from semihand.tables import as_numpy
+from sets_of_hands import assert_joints_lie_on_the_hand, assert_no_truth, rendered_hands, save_picture, through_camera
 
 TRUTH = ListOptions(with_truth=True)
 DEPTH_K = np.array([[475.065948, 0, 315.944855], [0, 475.065857, 245.287079], [0, 0, 1]])
@@ -60,7 +61,7 @@ def fpha(hands, tmp_path):
 
 
 def test_colour_and_depth_are_two_views_of_one_hand(fpha, hands):
-    listing = list_frames(f"fpha:{fpha}", TRUTH)
+    listing = list_frames(f"fpha:{fpha}?view=all", TRUTH)
     assert listing.quarantine.num_rows == 0
     frames = listing.frames.slice(0, 4)
     assert frames["view_id"].to_pylist() == ["colour", "colour", "depth", "depth"]
@@ -77,7 +78,7 @@ def test_colour_and_depth_are_two_views_of_one_hand(fpha, hands):
 
 
 def test_a_sequence_with_an_empty_skeleton_has_no_truth(fpha):
-    frames = list_frames(f"fpha:{fpha}", TRUTH).frames
+    frames = list_frames(f"fpha:{fpha}?view=all", TRUTH).frames
     assert frames["subject_id"].to_pylist() == ["fpha/Subject_1"] * 4 + ["fpha/Subject_3"]
     assert frames["supervision"].to_pylist() == ["3d"] * 4 + ["none"]
     assert frames["depth_png"].null_count == 5
@@ -87,7 +88,8 @@ def test_a_sequence_with_an_empty_skeleton_has_no_truth(fpha):
     ("query", "people"),
     [
         ("split=test", {"Subject_2": 1}),
-        ("split=train&view=colour", {"Subject_1": 2, "Subject_3": 1}),
+        ("split=train", {"Subject_1": 2, "Subject_3": 1}),
+        ("split=train&view=all", {"Subject_1": 4, "Subject_3": 1}),
         ("protocol=action&view=colour", {"Subject_1": 2, "Subject_2": 1}),
         ("protocol=action&split=test", {"Subject_3": 1}),
         ("split=all&view=depth", {"Subject_1": 2}),
@@ -112,7 +114,7 @@ def test_what_is_wrong_in_one_line_is_that_rows_problem(fpha):
     path = fpha / "Hand_pose_annotation_v1/Subject_1/put_salt/1/skeleton.txt"
     second, first = path.read_text().splitlines()
     path.write_text(f"{first} 12.0\n{second}\n0002 1 2 3\nend\n")
-    listing = list_frames(f"fpha:{fpha}", TRUTH)
+    listing = list_frames(f"fpha:{fpha}?view=all", TRUTH)
     assert listing.quarantine["reason"].to_pylist() == ["bad_truth"] * 2
     assert listing.frames["supervision"].to_pylist() == ["3d", "3d", "none"]
 

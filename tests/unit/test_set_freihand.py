@@ -4,20 +4,17 @@ import json
 
 import numpy as np
 import pytest
-from sets_of_hands import assert_joints_lie_on_the_hand, rendered_hands, save_mano, save_picture
 
+from made_freihand import dump, write_freihand
 from semihand.frames.errors import InputError
 from semihand.frames.listing import list_frames
 from semihand.frames.options import ListOptions
 from semihand.frames.sets.fits import mano_model
 from semihand.tables import as_numpy
+from sets_of_hands import assert_joints_lie_on_the_hand, rendered_hands, save_mano
 
 NUM = 3
 TRUTH = ListOptions(with_truth=True)
-
-
-def dump(path, values):
-    path.write_text(json.dumps(values))
 
 
 @pytest.fixture(scope="module")
@@ -28,18 +25,7 @@ def hands():
 @pytest.fixture(scope="module")
 def freihand(hands, tmp_path_factory):
     """Three samples in four versions, two evaluation pictures without truth."""
-    root = tmp_path_factory.mktemp("FreiHAND_pub_v2")
-    for picture in range(4 * NUM):
-        save_picture(root / f"training/rgb/{picture:08d}.jpg", hands[picture % NUM].picture)
-    for sample, hand in enumerate(hands):
-        save_picture(root / f"training/mask/{sample:08d}.jpg", np.repeat(hand.mask[..., None] * np.uint8(255), 3, -1))
-    for sample in range(2):
-        save_picture(root / f"evaluation/rgb/{sample:08d}.jpg", hands[sample].picture)
-    dump(root / "training_K.json", [hand.K.tolist() for hand in hands])
-    dump(root / "training_xyz.json", [(hand.joints_mm / 1000).tolist() for hand in hands])
-    dump(root / "evaluation_K.json", [hand.K.tolist() for hand in hands[:2]])
-    dump(root / "evaluation_scale.json", [0.03, 0.03])
-    return root
+    return write_freihand(tmp_path_factory.mktemp("FreiHAND_pub_v2"), hands, 2)
 
 
 def test_four_versions_of_a_sample_are_one_instant_with_one_truth(freihand, hands):
@@ -73,13 +59,13 @@ def test_an_unlabelled_pool_has_neither_truth_nor_boxes_from_it(freihand):
 def test_evaluation_has_truth_only_where_it_was_released(freihand, hands, tmp_path):
     frames = list_frames(f"freihand:{freihand}?split=evaluation", TRUTH).frames
     assert frames["supervision"].to_pylist() == ["none", "none"]
-    dump(freihand / "evaluation_xyz.json", [(hand.joints_mm / 1000).tolist() for hand in hands[:2]])
+    dump(freihand / "evaluation_xyz.json", [(hand.joints_mm / 1000).tolist() for hand in hands[-2:]])
     try:
         known = list_frames(f"freihand:{freihand}?split=evaluation", TRUTH).frames
     finally:
         (freihand / "evaluation_xyz.json").unlink()
     np.testing.assert_allclose(
-        as_numpy(known["joints_mm"]), np.stack([hand.joints_mm for hand in hands[:2]]), atol=1e-3
+        as_numpy(known["joints_mm"]), np.stack([hand.joints_mm for hand in hands[-2:]]), atol=1e-3
     )
     assert known["frame_id"] == frames["frame_id"]
 
@@ -130,7 +116,7 @@ def test_an_option_that_cannot_be_is_one_clear_line(freihand, query, complaint):
 
 
 def test_an_unknown_set_and_a_missing_folder_are_named(tmp_path):
-    with pytest.raises(InputError, match="no data set is called so.*freihand"):
+    with pytest.raises(InputError, match=r"no data set is called so.*freihand"):
         list_frames(f"freehand:{tmp_path}", TRUTH)
     with pytest.raises(InputError, match="no folder"):
         list_frames(f"freihand:{tmp_path / 'gone'}", TRUTH)

@@ -2,15 +2,17 @@
 (tllib/vision/datasets/keypoint_detection/hand_3d_studio.py at 9fcd99cb)."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
-from sets_of_hands import assert_joints_lie_on_the_hand, assert_no_truth, mirrored, rendered_hands, save_picture
 
 from semihand.frames.errors import InputError
 from semihand.frames.listing import list_frames
 from semihand.frames.options import ListOptions
 from semihand.tables import as_numpy
+from sets_of_hands import assert_joints_lie_on_the_hand, assert_no_truth, mirrored, rendered_hands, save_picture
 
 TRUTH = ListOptions(with_truth=True)
 UNIT_MM = 15.0
@@ -64,6 +66,29 @@ def test_left_hands_with_a_unit_have_joints_in_space(hands, tmp_path):
 def test_hands_with_and_without_objects_apart(h3d, task, parts):
     uris = list_frames(f"h3d:{h3d}?hand=right&task={task}", TRUTH).frames["uri"].to_pylist()
     assert [uri.split("/")[-2] for uri in uris] == parts
+
+
+def beside_the_axis(hand, towards_mm):
+    """The same picture as a crop of a far larger one: its hand stands aside, and the camera looks past the crop."""
+    joints_mm = hand.joints_mm - hand.joints_mm.mean(0) + towards_mm
+    K = np.array([[430.0, 0, 0], [0, 430.0, 0], [0, 0, 1]])
+    K[:2, 2] = 32 - 430 * np.array(towards_mm[:2]) / towards_mm[2]
+    uvw = joints_mm @ K.T
+    return replace(hand, joints_mm=joints_mm, K=K, uv_px=uvw[:, :2] / uvw[:, 2:])
+
+
+def test_the_principal_point_of_a_crop_lies_as_far_outside_as_a_lens_sees(h3d, hands):
+    aside = [beside_the_axis(hands[0], [900.0, -700.0, 1500.0]), beside_the_axis(hands[1], [2500.0, 0.0, 1500.0])]
+    assert np.abs(aside[0].K[:2, 2]).min() > 150  # of a picture of 64 px
+    save_crops(h3d, aside)
+    listing = list_frames(f"h3d:{h3d}?hand=right&unit_mm={UNIT_MM}", TRUTH)
+    np.testing.assert_allclose(as_numpy(listing.frames["joints_mm"]), aside[0].joints_mm[None], atol=1e-2)
+    assert listing.quarantine["reason"].to_pylist() == ["bad_camera"]  # 59 degrees off the axis
+    frames = listing.frames.to_pylist()[0]
+    pq.write_table(listing.frames, h3d / "frames.parquet")
+    with pytest.raises(InputError, match="principal point lies far outside"):  # nothing says that these are crops
+        list_frames(h3d / "frames.parquet", TRUTH)
+    assert frames["intrinsics_source"] == "given"
 
 
 def test_an_unlabelled_pool_has_neither_truth_nor_boxes_from_it(h3d):

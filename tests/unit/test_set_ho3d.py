@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image
 from scipy.spatial.transform import Rotation
-from sets_of_hands import assert_joints_lie_on_the_hand, rendered_hands, save_picture
 
 from semihand.frames.errors import InputError
 from semihand.frames.listing import list_frames
 from semihand.frames.options import ListOptions
 from semihand.tables import as_numpy
+from sets_of_hands import assert_joints_lie_on_the_hand, rendered_hands, save_picture
 
 TRUTH = ListOptions(with_truth=True)
 OPENGL = np.diag([1.0, -1.0, -1.0])
@@ -183,6 +183,15 @@ def test_version_2_has_png_pictures_and_red_hands(hands, tmp_path):
     assert_joints_lie_on_the_hand(frames)
     found = decoded(frames["mask_png"][0].as_py()) > 0
     assert (found != np.repeat(np.repeat(small_mask(hands[0]), 4, 0), 4, 1)).mean() < 0.02
+
+
+def test_only_the_hands_own_colour_is_hand(copy_of, hands):
+    picture = coloured(small_mask(hands[1]), 2, 1)
+    picture[-4:] = 255
+    save_picture(copy_of / "train/MC1/seg/0001.png", picture)
+    mask = decoded(list_frames(f"ho3d:{copy_of}", TRUTH).frames["mask_png"][2].as_py())
+    assert not mask[-16:].any()
+    assert mask[:-16].any()
 
 
 def test_evaluation_has_boxes_and_the_truth_where_it_was_released(ho3d, hands, copy_of):

@@ -1,15 +1,17 @@
-"""frames/sets/icvl.py on a miniature as labicvl.github.io (hand.html at 0cdf283) and its readers know the data set."""
+"""frames/sets/icvl.py on a miniature as labicvl/labicvl.github.io (hand.html at 0cdf283), moberweger/deep-prior-pp
+(src/data/importers.py at 46fd495) and xinghaochen/awesome-hand-pose-estimation
+(evaluation/groundtruth/icvl/test_seq_1.txt at 03f1a8c) know the data set."""
 
 import io
 
 import numpy as np
 import pytest
 from PIL import Image
-from sets_of_hands import assert_no_truth, mirrored, rendered_hands, save_picture, through_camera
 
 from semihand.frames.errors import InputError
 from semihand.frames.listing import list_frames
 from semihand.frames.options import ListOptions
+from sets_of_hands import assert_no_truth, mirrored, rendered_hands, save_picture, through_camera
 
 TRUTH = ListOptions(with_truth=True)
 K = np.array([[241.42, 0, 160], [0, 241.42, 120], [0, 0, 1]])

@@ -1,11 +1,18 @@
 """frames/sets/interhand.py on a miniature in the layout of facebookresearch/InterHand2.6M (DATASET.md at 8f194b3f,
-tool/MANO_world_to_camera/convert.py at 1f11fe90) and facebookresearch/InterWild (InterHand26M.py at 6753d55c)."""
+tool/MANO_world_to_camera/convert.py at 1f11fe90) and facebookresearch/InterWild
+(data/InterHand26M/InterHand26M.py at 6753d55c)."""
 
 import json
 
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
+
+from semihand.frames.errors import InputError
+from semihand.frames.listing import list_frames
+from semihand.frames.options import ListOptions
+from semihand.frames.synthetic.generic_hand import build_generic_hand
+from semihand.tables import as_numpy
 from sets_of_hands import (
     assert_joints_lie_on_the_hand,
     assert_no_truth,
@@ -15,12 +22,6 @@ from sets_of_hands import (
     save_mano,
     save_picture,
 )
-
-from semihand.frames.errors import InputError
-from semihand.frames.listing import list_frames
-from semihand.frames.options import ListOptions
-from semihand.frames.synthetic.generic_hand import build_generic_hand
-from semihand.tables import as_numpy
 
 TRUTH = ListOptions(with_truth=True)
 # skeleton.txt: r_thumb4 .. r_thumb1, index, middle, ring, pinky, r_wrist

@@ -1,4 +1,6 @@
-"""frames/sets/msra15.py on a miniature as the authors' cvpr15_MSRAHandGestureDB_readme.txt describes it."""
+"""frames/sets/msra15.py on a miniature as the authors' cvpr15_MSRAHandGestureDB_readme.txt
+(jimmysuen.github.io/txt) and geliuhao/CVPR2016_HandPoseEstimation (Projection/Projection/Projection.cpp at aa1d879)
+describe it."""
 
 import io
 import struct
@@ -6,13 +8,13 @@ import struct
 import numpy as np
 import pytest
 from PIL import Image
-from sets_of_hands import assert_joints_lie_on_the_hand, assert_no_truth, rendered_hands, through_camera
 
 from semihand.frames.errors import InputError
 from semihand.frames.listing import list_frames
 from semihand.frames.options import ListOptions
 from semihand.frames.reading import read_pictures
 from semihand.tables import as_numpy
+from sets_of_hands import assert_joints_lie_on_the_hand, assert_no_truth, rendered_hands, through_camera
 
 TRUTH = ListOptions(with_truth=True)
 K = np.array([[241.42, 0, 160], [0, 241.42, 120], [0, 0, 1]])

@@ -1,4 +1,5 @@
-"""frames/sets/multiview.py: our own layout of calibrated recordings, and that of TemugeB/handpose3d."""
+"""frames/sets/multiview.py: our own layout of calibrated recordings, and that of TemugeB/handpose3d (handpose3d.py
+at 0676fe4)."""
 
 import json
 import os
@@ -8,7 +9,6 @@ import numpy as np
 import pytest
 from sample_pictures import write_video
 from scipy.spatial.transform import Rotation
-from sets_of_hands import assert_joints_lie_on_the_hand, assert_no_truth, rendered_hands, rolled, save_picture
 
 from semihand.frames.errors import InputError
 from semihand.frames.listing import list_frames
@@ -16,6 +16,7 @@ from semihand.frames.options import ListOptions
 from semihand.frames.sets.multiview import Multiview, MultiviewOptions
 from semihand.hand.camera import project, unproject
 from semihand.tables import as_numpy
+from sets_of_hands import assert_joints_lie_on_the_hand, assert_no_truth, rendered_hands, rolled, save_picture
 
 TRUTH = ListOptions(with_truth=True)
 R, T_MM = Rotation.from_rotvec([0.3, -1.1, 0.7]).as_matrix(), np.array([40.0, -25.0, 300.0])

@@ -8,6 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 from scipy.spatial.transform import Rotation
+
+from semihand.frames.errors import InputError
+from semihand.frames.listing import list_frames
+from semihand.frames.options import ListOptions
+from semihand.tables import as_numpy
 from sets_of_hands import (
     assert_joints_lie_on_the_hand,
     assert_no_truth,
@@ -16,11 +21,6 @@ from sets_of_hands import (
     save_picture,
     through_camera,
 )
-
-from semihand.frames.errors import InputError
-from semihand.frames.listing import list_frames
-from semihand.frames.options import ListOptions
-from semihand.tables import as_numpy
 
 TRUTH = ListOptions(with_truth=True)
 NAME = "7-14-1-2"
@@ -83,7 +83,8 @@ def test_four_views_are_one_hand_in_the_world(mvhand, hands):
 
 
 def test_masks_and_depths_are_unpacked_where_they_are_given(mvhand, hands):
-    frames = list_frames(f"mvhand:{mvhand}", TRUTH).frames
+    assert list_frames(f"mvhand:{mvhand}", TRUTH).frames["depth_png"].null_count == 8
+    frames = list_frames(f"mvhand:{mvhand}?depth=yes", TRUTH).frames
     assert frames["mask_png"].is_valid().to_pylist() == [True, False, False, True] * 2
     depth = np.asarray(Image.open(io.BytesIO(frames["depth_png"][3].as_py())))
     expected = 10 * np.rint(through_camera(hands[0], ROOT, 640, 480).depth_mm).astype(int)

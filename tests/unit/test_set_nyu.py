@@ -1,19 +1,23 @@
-"""frames/sets/nyu.py on a miniature after jonathantompson.github.io, NYU_Hand_Pose_Dataset.htm at 3d58b70."""
+"""frames/sets/nyu.py on a miniature after jonathantompson/jonathantompson.github.io (NYU_Hand_Pose_Dataset.htm at
+3d58b70) and moberweger/deep-prior-pp (src/data/importers.py at 46fd495)."""
 
 import io
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 import scipy.io
 from PIL import Image
-from sets_of_hands import assert_joints_lie_on_the_hand, assert_no_truth, rendered_hands, save_picture, through_camera
 
 from semihand.frames.errors import InputError
 from semihand.frames.listing import list_frames
 from semihand.frames.options import ListOptions
 from semihand.frames.reading import read_pictures
-from semihand.hand.skeleton import JOINT_NAMES
+from semihand.frames.sets.nyu import EVALUATED
+from semihand.hand.skeleton import JOINT_NAMES, reorder_to_semihand
 from semihand.tables import as_numpy
+from sets_of_hands import assert_joints_lie_on_the_hand, assert_no_truth, rendered_hands, save_picture, through_camera
 
 TRUTH = ListOptions(with_truth=True)
 WIDTH, HEIGHT = 640, 480
@@ -150,3 +154,27 @@ def test_labels_of_another_layout_and_a_folder_without_pictures_are_named(nyu, t
         list_frames(f"nyu:{nyu}", TRUTH)
     with pytest.raises(InputError, match="not complete"):
         list_frames(f"nyu:{tmp_path}", TRUTH)
+
+
+def test_published_labels_of_the_test_set_are_right_hands_where_they_say(nyu):
+    folder = os.environ.get("SEMIHAND_REAL_DATA")
+    if not folder or not (path := Path(folder) / "nyu_results/nyu_test.npz").is_file():
+        pytest.skip("SEMIHAND_REAL_DATA is not set to a folder with nyu_results/")
+    uvd = np.load(path)["ground_truth_uvd"][::400].astype(np.float64)
+    u, v, z = np.moveaxis(uvd, -1, 0)
+    labels_mm = np.stack([(u - 320) * z / 588.03, (v - 240) * z / -587.07, z], -1)
+    points_mm = np.repeat(labels_mm[:, :1], 36, axis=1)
+    points_mm[:, list(EVALUATED)] = labels_mm
+    save_joints(nyu / "test/joint_data.mat", np.repeat(points_mm[None], 3, 0))
+    for number in range(len(uvd)):
+        save_picture(nyu / f"test/depth_1_{number + 1:07d}.png", np.full((HEIGHT, WIDTH, 3), 3, np.uint8))
+    frames = list_frames(f"nyu:{nyu}?split=test", TRUTH).frames
+    seen = reorder_to_semihand(uvd[..., :2], "nyu14")
+    np.testing.assert_allclose(as_numpy(frames["joints_uv_px"])[:, KNOWN], seen[:, KNOWN], atol=0.02)
+    # Fingers bend towards the palm: to the side where, of a right hand, the turn from little finger over index to
+    # finger tips is counter-clockwise.
+    at = {name: as_numpy(frames["joints_mm"])[:, JOINT_NAMES.index(name)] for name in PLACES}
+    bend = sum(at[f"{finger}_tip"] - at[f"{finger}_pip"] for finger in ("index", "middle", "ring", "little"))
+    palmar = np.cross(at["index_pip"] - at["little_pip"], at["middle_pip"] - at["thumb_mcp"])
+    assert ((bend * palmar).sum(-1) > 0).mean() > 0.9
+    assert set(frames["hand"].to_pylist()) == {"right"}

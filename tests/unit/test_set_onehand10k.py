@@ -1,15 +1,16 @@
-"""frames/sets/onehand10k.py on miniatures as three readers of the release and mmpose (d9f4d19) know the data set."""
+"""frames/sets/onehand10k.py on miniatures in the layouts that mahdinobar/openpifpaf (openpifpaf/datasets/onehand10k.py
+at a153850) and open-mmlab/mmpose (tests/data/onehand10k/test_onehand10k.json at d9f4d19) read."""
 
 import json
 
 import numpy as np
 import pytest
-from sets_of_hands import assert_joints_lie_on_the_hand, assert_no_truth, mirrored, rendered_hands, save_picture
 
 from semihand.frames.errors import InputError
 from semihand.frames.listing import list_frames
 from semihand.frames.options import ListOptions
 from semihand.tables import as_numpy
+from sets_of_hands import assert_joints_lie_on_the_hand, assert_no_truth, mirrored, rendered_hands, save_picture
 
 TRUTH = ListOptions(with_truth=True)
 NOT_LABELLED = [3, 20]

@@ -1,16 +1,17 @@
-"""frames/sets/panoptic.py on miniatures in the layouts that openpose_train (training/b2_mpii_generateJson.py at
-c13e987b) and naoc-1861355/Public_Handpose_Datasets (CMU/* at a74e2f61, 537fa312, 60c8f033) read."""
+"""frames/sets/panoptic.py on miniatures in the layouts that CMU-Perceptual-Computing-Lab/openpose_train
+(training/b2_mpii_generateJson.py at c13e987b) and naoc-1861355/Public_Handpose_Datasets (CMU/hand_labels/viz.py at
+a74e2f61, CMU/hand_labels_synth/normdat.py at 537fa312, CMU/hand_panopticdb/normdat.py at 60c8f033) read."""
 
 import json
 
 import numpy as np
 import pytest
-from sets_of_hands import assert_no_truth, mirrored, rendered_hands, save_picture
 
 from semihand.frames.errors import InputError
 from semihand.frames.listing import list_frames
 from semihand.frames.options import ListOptions
 from semihand.tables import as_numpy
+from sets_of_hands import assert_no_truth, mirrored, rendered_hands, save_picture
 
 TRUTH = ListOptions(with_truth=True)
 TIPS = [4, 8, 12, 16, 20]
@@ -53,6 +54,16 @@ def panoptic(hands, tmp_path):
     for number, hand in ((1, "right"), (2, "left"), (3, "other"), (4, "right")):
         save_hand(synth / f"synth{number}/0001", hands[hand], int(hand == "left"))
     return tmp_path
+
+
+@pytest.mark.parametrize(("flag", "is_valid"), [(1, True), (0.97, True), (0, False), (2, False), (0.5, False)])
+def test_a_flag_is_read_as_openpose_train_reads_it(panoptic, flag, is_valid):
+    path = panoptic / "hand_labels/manual_train/000015774_02_r.json"
+    entry = json.loads(path.read_text())
+    entry["hand_pts"][6][2] = flag
+    path.write_text(json.dumps(entry))
+    frames = list_frames(f"panoptic:{panoptic}?release=hand_labels", TRUTH).frames
+    assert frames["joints_valid"].to_pylist()[1][6] is is_valid
 
 
 def test_hand143_is_one_recording_of_right_hands(panoptic, hands):

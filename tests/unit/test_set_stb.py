@@ -1,16 +1,17 @@
-"""frames/sets/stb.py on a miniature in the layout of zhjwustc/icip17_stereo_hand_pose_dataset (README at 0d11c4d)."""
+"""frames/sets/stb.py on a miniature in the layout of zhjwustc/icip17_stereo_hand_pose_dataset (README.md at
+0d11c4d)."""
 
 import shutil
 
 import numpy as np
 import pytest
 import scipy.io
-from sets_of_hands import mirrored, rendered_hands, save_picture, through_camera
 
 from semihand.frames.errors import InputError
 from semihand.frames.listing import list_frames
 from semihand.frames.options import ListOptions
 from semihand.tables import as_numpy
+from sets_of_hands import mirrored, rendered_hands, save_picture, through_camera
 
 TRUTH = ListOptions(with_truth=True)
 SEQUENCES = [f"B{background}{kind}" for background in range(1, 7) for kind in ("Counting", "Random")]

@@ -1,17 +1,18 @@
-"""frames/sets/youtube3d.py on a miniature in the layout of arielai/youtube_3d_hands (README.md at 2cd7c8d5,
-load_db.py; joints of a mesh after naoc-1861355/Public_Handpose_Datasets, YouTube-3D-Hands/normdat.py at 0cc92d7a)."""
+"""frames/sets/youtube3d.py on a miniature in the layout of snap-research/arielai_youtube_3d_hands (README.md at
+2cd7c8d5, load_db.py at b35912f4); joints of a mesh after naoc-1861355/Public_Handpose_Datasets
+(YouTube-3D-Hands/normdat.py at 0cc92d7a)."""
 
 import json
 
 import numpy as np
 import pytest
-from sets_of_hands import assert_no_truth, mirrored, rendered_hands, save_mano, save_picture
 
 from semihand.frames.errors import InputError
 from semihand.frames.listing import list_frames
 from semihand.frames.options import ListOptions
 from semihand.frames.synthetic.generic_hand import build_generic_hand
 from semihand.tables import as_numpy
+from sets_of_hands import assert_no_truth, mirrored, rendered_hands, save_mano, save_picture
 
 TRUTH = ListOptions(with_truth=True)
 VIDEO = "Raa0vBXA8OQ"

@@ -6,6 +6,7 @@ Nothing but headers is decoded here; what only decoding shows comes up when the 
 """
 
 from collections import Counter
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,10 +23,11 @@ from semihand.frames.manifest import JSON_EXTENSIONS, PARQUET_EXTENSIONS, from_f
 from semihand.frames.media import Medium, inspect_media
 from semihand.frames.options import ListOptions
 from semihand.frames.sets.drafts import draft_of
-from semihand.frames.sets.named import is_named, open_set
+from semihand.frames.sets.named import is_named, open_set, parts_of
 from semihand.frames.sets.reader import Part, SetReader
 from semihand.frames.truth import check_truth, open_truth, without_truth
 from semihand.tables.arrays import rows_of
+from semihand.tables.identity import frame_id
 from semihand.tables.log import DamagedTable, open_table
 from semihand.tables.readers import scan_table
 from semihand.tables.rows import filter_rows, take_rows
@@ -59,31 +61,69 @@ def list_frames(path: str | Path, options: ListOptions, round_index: int = 0) ->
         InputError: the path is missing or holds no usable frame, a manifest has unknown columns, no `hand`
             or a focal length of 0 or below, or nothing says which hand pictures show.
     """
-    if is_named(path):
-        reader = open_set(path)
-        listings = [list_part(reader, part, options, round_index) for part in reader.parts()]
-        listing = Listing(
-            pa.concat_tables([each.frames for each in listings]),
-            pa.concat_tables([each.quarantine for each in listings]),
-        )
-        source = str(path)
-    else:
-        draft = _read(Path(path), options)
-        listing, source = _listed(draft, options, round_index), draft.source
-    _check_usable(listing, source)
-    return listing
+    return joined(list_parts(path, options, round_index), path)
 
 
-def list_part(reader: SetReader, part: Part, options: ListOptions, round_index: int = 0) -> Listing:
+def list_parts(path: str | Path, options: ListOptions, round_index: int = 0) -> Iterator[Listing]:
+    """As `list_frames`, but one part of a public data set after the other; all else is one part.
+
+    Raises:
+        InputError: as `list_frames`, unless only no frame is usable.
+    """
+    if not is_named(path):
+        yield _listed(_read(Path(path), options), options, round_index)
+        return
+    reader, seen = open_set(path), set[str]()
+    for part in parts_of(reader):
+        listing = list_part(reader, part, options, round_index, seen)
+        seen.update(listing.frames["frame_id"].to_pylist())
+        yield listing
+
+
+def list_part(
+    reader: SetReader, part: Part, options: ListOptions, round_index: int = 0, seen: Set[str] = frozenset()
+) -> Listing:
     """List one part of a data set; it may hold no usable frame.
+
+    Args:
+        reader: the data set.
+        part: one of its parts.
+        options: what the frames do not say themselves.
+        round_index: the round that quarantined rows are booked on.
+        seen: the frames of earlier parts, which are none of this one.
 
     Raises:
         InputError: what describes the part as a whole cannot be read.
     """
-    return _listed(draft_of(reader, part, options), options, round_index)
+    draft = draft_of(reader, part, options)
+    return _without_repeats(_listed(draft, options, round_index, is_part=True), seen, part, round_index)
 
 
-def _listed(draft: Draft, options: ListOptions, round_index: int) -> Listing:
+def joined(listings: Iterable[Listing], path: str | Path) -> Listing:
+    """The parts of a path as one listing.
+
+    Raises:
+        InputError: there is no usable frame in it.
+    """
+    found = list(listings)
+    listing = Listing(
+        pa.concat_tables([each.frames for each in found]), pa.concat_tables([each.quarantine for each in found])
+    )
+    _check_usable(listing, str(path))
+    return listing
+
+
+def _without_repeats(listing: Listing, seen: Set[str], part: Part, round_index: int) -> Listing:
+    """Frames that an earlier part lists too are quarantined here, under ids of their own."""
+    again = np.array([name in seen for name in listing.frames["frame_id"].to_pylist()], bool)
+    rows = filter_rows(listing.frames.select(["frame_id", "dataset", "uri"]), again).to_pylist()
+    problems = [BadFrame("duplicate", f"{part.name}: {row['uri']} is in an earlier part, too") for row in rows]
+    ids = [frame_id(row["dataset"], f"{row['frame_id']}/repeats/{part.name}") for row in rows]
+    repeats = quarantine_rows(ids, [row["uri"] for row in rows], problems, STAGE, round_index)
+    return Listing(filter_rows(listing.frames, ~again), pa.concat_tables([listing.quarantine, repeats]))
+
+
+def _listed(draft: Draft, options: ListOptions, round_index: int, is_part: bool = False) -> Listing:
     media = inspect_media(draft)
     draft, media = _expand_videos(draft, media, options)
     for row, medium in enumerate(media):
@@ -94,7 +134,7 @@ def _listed(draft: Draft, options: ListOptions, round_index: int) -> Listing:
     sizes_px = np.array(sizes, np.int64).reshape(-1, 2)
     draft = fill_identity(draft, found, options)
     draft = fill_cameras(fill_boxes(draft, sizes_px, options), sizes_px, options)
-    return _split(draft, options, round_index)
+    return _split(draft, options, round_index, is_part)
 
 
 def _read(path: Path, options: ListOptions) -> Draft:
@@ -165,10 +205,10 @@ def _expand_videos(
     return expanded, [media[row] for row in rows]
 
 
-def _split(draft: Draft, options: ListOptions, round_index: int) -> Listing:
+def _split(draft: Draft, options: ListOptions, round_index: int, is_part: bool) -> Listing:
     """The good rows as FRAMES, the others as QUARANTINE."""
     if options.with_truth:
-        for row, problem in check_truth(draft.rows).items():
+        for row, problem in check_truth(draft.rows, is_part).items():
             draft.note(row, problem)
     good = np.array([row not in draft.problems for row in range(draft.rows.num_rows)], bool)
     kept = draft.rows if good.all() else filter_rows(draft.rows, good)

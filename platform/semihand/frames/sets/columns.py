@@ -48,9 +48,15 @@ def joints_in_space(
     K: Float[np.ndarray, "3 3"],
     valid: Bool[np.ndarray, "21"] | None = None,
 ) -> Row:
-    """Joints of the camera frame, where they lie in the picture, and the box that they span."""
+    """Joints of the camera frame, where they lie in the picture, and the box that they span.
+
+    Raises:
+        BadFrame: bad_truth, a joint lies behind the camera.
+    """
     known = np.isfinite(joints_mm).all(-1) & (True if valid is None else valid)
     joints_mm = np.where(known[:, None], joints_mm, np.nan)
+    if (joints_mm[known, 2] <= 0).any():
+        raise BadFrame("bad_truth", "joints lie behind the camera")
     return joints_in_picture(project(joints_mm, K), known) | {"joints_mm": joints_mm}
 
 

@@ -28,7 +28,7 @@ from semihand.frames.sets.columns import camera, joints_in_space, pose_of_camera
 from semihand.frames.sets.entries import at
 from semihand.frames.sets.files import depth_png, entry_array, mask_png, read_annotation, read_depth16, read_npz
 from semihand.frames.sets.fits import mano_of_side
-from semihand.frames.sets.reader import Part, Row, SetOptions, SetReader, guarded, spans
+from semihand.frames.sets.reader import OwnFile, Part, Row, SetOptions, SetReader, guarded, spans
 
 SUBJECT_DATES = (
     "20200709", "20200813", "20200820", "20200903", "20200908", "20200918", "20200928", "20201002", "20201015",
@@ -45,18 +45,19 @@ _CALIBRATION = re.compile(r"[\w-]+")
 
 
 class DexycbOptions(SetOptions):
-    """Which pictures, by which of the four ways to split, and MANO's file."""
+    """Which pictures, by which of the four ways to split, whether their depth is kept (0.2 MB each), MANO's file."""
 
     setup: Literal["s0", "s1", "s2", "s3"] = "s0"
     split: Literal["train", "val", "test", "all"] = "train"
-    mano: Path | None = None
+    depth: bool = False
+    mano: OwnFile | None = None
 
 
 class Dexycb(SetReader):
     """DexYCB."""
 
     name = "dexycb"
-    about = "DexYCB: setup=s0|s1|s2|s3, split=train|val|test|all, mano=MANO_RIGHT.pkl"
+    about = "DexYCB: setup=s0|s1|s2|s3, split=train|val|test|all, depth=no|yes, mano=MANO_RIGHT.pkl"
     Options = DexycbOptions
 
     def parts(self) -> list[Part]:
@@ -138,7 +139,7 @@ class Dexycb(SetReader):
         if labels.get("seg") is not None and labels["seg"].ndim == 2:
             row["mask_png"] = mask_png(labels["seg"] == _HAND)
         depth = path.with_name(f"aligned_depth_to_color_{frame:06d}.png")
-        if depth.is_file():
+        if self.options.depth and depth.is_file():
             row["depth_png"] = depth_png(read_depth16(depth).astype(np.float64))
         if self.options.mano is not None and meta["mano_sides"] == ["right"]:
             row |= self._fit(meta, entry_array(labels.get("pose_m"), (1, 51), f"{path}: pose_m")[0])

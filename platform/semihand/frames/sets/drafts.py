@@ -25,9 +25,8 @@ def draft_of(reader: SetReader, part: Part, options: ListOptions) -> Draft:
     columns = {name: _column(name, [row.get(name) for row in rows]) for name in names}
     columns.setdefault("dataset", pa.array([options.dataset or reader.name] * len(rows), pa.string()))
     source = f"{reader.name}:{reader.folder}, {part.name}"
-    return Draft(
-        draft_rows(len(rows), columns), reader.folder, reader.folder, source, np.arange(1, len(rows) + 1), problems
-    )
+    table, numbers = draft_rows(len(rows), columns), np.arange(1, len(rows) + 1)
+    return Draft(table, reader.folder, reader.folder, source, numbers, problems, reader.are_crops)
 
 
 def _column(name: str, cells: list[Any]) -> pa.Array:

@@ -21,6 +21,7 @@ from semihand.hand.pickles import read_pickle
 
 MAX_ANNOTATION_BYTES = 4 * 2**30  # InterHand2.6M's joints are 1 GB of JSON
 _CACHED = 4  # files that parts of one data set share
+_kept_bytes: dict[Path, int] = {}
 _DAMAGE = (
     ValueError, OSError, RecursionError, NotImplementedError, TypeError, KeyError, IndexError, EOFError, AttributeError,
     MemoryError, RuntimeError, zlib.error, zipfile.BadZipFile, yaml.YAMLError,
@@ -46,7 +47,19 @@ def read_annotation(path: Path) -> Any:
         raise InputError(f"{path}: {error.strerror}; the data set is not complete, or not in its own layout") from error
     if state.st_size > MAX_ANNOTATION_BYTES:
         raise InputError(f"{path}: {state.st_size} bytes, the limit is {MAX_ANNOTATION_BYTES}")
+    _kept_bytes[path] = state.st_size
     return _parsed(path, state.st_mtime_ns, state.st_size)
+
+
+def kept_bytes() -> int:
+    """How large the annotation files are on the disk that this process holds parsed."""
+    return sum(_kept_bytes.values())
+
+
+def forget_annotations() -> None:
+    """Let go of all that `read_annotation` keeps, gigabytes of some data sets."""
+    _parsed.cache_clear()
+    _kept_bytes.clear()
 
 
 @lru_cache(maxsize=_CACHED)

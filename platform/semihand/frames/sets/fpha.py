@@ -75,7 +75,7 @@ class FphaOptions(SetOptions):
 
     split: Literal["train", "test", "all"] = "train"
     protocol: Literal["subject", "action"] = "subject"
-    view: Literal["colour", "depth", "all"] = "all"
+    view: Literal["colour", "depth", "all"] = "colour"
 
 
 class Fpha(SetReader):

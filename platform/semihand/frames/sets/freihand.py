@@ -22,7 +22,7 @@ from semihand.frames.errors import InputError
 from semihand.frames.sets.columns import camera, joints_in_space
 from semihand.frames.sets.files import entry_array, mask_png, read_annotation, read_picture
 from semihand.frames.sets.fits import mano_model, posed_joints_mm, with_mean
-from semihand.frames.sets.reader import Part, Row, SetOptions, SetReader, guarded, spans
+from semihand.frames.sets.reader import OwnFile, Part, Row, SetOptions, SetReader, guarded, spans
 from semihand.hand.skeleton import MIDDLE_MCP
 
 VERSIONS = ("gs", "hom", "sample", "auto")
@@ -33,7 +33,7 @@ class FreihandOptions(SetOptions):
 
     split: Literal["training", "evaluation", "all"] = "training"
     version: Literal["gs", "hom", "sample", "auto", "all"] = "all"
-    mano: Path | None = None
+    mano: OwnFile | None = None
 
 
 class Freihand(SetReader):

@@ -41,6 +41,7 @@ class H3d(SetReader):
     name = "h3d"
     about = "Hand-3D-Studio, H3D_crop: hand=left|right (needed), task=noobject|object|all, unit_mm=NUMBER"
     Options = H3dOptions
+    are_crops = True
 
     def parts(self) -> list[Part]:
         total = len(self._entries())

@@ -174,7 +174,8 @@ def _fit(meta: object) -> Row:
 
 
 def _of_colour(path: Path, colour: int, size_px: tuple[int, int]) -> Bool[np.ndarray, "height width"]:
-    hand = read_picture(path)[..., colour] > 127  # JPEG mixes colours at edges
+    picture = read_picture(path) > 127  # JPEG mixes colours at edges
+    hand = picture[..., colour] & (picture.sum(-1) == 1)
     scaled: np.ndarray = np.asarray(Image.fromarray(hand).resize(size_px, Image.Resampling.NEAREST))
     return scaled
 

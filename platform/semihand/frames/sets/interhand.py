@@ -32,7 +32,7 @@ from semihand.frames.sets.columns import camera, joints_in_space, pose_of_camera
 from semihand.frames.sets.entries import at, field, read_list, with_images
 from semihand.frames.sets.files import entry_array, read_annotation
 from semihand.frames.sets.fits import mano_of_side, with_mean
-from semihand.frames.sets.reader import PROBLEM, Part, Row, SetOptions, SetReader, guarded, spans
+from semihand.frames.sets.reader import PROBLEM, OwnFile, Part, Row, SetOptions, SetReader, guarded, spans
 from semihand.hand.mano import Side
 from semihand.hand.skeleton import reorder_to_semihand
 from semihand.tables.identity import frame_id
@@ -46,8 +46,8 @@ class InterhandOptions(SetOptions):
     """Which pictures, and MANO's files."""
 
     split: Literal["train", "val", "test", "all"] = "train"
-    mano: Path | None = None
-    mano_left: Path | None = None
+    mano: OwnFile | None = None
+    mano_left: OwnFile | None = None
 
 
 class Interhand(SetReader):

@@ -1,8 +1,8 @@
 """MSRA15 (Sun et al., CVPR 2015): depth pictures of the right hands of nine people, cut out, 17 gestures each.
 
-Layout and meaning after the authors' cvpr15_MSRAHandGestureDB_readme.txt; signs and camera also after
-geliuhao/CVPR2016_HandPoseEstimation, Projection.cpp at aa1d879; wrong labels after moberweger/deep-prior-pp,
-src/data/importers.py at 46fd495:
+Layout and meaning after the authors' cvpr15_MSRAHandGestureDB_readme.txt (jimmysuen.github.io/txt); signs and camera
+also after geliuhao/CVPR2016_HandPoseEstimation, Projection/Projection/Projection.cpp at aa1d879; wrong labels after
+moberweger/deep-prior-pp, src/data/importers.py at 46fd495:
 
 - `P0/TIP/000000_depth.bin`: six unsigned 32-bit numbers (width, height, left, top, right, bottom), then the box's
   pixels as 32-bit floats in mm, 0 beside the hand. The box is of the authors' segmentation;

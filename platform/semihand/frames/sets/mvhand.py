@@ -24,7 +24,7 @@ from semihand.frames.errors import InputError
 from semihand.frames.sets.columns import camera, joints_in_space, pose_of_camera
 from semihand.frames.sets.entries import at
 from semihand.frames.sets.files import depth_png, entry_array, mask_png, read_annotation, read_picture
-from semihand.frames.sets.reader import ROWS_PER_PART, Part, Row, SetReader, guarded
+from semihand.frames.sets.reader import ROWS_PER_PART, Part, Row, SetOptions, SetReader, guarded
 from semihand.hand.skeleton import reorder_to_semihand
 
 #: fx, fy, cx, cy in px, by the serial of the camera, in the order of the pictures' last number
@@ -37,11 +37,18 @@ CAMERAS = {
 _PICTURE = re.compile(r"(?P<frame>\d{5})_(?P<view>[0-3])\.jpg")
 
 
+class MvhandOptions(SetOptions):
+    """Whether the pictures' depth is kept: 0.2 MB each."""
+
+    depth: bool = False
+
+
 class Mvhand(SetReader):
     """MVHand."""
 
     name = "mvhand"
-    about = "MVHand, the folder of its recordings (7-14-1-2 and others)"
+    about = "MVHand, the folder of its recordings (7-14-1-2 and others): depth=no|yes"
+    Options = MvhandOptions
 
     def parts(self) -> list[Part]:
         recordings = sorted(path.parent.name for path in self.folder.glob("*/calib.pkl"))
@@ -94,7 +101,7 @@ class Mvhand(SetReader):
         joints_mm = reorder_to_semihand(listed[frame, :, :3, 0].astype(np.float64), "mvhand") @ R.T + t_mm
         row = joints_in_space(joints_mm, _intrinsics(view)) | {"supervision": "3d"}
         depth, mask = (self.folder / recording / kind / f"{frame:05d}_{view}" for kind in ("depth", "mask"))
-        if depth.with_suffix(".png").is_file():
+        if self.options.depth and depth.with_suffix(".png").is_file():
             packed = read_picture(depth.with_suffix(".png")).astype(np.float64)
             row["depth_png"] = depth_png(packed[..., 2] + 256 * packed[..., 1])
         if mask.with_suffix(".jpg").is_file():

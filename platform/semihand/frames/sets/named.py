@@ -22,7 +22,7 @@ from semihand.frames.sets.mvhand import Mvhand
 from semihand.frames.sets.nyu import Nyu
 from semihand.frames.sets.onehand10k import OneHand10K
 from semihand.frames.sets.panoptic import Panoptic
-from semihand.frames.sets.reader import SetReader
+from semihand.frames.sets.reader import Part, SetReader
 from semihand.frames.sets.rhd import Rhd
 from semihand.frames.sets.stb import Stb
 from semihand.frames.sets.youtube3d import Youtube3d
@@ -69,19 +69,35 @@ def open_set(text: str | Path) -> SetReader:
         known = ", ".join(READERS)
         raise InputError(f"{text}: no data set is called so; give NAME:FOLDER with one of {known}, or a path")
     reader = READERS[found["name"]]
-    given = dict(parse_qsl(found["query"] or "", keep_blank_values=True))
+    # A plus is one, as paths have them; %20 and the like are what they stand for.
+    given = dict(parse_qsl((found["query"] or "").replace("+", "%2B"), keep_blank_values=True))
     try:
         options = reader.Options.model_validate(given)
     except ValidationError as error:
         first = error.errors()[0]
         option = ".".join(map(str, first["loc"]))
         raise InputError(f"{text}: option {option!r}: {first['msg']}; {reader.name} takes {reader.about}") from None
-    folder = Path(found["folder"])
+    folder = Path(found["folder"]).expanduser()
     if not folder.is_dir():
         raise InputError(f"{text}: no folder {folder}; give the one that {reader.name} was unpacked into")
     return reader(folder.resolve(), options)
 
 
+def parts_of(reader: SetReader) -> list[Part]:
+    """The parts of a data set.
+
+    Raises:
+        InputError: there is none, or the folder lacks what every copy of the data set has.
+    """
+    parts = reader.parts()
+    if not parts:
+        chosen = ", ".join(f"{name}={value}" for name, value in reader.options if value is not None)
+        raise InputError(
+            f"{reader.name}:{reader.folder}: nothing in it for {chosen or 'this data set'}; is it complete?"
+        )
+    return parts
+
+
 def describe_sets() -> str:
     """A line for each data set, as `--help` prints them."""
-    return "\n".join(f"  {name}:FOLDER  {reader.about}" for name, reader in READERS.items())
+    return "\n".join(f"  {f'{name}:FOLDER':<23} {reader.about}" for name, reader in READERS.items())

@@ -1,7 +1,8 @@
 """OneHand10K (Wang et al., TCSVT 2018): pictures from the web, of any size, each of one hand, 2D joints and masks.
 
-The authors describe no format. Layout after mmpose, onehand10k_dataset.py at 0700205 and its sample
-tests/data/onehand10k/test_onehand10k.json at d9f4d19, and three readers of the release:
+The authors describe no format. Layout after mahdinobar/openpifpaf, openpifpaf/datasets/onehand10k.py at a153850, and
+open-mmlab/mmpose, mmpose/datasets/datasets/hand/onehand10k_dataset.py at 0700205 and its sample
+tests/data/onehand10k/test_onehand10k.json at d9f4d19:
 
 - `Train/source/0.jpg`, `Test/source/0.jpg`, numbers not padded and the same in both; `Train/mask/0.png` in greys, taken
   for the hand above the middle of its range;

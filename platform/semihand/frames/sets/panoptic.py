@@ -20,6 +20,8 @@ import re
 from collections.abc import Iterator
 from typing import Any, Literal
 
+import numpy as np
+
 from semihand.frames.errors import BadFrame, InputError
 from semihand.frames.files import read_file, resolve_inside
 from semihand.frames.sets.columns import joints_in_picture
@@ -38,6 +40,7 @@ _FOLDERS: dict[tuple[str, str], tuple[str, ...]] = {
 _WITHOUT_TIPS = "hand_labels_synth/synth1"
 _STEM = re.compile(r"(?P<scene>.+)_\d+_[lr]")
 _MAX_BYTES = 2**20  # a hand's file is a page of text
+_FLAG_TOLERANCE = 0.05  # as openpose_train reads the flag
 
 
 class PanopticOptions(SetOptions):
@@ -117,6 +120,6 @@ class Panoptic(SetReader):
 
 def _truth(entry: Any, where: str, hidden: tuple[int, ...] = ()) -> Row:
     joints = entry_array(entry, (21, 3), where)
-    valid = joints[:, 2] == 1
+    valid = np.abs(joints[:, 2] - 1) < _FLAG_TOLERANCE
     valid[list(hidden)] = False
     return joints_in_picture(joints[:, :2], valid) | {"supervision": "2d"} if valid.any() else {}

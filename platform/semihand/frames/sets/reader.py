@@ -3,9 +3,9 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Annotated, Any, ClassVar, NamedTuple
 
-from pydantic import BaseModel
+from pydantic import AfterValidator, BaseModel
 
 from semihand.frames.errors import BadFrame
 
@@ -15,6 +15,10 @@ PROBLEM = "problem"
 #: Columns of FRAMES by name, None where null: paths relative to the data set's folder, arrays, NaN in joints that are
 #: not valid. Under `PROBLEM` a BadFrame, where the row cannot be used.
 Row = dict[str, Any]
+
+
+#: A file of the user's, wherever it is read later.
+OwnFile = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
 
 
 class SetOptions(BaseModel, frozen=True, extra="forbid"):
@@ -35,11 +39,13 @@ class SetReader(ABC):
         name: how it is called on the command line, and its rows' `dataset`.
         about: one line for `--help`.
         Options: what may stand behind the `?`.
+        are_crops: whether its pictures are cut out of larger ones.
     """
 
     name: ClassVar[str]
     about: ClassVar[str]
     Options: ClassVar[type[SetOptions]] = SetOptions
+    are_crops: ClassVar[bool] = False
 
     def __init__(self, folder: Path, options: Any) -> None:
         """A data set in its folder; nothing is opened yet.

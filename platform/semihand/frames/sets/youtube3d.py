@@ -1,8 +1,8 @@
 """YouTube-3D-Hands (Kulon et al., CVPR 2020): hands in videos, with meshes fitted to 2D detections.
 
-Layout and meaning after arielai/youtube_3d_hands (now snap-research/arielai_youtube_3d_hands), README.md at 2cd7c8d5
-and load_db.py; the joints after naoc-1861355/Public_Handpose_Datasets, YouTube-3D-Hands/normdat.py at 0cc92d7a. The
-folder is the repository's `data`:
+Layout and meaning after snap-research/arielai_youtube_3d_hands (once arielai/youtube_3d_hands), README.md at 2cd7c8d5
+and load_db.py at b35912f4; the joints after naoc-1861355/Public_Handpose_Datasets, YouTube-3D-Hands/normdat.py at
+0cc92d7a. The folder is the repository's `data`:
 
 - `youtube_{train,val,test}.json`: `images` with name and size, `annotations` with 778 vertices and `is_left`. Test is
   fitted to detections like the rest, and its authors would only compare a method with itself on it;
@@ -30,7 +30,7 @@ from semihand.frames.sets.columns import joints_in_picture
 from semihand.frames.sets.entries import at, field, read_list, with_images
 from semihand.frames.sets.files import entry_array
 from semihand.frames.sets.fits import mano_model
-from semihand.frames.sets.reader import PROBLEM, Part, Row, SetOptions, SetReader, guarded, spans
+from semihand.frames.sets.reader import PROBLEM, OwnFile, Part, Row, SetOptions, SetReader, guarded, spans
 from semihand.hand.mano import LICENSED_NUM_VERTICES, SEMIHAND_FROM_MANO, TIP_VERTICES
 from semihand.tables.identity import frame_id
 
@@ -43,7 +43,7 @@ class Youtube3dOptions(SetOptions):
     """Which pictures, and MANO's file."""
 
     split: Literal["train", "val", "test", "all"] = "train"
-    mano: Path | None = None
+    mano: OwnFile | None = None
 
 
 class Youtube3d(SetReader):
