@@ -1,7 +1,6 @@
 """Public data sets on a cluster: actors list what a plain loop lists, and a round runs on one of them."""
 
 import json
-import os
 from pathlib import Path
 
 import polars as pl
@@ -64,9 +63,21 @@ def digests(store, name):
     return [line["add"]["path"].split("part-")[1].split("-")[0] for line in lines if "add" in line]
 
 
+def in_many_parts(freihand, folder):
+    """Twelve parts, and a driver that may open none of them."""
+
+    def refuse(self, part, with_truth):
+        raise AssertionError("listed in the driver")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("semihand.frames.sets.reader.ROWS_PER_PART", 12)
+        patch.setattr(Freihand, "rows", refuse)
+        return ingested(f"freihand:{freihand}", known_poses, TRUTH, folder)
+
+
 @pytest.fixture(scope="module")
 def listed_by_actors(local_ray, freihand, tmp_path_factory):
-    return ingested(f"freihand:{freihand}", known_poses, TRUTH, tmp_path_factory.mktemp("many"))
+    return in_many_parts(freihand, tmp_path_factory.mktemp("many"))
 
 
 def test_actors_list_what_a_plain_loop_lists(listed_by_actors, freihand, new_store):
@@ -78,24 +89,15 @@ def test_actors_list_what_a_plain_loop_lists(listed_by_actors, freihand, new_sto
         ours, theirs = rows_of(listed_by_actors, name), rows_of(alone, name)
         assert len(ours) == num
         assert first_difference(ours, theirs) == "", name
-    assert len(digests(listed_by_actors, "frames")) == 4  # a version is a part
+    assert len(digests(listed_by_actors, "frames")) == 12  # 32 samples of a version are 3 parts
 
 
 def test_neither_rows_nor_their_order_depend_on_how_many_actors_there_are(
     listed_by_actors, one_at_a_time, freihand, tmp_path
 ):
-    slowly = ingested(f"freihand:{freihand}", known_poses, TRUTH, tmp_path / "one")
+    slowly = in_many_parts(freihand, tmp_path)
     for name in ("frames", "quarantine"):
         assert digests(slowly, name) == digests(listed_by_actors, name)
-
-
-def test_the_driver_opens_no_part_itself(local_ray, freihand, tmp_path, monkeypatch):
-    def refuse(self, part, with_truth):
-        raise AssertionError(f"listed in process {os.getpid()}")
-
-    monkeypatch.setattr(Freihand, "rows", refuse)
-    store = ingested(f"freihand:{freihand}?split=evaluation", without_truth, ListOptions(), tmp_path)
-    assert len(rows_of(store, "frames")) == NUM_POOL - 1
 
 
 def test_an_ingest_that_was_killed_between_its_commits_goes_on(local_ray, freihand, tmp_path, monkeypatch):
@@ -112,10 +114,10 @@ def test_an_ingest_that_was_killed_between_its_commits_goes_on(local_ray, freiha
         with pytest.raises(KeyboardInterrupt):
             ingested(name, without_truth, ListOptions(), tmp_path)
     assert len(rows_of(Store(tmp_path), "quarantine")) == 1
-    for _ in range(2):
+    for whole in (NUM_POOL - 1, NUM_POOL - 1):  # the second time there is nothing left to do
         store = ingested(name, without_truth, ListOptions(), tmp_path)
         assert rows_of(store, "quarantine")["reason"].to_list() == ["missing_file"]
-        assert rows_of(store, "frames")["frame_id"].n_unique() == len(rows_of(store, "frames")) == NUM_POOL - 1
+        assert rows_of(store, "frames")["frame_id"].n_unique() == len(rows_of(store, "frames")) == whole
 
 
 def test_a_frame_that_two_parts_list_is_the_first_ones(local_ray, freihand, tmp_path):

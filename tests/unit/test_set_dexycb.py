@@ -218,6 +218,27 @@ def test_a_description_that_is_none_is_refused_by_name(dexycb, old, new):
         list_frames(f"dexycb:{dexycb}?setup=s1", TRUTH)
 
 
+LAUGHS = "a0: &a0 [0, 0, 0, 0, 0, 0, 0, 0, 0, 0]\n" + "".join(
+    f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 30)
+)  # a page of text that names 10^30 numbers
+
+
+@pytest.mark.timeout(60)
+def test_a_calibration_that_names_itself_over_and_over_is_refused_at_once(dexycb, tmp_path):
+    mano = save_mano(tmp_path / "hand.npz")
+    path = dexycb / "calibration/mano_20200709_140042_subject-01_right/mano.yml"
+    path.write_text(f"{LAUGHS}betas: *a29\n")
+    listing = list_frames(f"dexycb:{dexycb}?setup=s1&mano={mano}", TRUTH)
+    assert listing.quarantine["reason"].to_pylist() == ["bad_truth"] * 2
+    path = dexycb / FIRST / "meta.yml"
+    path.write_text(f"{LAUGHS}{path.read_text().replace('num_frames: 2', 'num_frames: *a29')}")
+    with pytest.raises(InputError, match=r"meta\.yml: not DexYCB's"):
+        list_frames(f"dexycb:{dexycb}?setup=s1", TRUTH)
+    path.write_text("# " + "x" * 2**20)
+    with pytest.raises(InputError, match="the limit is 1048576"):
+        list_frames(f"dexycb:{dexycb}?setup=s1", TRUTH)
+
+
 def test_missing_calibration_and_a_wrong_folder_are_named(dexycb):
     (dexycb / f"calibration/intrinsics/{OTHER}_640x480.yml").unlink()
     with pytest.raises(InputError, match=r"640x480\.yml.*not complete"):

@@ -236,6 +236,17 @@ def test_what_is_wrong_in_one_frame_is_that_rows_problem(copy_of):
     assert listing.frames.num_rows == 2
 
 
+@pytest.mark.timeout(60)
+def test_a_pickle_that_names_itself_over_and_over_is_refused_at_once(copy_of, hands):
+    laughs = [0.0] * 10
+    for _ in range(30):
+        laughs = [laughs] * 10
+    dump(copy_of / "train/ABF10/meta/0000.pkl", train_meta(hands[0]) | {"handBeta": laughs})
+    listing = list_frames(f"ho3d:{copy_of}", TRUTH)
+    assert listing.quarantine["reason"].to_pylist() == ["bad_truth"]
+    assert "not numbers of shape (10,)" in listing.quarantine["detail"][0].as_py()
+
+
 def test_a_missing_list_of_frames_is_named(ho3d, tmp_path):
     with pytest.raises(InputError, match=r"train\.txt.*not complete"):
         list_frames(f"ho3d:{tmp_path}", TRUTH)

@@ -1,6 +1,7 @@
 """List public data sets on a cluster: actors list parts and write shards, the driver commits them at once."""
 
 import json
+import math
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -12,7 +13,7 @@ import torch
 from semihand.frames.errors import InputError
 from semihand.frames.listing import Listing, list_part
 from semihand.frames.options import ListOptions
-from semihand.frames.sets.files import kept_bytes
+from semihand.frames.sets.files import forget_annotations, kept_bytes
 from semihand.frames.sets.named import parts_of
 from semihand.frames.sets.reader import Part, SetReader
 from semihand.tables import Shard, Store, scan
@@ -20,6 +21,7 @@ from semihand.tables.rows import filter_rows
 
 _TABLES = ("quarantine", "frames")  # committed in this order: frames that are there say that all is there
 _PARSED_FACTOR = 10  # bytes of memory for a byte of JSON
+_PARTS_PER_ACTOR = 4  # fewer are not worth the start of a process
 
 
 class _Job(NamedTuple):
@@ -62,33 +64,19 @@ def ingest_set(
         InputError: what describes the data set or one of its parts cannot be read.
     """
     store.create(_TABLES)
-    found = ray.get(_apart(_find_parts).remote(reader))
-    if isinstance(found, InputError):
-        raise found
-    parts, parsed_bytes = found
+    parts = parts_of(reader)
+    memory = _PARSED_FACTOR * kept_bytes()
+    forget_annotations()
     job = _Job(reader, options, keep, store)
-    listed = sorted(_listed(job, parts, _PARSED_FACTOR * parsed_bytes, say))
+    listed = sorted(_listed(job, parts, memory, say))
     seen: set[str] = set()
     for place, part in enumerate(listed):
         if not seen.isdisjoint(part.frame_ids):
-            shards = ray.get(_apart(_list_again).remote(job, parts[place], seen))
+            shards = ray.get(ray.remote(max_calls=1)(_list_again).remote(job, parts[place], seen))
             listed[place] = part._replace(shards=shards)
         seen.update(part.frame_ids)
     for name in _TABLES:
         store.commit(name, [shard for part in listed for shard in part.shards if shard.table == name])
-
-
-def _apart(function: Callable[..., Any]) -> Any:
-    """A function as a task whose process ends with it, and with that what it parsed, gigabytes of some data sets."""
-    return ray.remote(max_calls=1)(function)
-
-
-def _find_parts(reader: SetReader) -> tuple[list[Part], int] | InputError:
-    """The parts, and how large the files are that name them."""
-    try:
-        return parts_of(reader), kept_bytes()
-    except InputError as error:  # as a value: Ray would wrap it into pages
-        return error
 
 
 def _list_again(job: _Job, part: Part, seen: set[str]) -> list[Shard]:
@@ -101,13 +89,14 @@ def _listed(job: _Job, parts: list[Part], memory: int, say: Callable[[str], None
     machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     memory = min(memory, int(max(machine.get("memory", 0.0) for machine in machines)))
     places = [min(machine.get("CPU", 0.0), machine.get("memory", 0.0) // max(memory, 1)) for machine in machines]
+    actors = min(int(sum(places)), math.ceil(len(parts) / _PARTS_PER_ACTOR))
     blocks = [pa.table({"number": [number], "part": [json.dumps(part)]}) for number, part in enumerate(parts)]
     told = ray.data.from_arrow(blocks).map_batches(
         _Lister,
         fn_constructor_args=(job,),
         batch_format="pyarrow",
         batch_size=None,
-        compute=ray.data.ActorPoolStrategy(min_size=1, max_size=max(1, min(int(sum(places)), len(parts)))),
+        compute=ray.data.ActorPoolStrategy(min_size=1, max_size=max(1, actors)),
         num_cpus=1,
         memory=memory or None,
     )

@@ -17,7 +17,9 @@ subject's 100, so they need all of these. Frames carry no times, and their rate 
 """
 
 import re
+import reprlib
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -113,8 +115,8 @@ class Dexycb(SetReader):
                 "instant_id": f"{who}/{sequence}/{frame}",
                 "view_id": serial,
             }
-            known = (lambda folder=folder, frame=frame: self._truth(meta, folder, frame),) if with_truth else ()
-            yield guarded(row, lambda serial=serial: self._camera(meta, serial), *known)
+            known = (partial(self._truth, meta, folder, frame),) if with_truth else ()
+            yield guarded(row, partial(self._camera, meta, serial), *known)
 
     def _camera(self, meta: Any, serial: str) -> Row:
         path = self.folder / "calibration" / f"extrinsics_{meta['extrinsics']}" / "extrinsics.yml"
@@ -167,7 +169,7 @@ class Dexycb(SetReader):
         fine &= lists[1] in (["right"], ["left"])
         fine &= all(isinstance(name, str) and _CALIBRATION.fullmatch(name) is not None for name in calibrations)
         if not fine:
-            raise InputError(f"{path}: not DexYCB's: {str(meta)[:200]}; download it again")
+            raise InputError(f"{path}: not DexYCB's: {reprlib.repr(meta)}; download it again")
         return meta
 
 

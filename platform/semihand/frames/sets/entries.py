@@ -1,5 +1,6 @@
 """Entries of annotation files that strangers wrote: what stands where, or the row's problem."""
 
+import reprlib
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,7 +25,7 @@ def field(entry: Any, key: str, kind: type[T], where: str) -> T:
     """
     value = at(entry, key)
     if not isinstance(value, kind):
-        raise BadFrame("bad_row", f"{where}: {key} is {str(value)[:60]!r}, not {kind.__name__}")
+        raise BadFrame("bad_row", f"{where}: {key} is {reprlib.repr(value)}, not {kind.__name__}")
     return value
 
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import reprlib
 import zipfile
 import zlib
 from functools import lru_cache
@@ -20,6 +21,7 @@ from semihand.frames.files import MAX_PICTURE_BYTES, read_file
 from semihand.hand.pickles import read_pickle
 
 MAX_ANNOTATION_BYTES = 4 * 2**30  # InterHand2.6M's joints are 1 GB of JSON
+MAX_YAML_BYTES = 2**20  # a calibration; its parser takes minutes for more
 _CACHED = 4  # files that parts of one data set share
 _kept_bytes: dict[Path, int] = {}
 _DAMAGE = (
@@ -45,8 +47,9 @@ def read_annotation(path: Path) -> Any:
         state = path.stat()
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}; the data set is not complete, or not in its own layout") from error
-    if state.st_size > MAX_ANNOTATION_BYTES:
-        raise InputError(f"{path}: {state.st_size} bytes, the limit is {MAX_ANNOTATION_BYTES}")
+    limit = MAX_YAML_BYTES if path.suffix == ".yml" else MAX_ANNOTATION_BYTES
+    if state.st_size > limit:
+        raise InputError(f"{path}: {state.st_size} bytes, the limit is {limit}")
     _kept_bytes[path] = state.st_size
     return _parsed(path, state.st_mtime_ns, state.st_size)
 
@@ -99,13 +102,24 @@ def entry_array(entry: Any, shape: tuple[int, ...], where: str) -> Float[np.ndar
     Raises:
         BadFrame: bad_truth, it has another shape or holds something else.
     """
+    if isinstance(entry, np.ndarray) and entry.shape != shape:
+        raise BadFrame("bad_truth", f"{where} has shape {entry.shape}, not {shape}")
     try:
-        array = np.asarray(entry, dtype=np.float64)
+        if _is_nested(entry, shape):
+            return np.asarray(entry, dtype=np.float64).reshape(shape)
     except (TypeError, ValueError):
-        raise BadFrame("bad_truth", f"{where} holds {str(entry)[:60]!r}, not numbers") from None
-    if array.shape != shape:
-        raise BadFrame("bad_truth", f"{where} has shape {array.shape}, not {shape}")
-    return array
+        pass
+    raise BadFrame("bad_truth", f"{where} holds {reprlib.repr(entry)}, not numbers of shape {shape}")
+
+
+def _is_nested(entry: Any, shape: tuple[int, ...]) -> bool:
+    """Whether lists lie in lists as a shape wants; in YAML and pickles a page may name itself a billion times over."""
+    if isinstance(entry, np.ndarray):
+        return bool(entry.shape == shape)
+    if not shape:
+        return not isinstance(entry, (list, tuple, dict))
+    is_list = isinstance(entry, (list, tuple)) and len(entry) == shape[0]
+    return is_list and all(_is_nested(each, shape[1:]) for each in entry)
 
 
 def read_npz(path: Path) -> dict[str, Shaped[np.ndarray, "..."]]:

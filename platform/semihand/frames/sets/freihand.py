@@ -13,6 +13,7 @@ Layout and meaning after lmb-freiburg/freihand, utils/fh_utils.py and pred.py at
 """
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -56,7 +57,6 @@ class Freihand(SetReader):
 
     def rows(self, part: Part, with_truth: bool) -> Iterator[Row]:
         split, version, num = (part.about[name] for name in ("split", "version", "num"))
-        K = self._list(split, "K")
         has_truth = with_truth and (self.folder / f"{split}_xyz.json").is_file()
         for sample in range(part.about["start"], part.about["stop"]):
             picture = sample + num * VERSIONS.index(version)
@@ -66,13 +66,18 @@ class Freihand(SetReader):
                 "split": split,
                 "instant_id": f"{self.name}/{split}-{sample}",
             }
-            known = (lambda sample=sample: self._truth(split, sample, K),) if has_truth else ()
-            yield guarded(row, lambda sample=sample: camera(entry_array(K[sample], (3, 3), f"{split}_K")), *known)
+            known = (partial(self._truth, split, sample),) if has_truth else ()
+            yield guarded(row, partial(self._camera, split, sample), *known)
 
-    def _truth(self, split: str, sample: int, K: list[object]) -> Row:
-        intrinsics = entry_array(K[sample], (3, 3), f"{split}_K")
+    def _camera(self, split: str, sample: int) -> Row:
+        return camera(self._intrinsics(split, sample))
+
+    def _intrinsics(self, split: str, sample: int) -> np.ndarray:
+        return entry_array(self._list(split, "K")[sample], (3, 3), f"{split}_K")
+
+    def _truth(self, split: str, sample: int) -> Row:
         joints_mm = 1000 * entry_array(self._list(split, "xyz")[sample], (21, 3), f"{split}_xyz")
-        row = joints_in_space(joints_mm, intrinsics) | {"supervision": "3d"}
+        row = joints_in_space(joints_mm, self._intrinsics(split, sample)) | {"supervision": "3d"}
         mask = self._mask(split, sample)
         if mask.is_file():
             row["mask_png"] = mask_png(read_picture(mask).max(-1) > (127 if split == "training" else 0))

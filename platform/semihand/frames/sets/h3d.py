@@ -13,6 +13,7 @@ at 9fcd99cb; the authors' own release is not read. The folder is `H3D_crop`:
 """
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -57,11 +58,11 @@ class H3d(SetReader):
             except BadFrame as problem:
                 yield {PROBLEM: problem}
                 continue
-            if (self.options.task, bare) in (("noobject", 0), ("object", 1)):
+            if (self.options.task, float(bare)) in (("noobject", 0), ("object", 1)):
                 continue
             row = {"uri": uri, "hand": self.options.hand, "sequence_id": self.name}
-            known = (lambda entry=entry, where=where: self._truth(entry, where),) if with_truth else ()
-            yield guarded(row, lambda entry=entry, where=where: camera(_intrinsics(entry, where)), *known)
+            known = (partial(self._truth, entry, where),) if with_truth else ()
+            yield guarded(row, partial(_camera, entry, where), *known)
 
     def _truth(self, entry: Any, where: str) -> Row:
         uv_px = entry_array(at(entry, "keypoint2d"), (21, 2), f"{where}, keypoint2d")
@@ -77,6 +78,10 @@ class H3d(SetReader):
 
     def _entries(self) -> list[Any]:
         return read_list(self.folder / "annotation.json")
+
+
+def _camera(entry: Any, where: str) -> Row:
+    return camera(_intrinsics(entry, where))
 
 
 def _intrinsics(entry: Any, where: str) -> np.ndarray:

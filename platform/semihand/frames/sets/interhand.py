@@ -20,6 +20,7 @@ others at 30 (issue 147). Subjects' numbers begin anew in each split.
 """
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -79,9 +80,9 @@ class Interhand(SetReader):
                 yield {PROBLEM: problem}
                 continue
             for side in sides:
-                known = (lambda image=image, side=side: self._truth(split, image, side),) if with_truth else ()
+                known = (partial(self._truth, split, image, side),) if with_truth else ()
                 row = shot | {"hand": side, "frame_id": frame_id(self.name, shot["uri"], instance=side)}
-                yield guarded(row, lambda image=image: self._camera(split, image), *known)
+                yield guarded(row, partial(self._camera, split, image), *known)
 
     def _shot(self, split: str, image: Any, where: str) -> Row:
         capture, frame, subject = (field(image, key, int, where) for key in ("capture", "frame_idx", "subject"))

@@ -17,6 +17,7 @@ There are no splits and no times.
 
 import re
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 
@@ -75,8 +76,8 @@ class Mvhand(SetReader):
                 "instant_id": f"{self.name}/{recording}/{frame}",
                 "view_id": list(CAMERAS)[view],
             }
-            known = (lambda f=frame, v=view: self._truth(recording, f, v),) if with_truth else ()
-            yield guarded(row, lambda v=view: self._camera(recording, v), *known)
+            known = (partial(self._truth, recording, frame, view),) if with_truth else ()
+            yield guarded(row, partial(self._camera, recording, view), *known)
 
     def _camera(self, recording: str, view: int) -> Row:
         return camera(_intrinsics(view)) | pose_of_camera(*self._pose(recording, view))

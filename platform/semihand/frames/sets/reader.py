@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, NamedTuple
 
-from pydantic import AfterValidator, BaseModel
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from semihand.frames.errors import BadFrame
 
@@ -21,8 +21,10 @@ Row = dict[str, Any]
 OwnFile = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
 
 
-class SetOptions(BaseModel, frozen=True, extra="forbid"):
+class SetOptions(BaseModel):
     """What may stand behind the `?` of a data set's name."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Part(NamedTuple):

@@ -17,6 +17,7 @@ Many pictures show a second hand without labels.
 
 import re
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -70,7 +71,7 @@ class Youtube3d(SetReader):
             except BadFrame as problem:
                 yield {PROBLEM: problem}
                 continue
-            known = (lambda a=annotation, i=image, w=where: self._truth(a, i, w),) if with_truth else ()
+            known = (partial(self._truth, annotation, image, where),) if with_truth else ()
             yield guarded(row, *known)
 
     def _hand(self, split: str, annotation: Any, image: Any, where: str) -> Row:
