@@ -2,12 +2,15 @@
 (datasets/dexter_object.py at 178eb2a); names of pictures after
 OlgaChernytska/3D-Hand-Pose-Estimation (dexter_labeling/bbox_dexter+object.csv at 0ea03c5)."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from semihand.frames.errors import InputError
 from semihand.frames.listing import list_frames
 from semihand.frames.options import ListOptions
+from semihand.rounds.evaluation import evaluate_frames
 from semihand.tables import as_numpy
 from sets_of_hands import mirrored, rendered_hands, save_picture, through_camera
 
@@ -65,6 +68,24 @@ def test_tips_fall_on_the_hand_in_the_colour_picture(dexter, hands):
         u, v = np.rint(uv_px[row][known]).astype(int).T
         near = [hand.mask[max(y - 20, 0) : y + 20, max(x - 20, 0) : x + 20].any() for x, y in zip(u, v, strict=True)]
         assert all(near)
+
+
+def test_the_box_holds_the_hand_and_not_only_its_tips(dexter, hands):
+    frames = list_frames(f"dexter_object:{dexter}", TRUTH).frames
+    boxes_px = as_numpy(frames["bbox_px"])
+    for hand, (left, top, width, height) in zip(hands, boxes_px, strict=False):
+        assert (hand.uv_px >= [left, top]).all()
+        assert (hand.uv_px <= [left + width, top + height]).all()
+        assert width < 2.5 * np.ptp(hand.uv_px, axis=0).max()
+    assert set(frames["box_source"].to_pylist()) == {"truth"}
+
+
+def test_a_model_is_evaluated_on_its_tips(dexter, teacher):
+    figures = evaluate_frames(Path(f"dexter_object:{dexter}"), teacher, "do", None, None)
+    assert figures["frames"] == 7
+    assert figures["epe_mm"] > 0
+    with pytest.raises(InputError, match=r"none knows wrist.*--protocol do"):
+        evaluate_frames(Path(f"dexter_object:{dexter}"), teacher, "default", None, None)
 
 
 def test_an_unlabelled_pool_needs_no_annotations(dexter):
