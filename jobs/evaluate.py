@@ -26,7 +26,7 @@ class EvaluationJob(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, extra="forbid", cli_implicit_flags=True)
 
-    frames: Path = Field(description="frames with truth: manifest or FRAMES table; any frames with --label_free")
+    frames: Path = Field(description="frames with truth: manifest, FRAMES table or data set; any with --label_free")
     model: Path | None = Field(None, description="a model folder; default: the campaign's last promoted one")
     campaign: Path = Field(Path("campaigns/laptop"), description="the campaign whose model is evaluated")
     protocol: ProtocolName = Field("default", description="root, joints, alignment and AUC")

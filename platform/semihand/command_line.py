@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from pydantic_settings import BaseSettings, CliApp, SettingsError
 
 from semihand.frames.errors import InputError
+from semihand.frames.sets.named import describe_sets
 from semihand.tables import ConcurrentDriver, DamagedTable
 
 Config = TypeVar("Config", bound=BaseSettings)
@@ -48,6 +49,13 @@ def read_config(config_class: type[Config], arguments: list[str], recipes: Path,
         raise InputError(_first_problem(error, name)) from None
     except SettingsError as error:
         raise InputError(f"the command line cannot be read: {error}. See --help.") from None
+    except SystemExit:  # after --help
+        if "frames" in config_class.model_fields:
+            print(
+                "\nA path to frames may name a public data set, quoted because of its ? and &, as in "
+                f"'freihand:/data/FreiHAND_pub_v2?split=training':\n{describe_sets()}"
+            )
+        raise
 
 
 def where_to_look(campaign: Path) -> str:

@@ -66,6 +66,12 @@ def test_what_cannot_be_read_is_named_and_the_rest_comes_in_order():
     assert len(read.cameras.affine) == len(read.cameras.intrinsics) == 2
 
 
+def test_a_depth_picture_is_no_picture_of_a_hand_to_a_network_that_reads_colours():
+    read = read_crops(with_column(dot_frames(), "modality", ["rgb", "depth", "rgb"]), 64, 1.2)
+    assert read.rows == [0, 2]
+    assert [(row, problem.reason) for row, problem in read.failures] == [(1, "unsupported_format")]
+
+
 def test_a_box_that_fits_no_picture_costs_only_its_own_frame():
     boxes = BOXES.copy()
     boxes[1] = [0, 0, 5000, 5000]

@@ -41,13 +41,14 @@ def test_a_perfect_model_has_no_error_under_any_protocol(source_frames, teacher,
     frames = with_column(source_frames, "hand", [hand] * source_frames.num_rows)
     knows(frames, card.crop_margin)
     found = evaluate(frames, teacher, PROTOCOLS[name])
-    assert max(found.metrics[each] for each in ERRORS) < 0.02
+    assert max(found.metrics[each] for each in ERRORS) < 0.03
     assert found.metrics["uv_px"] < 0.01
     assert found.metrics["pck_20mm"] == 1
     assert found.metrics["auc"] > 0.97  # a threshold of 0 mm is missed by rounding alone
     assert found.metrics["frames"] == source_frames.num_rows
     assert found.frame_ids == source_frames["frame_id"].to_pylist()
-    np.testing.assert_allclose(found.joints_mm, found.true_mm, atol=0.05)
+    if not PROTOCOLS[name].centred:  # else it is as large as the model's own hand
+        np.testing.assert_allclose(found.joints_mm, found.true_mm, atol=0.05)
 
 
 def test_a_joint_that_is_too_far_counts_along_its_ray_and_a_twenty_first(source_frames, teacher, card, knows):
@@ -112,7 +113,7 @@ def test_without_2d_truth_there_is_no_2d_figure(source_frames, teacher):
 def test_a_shift_of_the_whole_hand_is_an_error_only_without_a_root(seed, name):
     true_mm = random_hands_mm(4, seed)
     _, figures = scores(true_mm + np.array([30.0, 40.0, 0.0]), true_mm, PROTOCOLS[name])
-    expected = 50.0 if PROTOCOLS[name].root is None else 0.0
+    expected = 50.0 if name == "nyu" else 0.0
     assert figures["epe_mm"] == pytest.approx(expected, abs=1e-9)
     assert figures["xy_mm"] == pytest.approx(expected, abs=1e-9)
     assert figures["depth_mm"] == pytest.approx(0, abs=1e-9)
@@ -152,8 +153,66 @@ def test_dexter_object_counts_the_five_tips_alone():
     off[:, 7] += 50.0  # no tip
     assert scores(off, true_mm, PROTOCOLS["do"])[1]["epe_mm"] == 0
     off = true_mm.copy()
-    off[:, TIPS] += [0.0, 0.0, 10.0]
-    assert scores(off, true_mm, PROTOCOLS["do"])[1]["epe_mm"] == pytest.approx(10)
+    off[:, 8] += [0.0, 0.0, 50.0]
+    assert scores(off, true_mm, PROTOCOLS["do"])[1]["epe_mm"] > 10
+
+
+def published_tips_mm(truth, prediction):
+    """What global_align of MengHao666/Minimal-Hand-pytorch, utils/align.py at 178eb2a, is for: one frame's errors."""
+    known = np.isfinite(truth[TIPS]).all(-1)
+    theirs, ours = truth[TIPS][known], prediction[TIPS][known]
+    theirs, ours = theirs - theirs.mean(0), ours - ours.mean(0)
+    larger = np.linalg.norm(theirs, axis=1).mean() / np.linalg.norm(ours, axis=1).mean()
+    return np.linalg.norm(theirs - larger * ours, axis=1)
+
+
+@given(st.integers(0, 2**31))
+@settings(max_examples=20)
+def test_errors_of_tips_are_those_of_the_published_alignment_also_where_some_are_unknown(seed):
+    random = np.random.default_rng(seed)
+    true_mm = random_hands_mm(4, seed)
+    off_mm = 1.2 * true_mm + random.normal(0, 8, true_mm.shape) + [100.0, 0.0, 50.0]
+    true_mm[:, [joint for joint in range(21) if joint not in TIPS]] = np.nan
+    true_mm[1, 12] = np.nan
+    true_mm[2, [4, 8, 20]] = np.nan
+    _, figures = scores(off_mm, true_mm, PROTOCOLS["do"])
+    expected = np.concatenate([published_tips_mm(*pair) for pair in zip(true_mm, off_mm, strict=True)])
+    assert len(expected) == 5 + 4 + 2 + 5
+    assert figures["epe_mm"] == pytest.approx(expected.mean())
+    assert figures["pck_20mm"] == pytest.approx(
+        np.mean([np.mean(column <= 20) for column in tip_errors(true_mm, off_mm)])
+    )
+    whole = [0, 3]
+    aligned = scores(off_mm[whole], true_mm[whole], PROTOCOLS["do"])[1]["pa_epe_mm"]
+    assert figures["pa_epe_mm"] == pytest.approx(aligned)
+
+
+def tip_errors(true_mm, off_mm):
+    """The known errors of each tip."""
+    by_tip = np.full((len(true_mm), 5), np.nan)
+    for row, (truth, prediction) in enumerate(zip(true_mm, off_mm, strict=True)):
+        by_tip[row, np.isfinite(truth[TIPS]).all(-1)] = published_tips_mm(truth, prediction)
+    return [column[~np.isnan(column)] for column in by_tip.T]
+
+
+def only_tips(frames, num_tips=5):
+    truth = as_numpy(frames["joints_mm"]).copy()
+    truth[:, [joint for joint in range(21) if joint not in TIPS[:num_tips]]] = np.nan
+    return with_column(frames, "joints_mm", truth.tolist())
+
+
+def test_a_model_is_evaluated_on_fingertips_alone_and_the_other_protocols_say_what_they_miss(
+    source_frames, teacher, card, knows
+):
+    knows(source_frames, card.crop_margin)
+    found = evaluate(only_tips(source_frames), teacher, PROTOCOLS["do"])
+    assert found.metrics["frames"] == source_frames.num_rows
+    assert found.metrics["epe_mm"] < 0.03
+    assert found.metrics["pa_epe_mm"] < 0.03
+    with pytest.raises(ValueError, match=r"all 21 joints.*none knows wrist, thumb_cmc.*protocol do"):
+        evaluate(only_tips(source_frames), teacher, PROTOCOLS["default"])
+    with pytest.raises(ValueError, match="3D truth of two fingertips"):
+        evaluate(only_tips(source_frames, 1), teacher, PROTOCOLS["do"])
 
 
 def test_nyu_counts_its_eleven_joints_absolutely_and_whole_frames():
@@ -170,7 +229,7 @@ def test_nyu_counts_its_eleven_joints_absolutely_and_whole_frames():
 def test_the_root_of_each_protocol_is_what_its_data_set_uses():
     roots = {name: protocol.root for name, protocol in PROTOCOLS.items()}
     assert roots == {
-        "default": 9, "stb": 9, "do": 9, "rhd": 0, "freihand": 0, "ho3d": 0, "interhand": 0, "nyu": None,
+        "default": 9, "stb": 9, "do": None, "rhd": 0, "freihand": 0, "ho3d": 0, "interhand": 0, "nyu": None,
     }  # fmt: skip
     true_mm = random_hands_mm(2, 4)
     for name, root in roots.items():

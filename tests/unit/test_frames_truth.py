@@ -11,7 +11,14 @@ from sample_pictures import encode, picture
 from semihand.frames.errors import InputError
 from semihand.frames.listing import list_frames
 from semihand.frames.options import ListOptions
-from semihand.frames.truth import OPENED, open_truth, without_truth
+from semihand.frames.truth import (
+    OPENED,
+    known_poses,
+    open_truth,
+    poses_with,
+    without_pictures_of_truth,
+    without_truth,
+)
 from semihand.tables import FRAMES, TRUTH_COLUMNS, content_sha256, frame_id, rows_of
 from semihand.tables.store import Store
 
@@ -46,6 +53,27 @@ def with_column(frames: pa.Table, name: str, values: object) -> pa.Table:
     index = frames.schema.get_field_index(name)
     kind = frames.schema.field(name)
     return frames.set_column(index, kind, pa.array(values, kind.type))
+
+
+def test_masks_and_depths_can_be_left_behind_and_nothing_else_is():
+    frames = truth_frames()
+    slim = without_pictures_of_truth(frames)
+    for name in FRAMES.names:
+        if name in ("mask_png", "depth_png", "parts_png"):
+            assert slim[name].null_count == frames.num_rows
+        else:
+            assert slim[name].equals(frames[name])
+
+
+def test_poses_are_known_where_supervision_opens_them_and_as_far_as_joints_are():
+    frames = truth_frames(8)
+    assert known_poses(frames)["supervision"].to_pylist() == ["3d", "mano"] * 2
+    joints_mm = np.array(frames["joints_mm"].to_pylist())
+    joints_mm[1, 4], joints_mm[2, 8], joints_mm[2, 4] = np.nan, np.nan, np.nan
+    frames = with_column(frames, "joints_mm", [None, *joints_mm[1:].tolist()])
+    for least, expected in ((2, range(3, 8)), (1, (1, *range(3, 8))), (0, range(1, 8))):
+        found = poses_with(frames, (4, 8), least)
+        assert found["frame_id"].to_pylist() == [frames["frame_id"][row].as_py() for row in expected]
 
 
 def test_without_truth_two_sets_that_differ_only_in_truth_are_one():

@@ -134,7 +134,7 @@ def test_no_payload_of_a_pickle_runs_and_each_is_refused_by_name(arrays, tmp_pat
     for name, payload in payloads(canary):
         for content in (arrays | {"weights": payload}, payload, [arrays, payload]):
             path = written(tmp_path / "hand.pkl", content)
-            with pytest.raises(ValueError, match="no hand model needs: refused"):
+            with pytest.raises(ValueError, match="no array needs: refused"):
                 read_hand_model(path)
             seen += 1
         assert not canary.exists(), name

@@ -54,6 +54,12 @@ PUBLISHED = {
     "rhd": [0, 4, 3, 2, 1, 8, 7, 6, 5, 12, 11, 10, 9, 16, 15, 14, 13, 20, 19, 18, 17],
     # mmpose interhand3d: thumb4..thumb1 are 0..3, the wrist is 20
     "interhand": [20, 3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12, 19, 18, 17, 16],
+    # README of ShichengChen/multiviewDataset at 37bb5213
+    "mvhand": [0, 17, 18, 19, 20, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16],
+    # the readme of cvpr15_MSRAHandGestureDB
+    "msra15": [0, 17, 18, 19, 20, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16],
+    # guiggh/hand_pose_action load_example.py at 3609b02, reorder_idx
+    "fpha": [0, 1, 6, 7, 8, 2, 9, 10, 11, 3, 12, 13, 14, 4, 15, 16, 17, 5, 18, 19, 20],
     "freihand": list(range(21)),
     "mediapipe": list(range(21)),
     "coco": list(range(21)),
@@ -113,7 +119,7 @@ def test_nyu14_gives_the_joints_it_has_and_nan_for_the_rest():
 
 
 def test_an_unknown_order_and_a_wrong_number_of_joints_are_refused_by_name():
-    with pytest.raises(ValueError, match=r"'panoptic' is unknown; known are coco, freihand"):
+    with pytest.raises(ValueError, match=r"'panoptic' is unknown; known are coco, fpha"):
         reorder_to_semihand(np.zeros((21, 3)), "panoptic")
     with pytest.raises(ValueError, match=r"\(14, 3\) do not fit order 'rhd'"):
         reorder_to_semihand(np.zeros((14, 3)), "rhd")

@@ -12,6 +12,7 @@ from semihand.tables.arrays import as_numpy, fixed_list_column
 
 ASSUMED_FOCAL_FACTOR = 1.2  # focal length over longer side: 45 degrees across, between phone and webcam
 MAX_BOX_FACTOR = 4.0  # a box so much larger than its picture was measured in another one
+MAX_OFF_AXIS = 1.5  # focal lengths from the principal point to the middle of a crop: 56 degrees, more than lenses see
 DISTORTION_LENGTHS = (0, 4, 5, 8)
 ROTATION_TOLERANCE = 1e-3  # manifests round rotations to four or five digits
 
@@ -97,8 +98,10 @@ def _check_focal(draft: Draft, present: np.ndarray, values: np.ndarray) -> None:
 def _note_intrinsics(draft: Draft, present: np.ndarray, values: np.ndarray, sizes_px: np.ndarray) -> None:
     partial = present.any(axis=1) & ~present.all(axis=1)
     endless = present.all(axis=1) & ~np.isfinite(values).all(axis=1)
-    # A crop's principal point may lie outside it; one picture size away it belongs to another resolution.
-    far = np.abs(values[:, 2:] - sizes_px / 2) > 1.5 * sizes_px
+    # A crop's principal point may lie outside it; one picture size away it belongs to another resolution, unless
+    # the pictures are known to be crops.
+    farthest = MAX_OFF_AXIS * values[:, :2] if draft.are_crops else 1.5 * sizes_px
+    far = np.abs(values[:, 2:] - sizes_px / 2) > farthest
     outside = present.all(axis=1) & (sizes_px[:, 0] > 0) & far.any(axis=1)
     found = (
         (partial, "only some of fx, fy, cx, cy are given; give all four or none"),

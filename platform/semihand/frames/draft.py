@@ -25,6 +25,7 @@ class Draft:
         folder: what relative paths start from.
         root: the folder that paths may not leave; None where they are our own.
         source: the manifest or folder, for messages.
+        are_crops: whether pictures are cut out of larger ones, whose camera looks past them.
     """
 
     rows: pa.Table
@@ -33,6 +34,7 @@ class Draft:
     source: str
     numbers: np.ndarray
     problems: dict[int, BadFrame] = field(default_factory=dict)
+    are_crops: bool = False
 
     def note(self, row: int, problem: BadFrame) -> None:
         """Say that a row cannot be used, unless something was said before."""

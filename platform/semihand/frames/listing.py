@@ -1,10 +1,12 @@
 """A path to FRAMES: every frame that can be used as one row, every other one as its reason.
 
-`--frames PATH` may be a manifest, a folder of pictures and videos, one video or picture, or a FRAMES table.
+`--frames PATH` may be a manifest, a folder of pictures and videos, one video or picture, a FRAMES table, or a public
+data set by name.
 Nothing but headers is decoded here; what only decoding shows comes up when the frame is read.
 """
 
 from collections import Counter
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,8 +22,12 @@ from semihand.frames.identify import fill_identity
 from semihand.frames.manifest import JSON_EXTENSIONS, PARQUET_EXTENSIONS, from_frames, read_manifest
 from semihand.frames.media import Medium, inspect_media
 from semihand.frames.options import ListOptions
+from semihand.frames.sets.drafts import draft_of
+from semihand.frames.sets.named import is_named, open_set, parts_of
+from semihand.frames.sets.reader import Part, SetReader
 from semihand.frames.truth import check_truth, open_truth, without_truth
 from semihand.tables.arrays import rows_of
+from semihand.tables.identity import frame_id
 from semihand.tables.log import DamagedTable, open_table
 from semihand.tables.readers import scan_table
 from semihand.tables.rows import filter_rows, take_rows
@@ -55,8 +61,69 @@ def list_frames(path: str | Path, options: ListOptions, round_index: int = 0) ->
         InputError: the path is missing or holds no usable frame, a manifest has unknown columns, no `hand`
             or a focal length of 0 or below, or nothing says which hand pictures show.
     """
-    path = Path(path)
-    draft = _read(path, options)
+    return joined(list_parts(path, options, round_index), path)
+
+
+def list_parts(path: str | Path, options: ListOptions, round_index: int = 0) -> Iterator[Listing]:
+    """As `list_frames`, but one part of a public data set after the other; all else is one part.
+
+    Raises:
+        InputError: as `list_frames`, unless only no frame is usable.
+    """
+    if not is_named(path):
+        yield _listed(_read(Path(path), options), options, round_index)
+        return
+    reader, seen = open_set(path), set[str]()
+    for part in parts_of(reader):
+        listing = list_part(reader, part, options, round_index, seen)
+        seen.update(listing.frames["frame_id"].to_pylist())
+        yield listing
+
+
+def list_part(
+    reader: SetReader, part: Part, options: ListOptions, round_index: int = 0, seen: Set[str] = frozenset()
+) -> Listing:
+    """List one part of a data set; it may hold no usable frame.
+
+    Args:
+        reader: the data set.
+        part: one of its parts.
+        options: what the frames do not say themselves.
+        round_index: the round that quarantined rows are booked on.
+        seen: the frames of earlier parts, which are none of this one.
+
+    Raises:
+        InputError: what describes the part as a whole cannot be read.
+    """
+    draft = draft_of(reader, part, options)
+    return _without_repeats(_listed(draft, options, round_index, is_part=True), seen, part, round_index)
+
+
+def joined(listings: Iterable[Listing], path: str | Path) -> Listing:
+    """The parts of a path as one listing.
+
+    Raises:
+        InputError: there is no usable frame in it.
+    """
+    found = list(listings)
+    listing = Listing(
+        pa.concat_tables([each.frames for each in found]), pa.concat_tables([each.quarantine for each in found])
+    )
+    _check_usable(listing, str(path))
+    return listing
+
+
+def _without_repeats(listing: Listing, seen: Set[str], part: Part, round_index: int) -> Listing:
+    """Frames that an earlier part lists too are quarantined here, under ids of their own."""
+    again = np.array([name in seen for name in listing.frames["frame_id"].to_pylist()], bool)
+    rows = filter_rows(listing.frames.select(["frame_id", "dataset", "uri"]), again).to_pylist()
+    problems = [BadFrame("duplicate", f"{part.name}: {row['uri']} is in an earlier part, too") for row in rows]
+    ids = [frame_id(row["dataset"], f"{row['frame_id']}/repeats/{part.name}") for row in rows]
+    repeats = quarantine_rows(ids, [row["uri"] for row in rows], problems, STAGE, round_index)
+    return Listing(filter_rows(listing.frames, ~again), pa.concat_tables([listing.quarantine, repeats]))
+
+
+def _listed(draft: Draft, options: ListOptions, round_index: int, is_part: bool = False) -> Listing:
     media = inspect_media(draft)
     draft, media = _expand_videos(draft, media, options)
     for row, medium in enumerate(media):
@@ -67,7 +134,7 @@ def list_frames(path: str | Path, options: ListOptions, round_index: int = 0) ->
     sizes_px = np.array(sizes, np.int64).reshape(-1, 2)
     draft = fill_identity(draft, found, options)
     draft = fill_cameras(fill_boxes(draft, sizes_px, options), sizes_px, options)
-    return _split(draft, options, round_index)
+    return _split(draft, options, round_index, is_part)
 
 
 def _read(path: Path, options: ListOptions) -> Draft:
@@ -138,17 +205,12 @@ def _expand_videos(
     return expanded, [media[row] for row in rows]
 
 
-def _split(draft: Draft, options: ListOptions, round_index: int) -> Listing:
+def _split(draft: Draft, options: ListOptions, round_index: int, is_part: bool) -> Listing:
     """The good rows as FRAMES, the others as QUARANTINE."""
     if options.with_truth:
-        for row, problem in check_truth(draft.rows).items():
+        for row, problem in check_truth(draft.rows, is_part).items():
             draft.note(row, problem)
     good = np.array([row not in draft.problems for row in range(draft.rows.num_rows)], bool)
-    if not good.any():
-        reasons = Counter(problem.reason for problem in draft.problems.values()).most_common()
-        counts = ", ".join(f"{count} {reason}" for reason, count in reasons)
-        first = draft.problems[min(draft.problems)]
-        raise InputError(f"{draft.source}: no usable frame ({counts}); the first: {first.detail}")
     kept = draft.rows if good.all() else filter_rows(draft.rows, good)
     frames = pa.Table.from_arrays([kept[name] for name in FRAMES.names], schema=FRAMES)
     bad = np.flatnonzero(~good)
@@ -156,6 +218,17 @@ def _split(draft: Draft, options: ListOptions, round_index: int) -> Listing:
     problems = [draft.problems[int(row)] for row in bad]
     quarantine = quarantine_rows(rows["frame_id"].to_pylist(), rows["uri"].to_pylist(), problems, STAGE, round_index)
     return Listing(open_truth(frames) if options.with_truth else without_truth(frames), quarantine)
+
+
+def _check_usable(listing: Listing, source: str) -> None:
+    if listing.frames.num_rows:
+        return
+    problems = listing.quarantine.select(["reason", "detail"]).to_pylist()
+    if not problems:
+        raise InputError(f"{source}: no frame in it; is the data set complete?")
+    reasons = Counter(problem["reason"] for problem in problems).most_common()
+    counts = ", ".join(f"{count} {reason}" for reason, count in reasons)
+    raise InputError(f"{source}: no usable frame ({counts}); the first: {problems[0]['detail']}")
 
 
 def quarantine_rows(

@@ -1,13 +1,15 @@
 """Who may see the truth: labelled sets, as far as their supervision goes, and nobody else."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from semihand.frames.errors import BadFrame, InputError
-from semihand.hand.skeleton import MIDDLE_MCP, WRIST
+from semihand.hand.skeleton import MIDDLE_MCP, NUM_JOINTS, WRIST
 from semihand.tables.arrays import as_numpy
-from semihand.tables.rows import take_rows, without_values
+from semihand.tables.rows import filter_rows, take_rows, without_values
 from semihand.tables.schemas import TRUTH_COLUMNS
 
 _PICTURE_TRUTH = frozenset({"joints_uv_px", "joints_valid", "mask_png", "parts_png"})
@@ -44,6 +46,12 @@ def without_truth(frames: pa.Table) -> pa.Table:
     return _replace(frames, hidden)
 
 
+def without_pictures_of_truth(frames: pa.Table) -> pa.Table:
+    """The same rows without masks, depths and parts, which figures of joints do not need and which fill the memory."""
+    names = [name for name in ("mask_png", "depth_png", "parts_png") if name in frames.column_names]
+    return _replace(frames, {name: pa.nulls(frames.num_rows, frames.schema.field(name).type) for name in names})
+
+
 def open_truth(frames: pa.Table) -> pa.Table:
     """The same rows with the truth that each row's supervision opens, and null everywhere else.
 
@@ -64,14 +72,29 @@ def open_truth(frames: pa.Table) -> pa.Table:
     return _replace(frames, opened)
 
 
+def known_poses(frames: pa.Table) -> pa.Table:
+    """The rows whose joints in space may be read, with the truth that their supervision opens."""
+    known = open_truth(frames)
+    return filter_rows(known, known["joints_mm"].is_valid())
+
+
 def whole_poses(frames: pa.Table) -> pa.Table:
     """The rows whose 21 joints are all known in space; what measures errors in mm can use no others."""
+    return poses_with(frames, range(NUM_JOINTS), NUM_JOINTS)
+
+
+def poses_with(frames: pa.Table, joints: Sequence[int], at_least: int) -> pa.Table:
+    """The rows in which so many of these joints are known in space."""
     rows, joints_mm = _present(frames["joints_mm"])
-    return take_rows(frames, rows[np.isfinite(joints_mm).all(axis=(1, 2))])
+    return take_rows(frames, rows[np.isfinite(joints_mm[:, list(joints)]).all(-1).sum(-1) >= at_least])
 
 
-def check_truth(frames: pa.Table) -> dict[int, BadFrame]:
+def check_truth(frames: pa.Table, is_part: bool = False) -> dict[int, BadFrame]:
     """The rows whose truth cannot be one: numbers that are not finite, or a palm of no hand's length.
+
+    Args:
+        frames: drafts of FRAMES.
+        is_part: whether there are other rows, so that all of these may be wrong by themselves.
 
     Raises:
         InputError: every palm is wrong, as when joints are in metres or in another order.
@@ -87,10 +110,10 @@ def check_truth(frames: pa.Table) -> dict[int, BadFrame]:
             wrong &= valid[rows][..., None]
         for row in rows[wrong.reshape(len(rows), -1).any(axis=1)]:
             problems.setdefault(int(row), BadFrame("bad_truth", f"{name} is not finite where it is valid"))
-    return _palm_problems(frames, valid) | problems
+    return _palm_problems(frames, valid, is_part) | problems
 
 
-def _palm_problems(frames: pa.Table, valid: np.ndarray) -> dict[int, BadFrame]:
+def _palm_problems(frames: pa.Table, valid: np.ndarray, is_part: bool) -> dict[int, BadFrame]:
     rows, joints_mm = _present(frames["joints_mm"])
     if not len(rows):
         return {}
@@ -99,7 +122,7 @@ def _palm_problems(frames: pa.Table, valid: np.ndarray) -> dict[int, BadFrame]:
     palm_mm = np.linalg.norm(joints_mm[:, MIDDLE_MCP] - joints_mm[:, WRIST], axis=-1)
     wrong = (palm_mm < PALM_MM[0]) | (palm_mm > PALM_MM[1])
     limits = f"{PALM_MM[0]:g} to {PALM_MM[1]:g} mm"
-    if wrong.any() and wrong.all():
+    if wrong.any() and wrong.all() and not is_part:
         raise InputError(
             f"joints_mm: wrist to middle MCP is {np.median(palm_mm):.4g} mm, but must be {limits}; give "
             "millimetres, in the order wrist, thumb, index, middle, ring, little, each base to tip"

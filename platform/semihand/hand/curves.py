@@ -27,7 +27,7 @@ AUC_CONVENTIONS: dict[str, AucConvention] = {
     "stb_0_50": AucConvention(0.0, 50.0, 20, None, "hand3d: root 0, scale known"),
     "rhd": AucConvention(0.0, 50.0, 20, None, "hand3d: root 0, scale known"),
     "rhd_20_50": AucConvention(0.0, 50.0, 20, slice(8, 20), '"20-50": 21.05 to 50 mm; root middle MCP, scale known'),
-    "do": AucConvention(0.0, 100.0, 20, None, "Dexter+Object: root middle MCP, scale known"),
+    "do": AucConvention(0.0, 100.0, 20, None, "Dexter+Object: centre and spread of the tips known"),
     "freihand": AucConvention(0.0, 50.0, 100, None, "after procrustes_aligned(allow_reflection=True)"),
     "ho3d": AucConvention(0.0, 50.0, 100, None, "FreiHAND's script: root wrist, or after procrustes_aligned"),
     "default": AucConvention(0.0, 50.0, 20, None, "root middle MCP, scale known"),

@@ -4,7 +4,6 @@ A pickle is a program. The one here may call nothing but numpy's array builders,
 stand in for scipy's sparse matrices and chumpy's arrays; every other name is refused.
 """
 
-import io
 import pickle
 import zipfile
 from pathlib import Path
@@ -14,6 +13,8 @@ import numpy as np
 import scipy.sparse
 from jaxtyping import Shaped
 
+from semihand.hand.pickles import read_pickle
+
 MAX_BYTES = 64 * 2**20
 REQUIRED = (
     "v_template", "f", "shapedirs", "posedirs", "J_regressor", "weights", "kintree_table", "hands_components",
@@ -21,7 +22,6 @@ REQUIRED = (
 )  # fmt: skip
 IGNORED = frozenset({"J", "bs_style", "bs_type", "hands_coeffs"})  # in MANO's files, used by nobody here
 
-_NUMPY_CORES = ("numpy.core.multiarray", "numpy._core.multiarray", "numpy.core.numeric", "numpy._core.numeric")
 _SPARSE_MODULES = ("scipy.sparse.csc", "scipy.sparse._csc", "scipy.sparse.csr", "scipy.sparse._csr")
 
 
@@ -59,12 +59,9 @@ def _read_npz(path: Path) -> dict[str, Any]:
 
 def _read_pickle(path: Path) -> dict[str, Any]:
     try:
-        content = _ArrayUnpickler(io.BytesIO(path.read_bytes())).load()
-    except (
-        pickle.UnpicklingError, ValueError, TypeError, EOFError, IndexError, KeyError, AttributeError, MemoryError,
-        ImportError, OverflowError, RecursionError,
-    ) as error:  # fmt: skip  # what the pickle machine raises on damaged input
-        raise ValueError(f"hand model {path}: not a readable MANO pickle ({error})") from error
+        content = read_pickle(path, MAX_BYTES, _ADMITTED)
+    except ValueError as error:
+        raise ValueError(f"hand model {error}") from error
     if not isinstance(content, dict):
         raise ValueError(f"hand model {path}: holds a {type(content).__name__}, a MANO pickle holds a dict")
     return content
@@ -95,29 +92,6 @@ class _ChumpySelection(_Held):
     """chumpy.reordering.Select: `a.ravel()[idxs].reshape(preferred_shape)`."""
 
 
-class _ArrayUnpickler(pickle.Unpickler):
-    def __init__(self, file: io.BytesIO) -> None:
-        super().__init__(file, encoding="latin1")
-
-    def find_class(self, module: str, name: str) -> Any:
-        known = _ADMITTED.get((module, name))
-        if known is None:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no hand model needs: refused")
-        return known
-
-
-def _reconstruct(kind: object, shape: object, type_code: object) -> Shaped[np.ndarray, "..."]:
-    if kind is not np.ndarray or shape != (0,):  # numpy itself always starts from an empty array
-        raise pickle.UnpicklingError(f"it reserves an array of shape {shape}: refused")
-    return np.ndarray.__new__(np.ndarray, (0,), np.int8)
-
-
-def _encode(text: str, encoding: str) -> bytes:
-    if encoding not in ("latin1", "latin-1"):
-        raise pickle.UnpicklingError(f"it encodes text as {encoding}: refused")
-    return text.encode("latin1")
-
-
 def _reconstructor(kind: type, base: object, state: object) -> object:
     if not (isinstance(kind, type) and issubclass(kind, _Held)) or state is not None:
         raise pickle.UnpicklingError("it rebuilds an object that is no array: refused")
@@ -125,17 +99,12 @@ def _reconstructor(kind: type, base: object, state: object) -> object:
 
 
 _ADMITTED: dict[tuple[str, str], Any] = {
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
-    ("_codecs", "encode"): _encode,
     ("copy_reg", "_reconstructor"): _reconstructor,
     ("copyreg", "_reconstructor"): _reconstructor,
     ("__builtin__", "object"): object,
     ("builtins", "object"): object,
     ("chumpy.ch", "Ch"): _ChumpyArray,
     ("chumpy.reordering", "Select"): _ChumpySelection,
-    **{(module, "_reconstruct"): _reconstruct for module in _NUMPY_CORES},
-    **{(module, "scalar"): np._core.multiarray.scalar for module in _NUMPY_CORES},  # type: ignore[attr-defined]
     **{
         (module, name): _SparseMatrix if name == "csc_matrix" else _SparseMatrixByRow
         for module in _SPARSE_MODULES

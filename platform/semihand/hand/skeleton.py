@@ -91,6 +91,15 @@ JOINT_ORDERS: dict[str, JointOrder] = {
         ("wrist", *_base_to_tip("little", "ring", "middle", "index", "thumb")),
         "position 0 holds the palm centre, not the wrist: see wrist_from_palm",
     ),
+    "mvhand": JointOrder(("wrist", *_base_to_tip("index", "middle", "ring", "little", "thumb")), "MVHand"),
+    "msra15": JointOrder(("wrist", *_base_to_tip("index", "middle", "ring", "little", "thumb")), "MSRA15"),
+    "fpha": JointOrder(
+        (
+            *("wrist", *(_finger_names(finger)[0] for finger in FINGERS)),
+            *(name for finger in FINGERS for name in _finger_names(finger)[1:]),
+        ),
+        "FPHA: the wrist, the base of each finger, then the rest of each finger",
+    ),
     "nyu14": JointOrder(
         (
             *("little_tip", "little_pip", "ring_tip", "ring_pip", "middle_tip", "middle_pip"),

@@ -56,11 +56,11 @@ class RoundConfig(BaseSettings):
 
     campaign: Path = Field(Path("campaigns/laptop"), description="folder that keeps everything of the campaign")
     frames: Path | None = Field(
-        None, description="unlabelled frames: manifest, folder, video or table; none: synthetic"
+        None, description="unlabelled frames: manifest, folder, video, table or data set; none: synthetic"
     )
     source: str | None = Field(
         None,
-        description="labelled source: path, or source|randomised; default source, with --frames randomised",
+        description="labelled source: path, data set, or source|randomised; default source, with --frames randomised",
     )
     teacher: Path | None = Field(None, description="a model folder to start from, instead of pre-training")
     second_teacher: Path | None = Field(

@@ -4,10 +4,12 @@ import json
 from pathlib import Path
 
 from semihand.frames.errors import InputError
-from semihand.frames.listing import list_frames
+from semihand.frames.listing import Listing, joined, list_frames, list_parts
 from semihand.frames.options import Box, Hand, ListOptions
+from semihand.frames.truth import without_pictures_of_truth
 from semihand.methods.semihand.weights import CARD
 from semihand.rounds.config import ProtocolName
+from semihand.rounds.given_frames import check_pictures
 from semihand.rounds.ledger import Ledger
 from semihand.steps.evaluate import PROTOCOLS, evaluate
 from semihand.steps.label import LabelConfig
@@ -43,7 +45,9 @@ def evaluate_frames(
         InputError: the model or the frames are not there, or none has truth.
     """
     _check_model(model)
-    listing = list_frames(frames, ListOptions(with_truth=True, hand=hand, box=box))
+    parts = list_parts(frames, ListOptions(with_truth=True, hand=hand, box=box))
+    listing = joined((Listing(without_pictures_of_truth(each.frames), each.quarantine) for each in parts), frames)
+    check_pictures(listing.frames, frames)
     try:
         return evaluate(listing.frames, model, PROTOCOLS[protocol]).metrics
     except ValueError as error:
@@ -58,6 +62,7 @@ def look_without_truth(frames: Path, model: Path, hand: Hand | None, box: Box | 
     """
     _check_model(model)
     listing = list_frames(frames, ListOptions(hand=hand, box=box))
+    check_pictures(listing.frames, frames)
     try:
         return label_free_quality(listing.frames, model, LabelConfig())
     except ValueError as error:

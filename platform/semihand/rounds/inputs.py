@@ -1,23 +1,22 @@
 """What a user named, looked at before anything is made or started: a wrong path costs a second, not an hour."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
 
 from semihand.frames.errors import InputError
-from semihand.frames.listing import list_frames
-from semihand.frames.options import ListOptions
-from semihand.frames.truth import open_truth, whole_poses, without_truth
+from semihand.frames.sets.files import forget_annotations
+from semihand.frames.truth import open_truth, whole_poses
 from semihand.methods.semihand.weights import load_model
 from semihand.rounds.config import RoundConfig
+from semihand.rounds.given_frames import check_pool, is_store, known_frames, no_truth
 from semihand.steps.calibrate import LEAST_FRAMES
+from semihand.steps.evaluate import PROTOCOLS, usable_frames
 from semihand.steps.guarantee import recordings_to_fit
 from semihand.steps.radii import LEAST_CROPS
 from semihand.steps.recordings import recordings
 from semihand.tables import scan
-from semihand.tables.rows import filter_rows
 
 _RAY_COPY = "working_dir_files"  # where Ray unpacks the working folder of a submitted job
 
@@ -41,47 +40,35 @@ def check_inputs(config: RoundConfig, begun: bool) -> None:
         _check_taken_in(config)
     _check_guarantee(config)
     if config.calibration is not None:
-        num = known_frames(config, config.calibration).num_rows
+        num = known_frames(config, config.calibration, enough=lambda known: known.num_rows >= LEAST_FRAMES).num_rows
         if num < LEAST_FRAMES:
             raise InputError(
                 f"--calibration {config.calibration} has {num} frames with 3D truth, but {LEAST_FRAMES} are the "
                 "least to fit to. Give more, or leave it out to calibrate on held-out source frames."
             )
     if config.evaluation is not None:
-        known_frames(config, config.evaluation)
+        _check_evaluation(config, config.evaluation)
+    forget_annotations()
 
 
-def known_frames(config: RoundConfig, path: Path, say: Callable[[str], None] = lambda text: None) -> pa.Table:
-    """The frames of a path whose 3D truth may be read.
+def _check_evaluation(config: RoundConfig, path: Path) -> None:
+    """That the protocol can use what the truth knows: it is asked only after the pre-training."""
 
-    Raises:
-        InputError: there is none, or the path cannot be listed.
-    """
-    listing = list_frames(path, list_options(config).model_copy(update={"with_truth": True}))
-    if listing.quarantine.num_rows:
-        first = listing.quarantine.slice(0, 1).to_pylist()[0]
-        say(f"{path}: {listing.quarantine.num_rows} frames left out; first: {first['reason']}, {first['detail']}")
-    known = open_truth(listing.frames)
-    known = filter_rows(known, known["joints_mm"].is_valid())
-    if known.num_rows == 0:
-        raise _no_truth(path)
-    return known
+    def problem(known: pa.Table) -> str | None:
+        try:
+            usable_frames(known, PROTOCOLS[config.protocol])
+        except ValueError as error:
+            return str(error)
+        return None
 
-
-def list_options(config: RoundConfig) -> ListOptions:
-    """What the user says where frames say nothing."""
-    return ListOptions(hand=config.hand, box=config.box, frame_step=config.frame_step)
-
-
-def is_store(path: Path) -> bool:
-    """Whether a folder is a store of frames, as campaigns and `make_synthetic` leave them."""
-    return (path / "tables" / "frames" / "_delta_log").is_dir()
+    if lacks := problem(known_frames(config, path, enough=lambda known: problem(known) is None)):
+        raise InputError(f"--evaluation {path}: {lacks}")
 
 
 def _check_taken_in(config: RoundConfig) -> None:
     """What a campaign reads once and then has."""
     if config.frames is not None:
-        without_truth(list_frames(config.frames, list_options(config)).frames)
+        check_pool(config, config.frames)
     if config.source_domain is None:
         _check_source(config)
     behind = config.data.backgrounds
@@ -185,21 +172,28 @@ def _check_source(config: RoundConfig) -> None:
         opened = pl.col("supervision").is_in(["3d", "mano"])
         known = scan(path, "frames").filter(opened).select("joints_mm").collect().to_arrow()
         if known.num_rows == 0:
-            raise _no_truth(path)
+            raise no_truth(path)
     else:
-        known = known_frames(config, path)
+        known = known_frames(config, path, enough=lambda known: _lacks(config, known) is None)
+    if lacks := _lacks(config, known):
+        raise InputError(f"--source {path}: {lacks}")
+    _check_masks(config, path)
+
+
+def _lacks(config: RoundConfig, known: pa.Table) -> str | None:
+    """What frames with 3D truth do not have that a source needs; None: nothing. More frames never lack more."""
     num = known.num_rows
     if config.teacher is None and whole_poses(known).num_rows == 0:
-        raise InputError(
-            f"--source {path}: none of {num} frames with 3D truth has all 21 joints, so there is no hand to take bone "
-            "lengths from. Give whole hands, or start from a model with --teacher."
+        return (
+            f"none of {num} frames with 3D truth has all 21 joints, so there is no hand to take bone lengths from. "
+            "Give whole hands (of STB: wrist=extrapolated), or start from a model with --teacher."
         )
     if num <= config.held_out:
-        raise InputError(
-            f"--source {path} has {num} frames with 3D truth, and {config.held_out} are held out for calibration. "
+        return (
+            f"{num} frames with 3D truth, and {config.held_out} are held out for calibration. "
             "Lower --calibrate.num_frames, or give checked frames with --calibration."
         )
-    _check_masks(config, path)
+    return None
 
 
 def _check_masks(config: RoundConfig, path: Path) -> None:
@@ -210,9 +204,8 @@ def _check_masks(config: RoundConfig, path: Path) -> None:
     if is_store(path):
         source = open_truth(scan(path, "frames").select(columns).collect().to_arrow())
     else:
-        source = known_frames(config, path).select(columns)
-    trained_on = whole_poses(source.sort_by("frame_id").slice(config.held_out))
-    num = trained_on.num_rows - trained_on["mask_png"].null_count
+        source = known_frames(config, path, enough=lambda known: _num_masks(config, known) >= LEAST_CROPS)
+    num = _num_masks(config, source)
     if num < LEAST_CROPS:
         raise InputError(
             f"--source {path} has {num} frames to train on with mask_png and all 21 joints_mm, but losses."
@@ -220,7 +213,8 @@ def _check_masks(config: RoundConfig, path: Path) -> None:
         )
 
 
-def _no_truth(path: Path) -> InputError:
-    return InputError(
-        f"{path} has no frame with 3D truth: give joints_mm, and supervision '3d' or 'mano', for its rows"
-    )
+def _num_masks(config: RoundConfig, source: pa.Table) -> int:
+    """Masks among the frames that are trained on; more frames never make them fewer."""
+    columns = ["frame_id", "joints_mm", "mask_png"]
+    trained_on = whole_poses(source.select(columns).sort_by("frame_id").slice(config.held_out))
+    return int(trained_on.num_rows - trained_on["mask_png"].null_count)

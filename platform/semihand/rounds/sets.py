@@ -1,20 +1,24 @@
 """The frames of a campaign: labelled source, unlabelled pool, calibration and evaluation sets."""
 
+import hashlib
 from pathlib import Path
 
+import polars as pl
 import pyarrow as pa
 
 from semihand.frames.errors import InputError
 from semihand.frames.listing import list_frames
+from semihand.frames.sets.named import is_named, open_set
 from semihand.frames.synthetic.config import SyntheticConfig
-from semihand.frames.truth import open_truth, without_truth
+from semihand.frames.truth import known_poses, open_truth, without_truth
 from semihand.rounds.campaign import Campaign
-from semihand.rounds.inputs import is_store, known_frames, list_options
+from semihand.rounds.given_frames import check_pictures, is_store, known_frames, list_options, no_truth
 from semihand.rounds.ledger import Done
+from semihand.stages.ingest import ingest_set
 from semihand.stages.synthesis import synthesise
 from semihand.steps.harden import harden_frames
 from semihand.steps.training_data import read_frames
-from semihand.tables import Store, scan
+from semihand.tables import FRAMES, Store, scan
 from semihand.tables.rows import take_rows
 
 # Seeds of the sets made by code, apart from one another: frames of one are never frames of another.
@@ -44,7 +48,7 @@ def evaluation_frames(campaign: Campaign) -> pa.Table | None:
     """Frames with truth for the report; the synthetic target has its own, a user's pool only if one is named."""
     config = campaign.config
     if config.evaluation is not None:
-        return known_frames(config, config.evaluation, campaign.say)
+        return _checked(campaign, "evaluation", config.evaluation)
     if config.frames is not None:
         return None
     data = config.data
@@ -62,7 +66,7 @@ def calibration_frames(campaign: Campaign, source: Path) -> pa.Table:
     """Checked real frames where the user has them; else held-out source frames under strong augmentation."""
     config = campaign.config
     if config.calibration is not None:
-        return known_frames(config, config.calibration, campaign.say)
+        return _checked(campaign, "calibration", config.calibration)
     held_out = open_truth(read_frames(source).slice(0, config.calibrate.num_frames))
     return harden_frames(held_out, config.harden)
 
@@ -77,7 +81,21 @@ def ingest_pool(campaign: Campaign) -> Done:
             domain="target", seed=data.seed + _TARGET, num_frames=data.num_target, size_px=data.size_px
         )
         path = _made(campaign, "target", synthetic)
-    listing = list_frames(path, list_options(config))
+    if is_named(path):
+        ingest_set(open_set(path), list_options(config), without_truth, campaign.store, campaign.say)
+    else:
+        _ingest_listed(campaign, path)
+    refused = pl.col("round") == 0
+    metrics = {
+        "frames": float(scan(campaign.store, "frames").select(pl.len()).collect().item()),
+        "quarantined": float(scan(campaign.store, "quarantine").filter(refused).select(pl.len()).collect().item()),
+    }
+    return Done(metrics, versions={name: campaign.store.version(name) for name in ("frames", "quarantine")})
+
+
+def _ingest_listed(campaign: Campaign, path: Path) -> None:
+    listing = list_frames(path, list_options(campaign.config))
+    check_pictures(listing.frames, path)
     frames = without_truth(listing.frames)
     known = set(scan(campaign.store, "frames").select("frame_id").collect()["frame_id"])
     new = [row for row, frame_id in enumerate(frames["frame_id"].to_pylist()) if frame_id not in known]
@@ -85,8 +103,6 @@ def ingest_pool(campaign: Campaign) -> Done:
         campaign.store.append("frames", take_rows(frames, new))
     if listing.quarantine.num_rows:
         campaign.store.replace_round("quarantine", listing.quarantine, 0)
-    metrics = {"frames": float(frames.num_rows), "quarantined": float(listing.quarantine.num_rows)}
-    return Done(metrics, versions={name: campaign.store.version(name) for name in ("frames", "quarantine")})
 
 
 def make_set(config: SyntheticConfig, folder: Path) -> int:
@@ -117,5 +133,31 @@ def _taken_in(campaign: Campaign, name: str, path: Path) -> Path:
     store = Store(campaign.folder / name)
     store.create(["frames"])
     if scan(store, "frames").head(1).collect().is_empty():
-        store.append("frames", known_frames(campaign.config, path, campaign.say))
+        if is_named(path):
+            options = list_options(campaign.config).model_copy(update={"with_truth": True})
+            ingest_set(open_set(path), options, known_poses, store, campaign.say)
+            _say_left_out(campaign, path, store)
+        else:
+            store.append("frames", known_frames(campaign.config, path, campaign.say))
     return campaign.folder / name
+
+
+def _say_left_out(campaign: Campaign, path: Path, store: Store) -> None:
+    left_out = scan(store, "quarantine").select("reason", "detail").collect()
+    if len(left_out):
+        reason, detail = left_out.row(0)
+        campaign.say(f"{path}: {len(left_out)} frames left out; first: {reason}, {detail}")
+    if scan(store, "frames").head(1).collect().is_empty():
+        raise no_truth(path)
+
+
+def _checked(campaign: Campaign, name: str, path: Path) -> pa.Table:
+    """Frames with truth that figures are taken on; masks and depths of a public data set stay on the disk."""
+    if not is_named(path):
+        return known_frames(campaign.config, path, campaign.say)
+    # Named by what it holds: another evaluation set may follow in the same campaign.
+    digest = hashlib.sha256(f"{path} {list_options(campaign.config)}".encode()).hexdigest()[:8]
+    folder = _taken_in(campaign, f"{name}-{digest}", path)
+    unread = [pl.lit(None, pl.Binary).alias(name) for name in ("mask_png", "depth_png", "parts_png")]
+    frames = scan(folder, "frames").with_columns(unread).sort("frame_id").collect().to_arrow()
+    return pa.Table.from_arrays([frames[name].cast(FRAMES.field(name).type) for name in FRAMES.names], schema=FRAMES)

@@ -47,12 +47,15 @@ class FrameBox(NamedTuple):
 
 def read_crops(frames: pa.Table, size_px: int, margin: float) -> ReadCrops:
     """Read every frame once and cut its hand out; a frame that fails becomes a failure, not an exception."""
-    boxes = _boxes(frames)
+    boxes, modalities = _boxes(frames), frames["modality"].to_pylist()
     found: list[tuple[int, np.ndarray, FrameBox]] = []
     failures = []
     for row, picture in read_pictures(frames):
         if isinstance(picture, BadFrame):
             failures.append((row, picture))
+            continue
+        if modalities[row] != "rgb":
+            failures.append((row, BadFrame("unsupported_format", "a depth picture, whose colours mean nothing")))
             continue
         box = _in_picture(boxes[row], picture)
         try:

@@ -1,6 +1,5 @@
 """Evaluation protocols: which root, which joints, which alignment and which AUC a data set's figures use."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +14,7 @@ from semihand.hand.metrics import (
     procrustes_aligned,
     root_relative,
 )
-from semihand.hand.skeleton import FINGERTIPS, JOINT_ORDERS, MIDDLE_MCP, WRIST
+from semihand.hand.skeleton import FINGERTIPS, JOINT_ORDERS, MIDDLE_MCP, NUM_JOINTS, WRIST
 
 Joints = Float[np.ndarray, "frames 21 3"]
 _ALL = tuple(range(21))
@@ -34,6 +33,8 @@ class Protocol:
         depth_root: the joint whose true depth places a 2.5D prediction in space.
         auc_after_procrustes: whether the AUC is of errors after Procrustes, reflections allowed as in the data set's
             own script.
+        centred: whether the prediction is moved and scaled until the joints that count have the truth's centre and
+            mean distance from it, for truth that knows neither root nor bones; it may also lack some of them.
     """
 
     root: int | None
@@ -42,12 +43,21 @@ class Protocol:
     note: str
     depth_root: int = MIDDLE_MCP
     auc_after_procrustes: bool = False
+    centred: bool = False
+
+    @property
+    def least_joints(self) -> int:
+        """How many of its joints the truth must know: all 21, where root and scale are taken from them."""
+        return 2 if self.centred else NUM_JOINTS
 
 
 PROTOCOLS: dict[str, Protocol] = {
     "default": Protocol(MIDDLE_MCP, _ALL, "default", "root middle MCP, scale known, 21 joints; AUC 0-50 mm"),
     "stb": Protocol(MIDDLE_MCP, _ALL, "stb", "SemiHand: root middle MCP, scale known; AUC 20-50 mm (21.05-50)"),
-    "do": Protocol(MIDDLE_MCP, FINGERTIPS, "do", "Dexter+Object: tips, root middle MCP, scale known; AUC 0-100 mm"),
+    # SemiHand names root and scale, which Dexter+Object does not know: as MengHao666/Minimal-Hand-pytorch,
+    # utils/align.py at 178eb2a, after Zhou et al. (CVPR 2020).
+    "do": Protocol(None, FINGERTIPS, "do", "Dexter+Object: tips, their centre and spread known; AUC 0-100 mm",
+                   centred=True),
     "rhd": Protocol(WRIST, _ALL, "rhd", "hand3d: root wrist, scale known; AUC 0-50 mm, 20 thresholds"),
     "freihand": Protocol(WRIST, _ALL, "freihand", "root wrist, headline pa_epe_mm; AUC 0-50 mm of aligned errors",
                          auc_after_procrustes=True),
@@ -64,36 +74,56 @@ def scores(
 
     Args:
         joints_mm: predictions in the camera frame, scale and depth of the root known.
-        true_mm: the truth.
+        true_mm: the truth; NaN where it is not known, which only a `centred` protocol allows.
         protocol: how to compare.
 
     Returns:
         Errors of all 21 joints in mm, and the figures: epe_mm, median_epe_mm, auc and pck_20mm over the
-        protocol's joints; pa_epe_mm after Procrustes with rotation only; xy_mm and depth_mm, the parts of the
-        error across and along the line of sight.
+        protocol's joints; pa_epe_mm after Procrustes with rotation only, of frames with all of them; xy_mm and
+        depth_mm, the parts of the error across and along the line of sight.
     """
-    compared: Callable[[Joints], Joints] = (
-        (lambda joints: joints) if protocol.root is None else (lambda joints: root_relative(joints, _root(protocol)))
-    )
     chosen = list(protocol.joints)
-    ours, theirs = compared(joints_mm), compared(true_mm)
+    valid = np.isfinite(true_mm[:, chosen]).all(-1)
+    ours, theirs = _compared(joints_mm, true_mm, protocol)
     error_mm: np.ndarray = np.linalg.norm(ours - theirs, axis=-1)
     counted = error_mm[:, chosen]
-    aligned = procrustes_aligned(joints_mm[:, chosen], true_mm[:, chosen])
-    offset = np.abs(ours - theirs)[:, chosen]
+    offset = np.abs(ours - theirs)[:, chosen][valid]
     figures = {
-        "epe_mm": epe(ours[:, chosen], theirs[:, chosen]),
-        "median_epe_mm": median_epe(ours[:, chosen], theirs[:, chosen]),
-        "pa_epe_mm": epe(aligned, true_mm[:, chosen]),
+        "epe_mm": epe(ours[:, chosen], theirs[:, chosen], valid),
+        "median_epe_mm": median_epe(ours[:, chosen], theirs[:, chosen], valid),
         "auc": auc_by_convention(_for_auc(joints_mm[:, chosen], true_mm[:, chosen], counted, protocol), protocol.auc),
         "pck_20mm": float(pck(counted, np.array([20.0]))[0]),
         "xy_mm": float(np.hypot(offset[..., 0], offset[..., 1]).mean()),
         "depth_mm": float(offset[..., 2].mean()),
         "frames": float(len(joints_mm)),
     }
-    if protocol.root is None:
+    whole = np.flatnonzero(valid.all(-1))
+    if len(whole):
+        ours, theirs = joints_mm[whole][:, chosen], true_mm[whole][:, chosen]
+        figures["pa_epe_mm"] = epe(procrustes_aligned(ours, theirs), theirs)
+    if protocol.root is None and not protocol.centred:
         figures["frames_within_50mm"] = float(max_error_fraction(counted, np.array([50.0]))[0])
     return error_mm, figures
+
+
+def _compared(joints_mm: Joints, true_mm: Joints, protocol: Protocol) -> tuple[Joints, Joints]:
+    """Prediction and truth under the protocol's root, or about the centre of the joints that count."""
+    if protocol.centred:
+        return _centred(joints_mm, true_mm, protocol.joints)
+    if protocol.root is None:
+        return joints_mm, true_mm
+    return root_relative(joints_mm, protocol.root), root_relative(true_mm, protocol.root)
+
+
+def _centred(joints_mm: Joints, true_mm: Joints, joints: tuple[int, ...]) -> tuple[Joints, Joints]:
+    used = np.zeros(joints_mm.shape[:2], bool)
+    used[:, list(joints)] = np.isfinite(true_mm[:, list(joints)]).all(-1)
+    placed, spread = [], []
+    for pose_mm in (joints_mm, true_mm):
+        about_mm = pose_mm - np.nanmean(np.where(used[..., None], pose_mm, np.nan), axis=1, keepdims=True)
+        placed.append(about_mm)
+        spread.append(np.nanmean(np.where(used, np.linalg.norm(about_mm, axis=-1), np.nan), axis=1))
+    return placed[0] * (spread[1] / spread[0])[:, None, None], placed[1]
 
 
 def _for_auc(
@@ -107,8 +137,3 @@ def _for_auc(
     aligned = procrustes_aligned(joints_mm, true_mm, allow_reflection=True)
     distance: np.ndarray = np.linalg.norm(aligned - true_mm, axis=-1)
     return distance
-
-
-def _root(protocol: Protocol) -> int:
-    assert protocol.root is not None
-    return protocol.root

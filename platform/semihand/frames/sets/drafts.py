@@ -1,0 +1,34 @@
+"""Rows of a data set's reader on their way to FRAMES."""
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from semihand.frames.draft import Draft, draft_rows
+from semihand.frames.errors import BadFrame
+from semihand.frames.options import ListOptions
+from semihand.frames.sets.reader import PROBLEM, Part, SetReader
+from semihand.tables.schemas import FRAMES, TRUTH_COLUMNS
+
+
+def draft_of(reader: SetReader, part: Part, options: ListOptions) -> Draft:
+    """The rows of a part.
+
+    Raises:
+        InputError: what describes the part as a whole cannot be read.
+    """
+    rows = list(reader.rows(part, options.with_truth))
+    problems: dict[int, BadFrame] = {place: row[PROBLEM] for place, row in enumerate(rows) if PROBLEM in row}
+    hidden = () if options.with_truth else TRUTH_COLUMNS
+    names = [name for name in FRAMES.names if name not in hidden and any(name in row for row in rows)]
+    columns = {name: _column(name, [row.get(name) for row in rows]) for name in names}
+    columns.setdefault("dataset", pa.array([options.dataset or reader.name] * len(rows), pa.string()))
+    source = f"{reader.name}:{reader.folder}, {part.name}"
+    table, numbers = draft_rows(len(rows), columns), np.arange(1, len(rows) + 1)
+    return Draft(table, reader.folder, reader.folder, source, numbers, problems, reader.are_crops)
+
+
+def _column(name: str, cells: list[Any]) -> pa.Array:
+    plain = [cell.tolist() if isinstance(cell, np.ndarray) else cell for cell in cells]
+    return pa.array(plain, FRAMES.field(name).type)

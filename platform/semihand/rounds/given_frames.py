@@ -1,0 +1,94 @@
+"""The frames that a user names, as far as a round needs them: a pool without truth, or those whose truth is known."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+
+from semihand.frames.errors import InputError
+from semihand.frames.listing import joined, list_parts
+from semihand.frames.options import ListOptions
+from semihand.frames.truth import known_poses, without_truth
+from semihand.rounds.config import RoundConfig
+
+
+def list_options(config: RoundConfig) -> ListOptions:
+    """What the user says where frames say nothing."""
+    return ListOptions(hand=config.hand, box=config.box, frame_step=config.frame_step)
+
+
+def is_store(path: Path) -> bool:
+    """Whether a folder is a store of frames, as campaigns and `make_synthetic` leave them."""
+    return (path / "tables" / "frames" / "_delta_log").is_dir()
+
+
+def check_pool(config: RoundConfig, path: Path) -> None:
+    """All of a pool that is quickly listed, and of a public data set the first frame that can be used."""
+    listings = []
+    for listing in list_parts(path, list_options(config)):
+        check_pictures(listing.frames, path)
+        without_truth(listing.frames)
+        listings.append(listing)
+        if any_frame(listing.frames):
+            return
+    joined(listings, path)
+
+
+def known_frames(
+    config: RoundConfig,
+    path: Path,
+    say: Callable[[str], None] = lambda text: None,
+    enough: Callable[[pa.Table], bool] | None = None,
+) -> pa.Table:
+    """The frames of a path whose 3D truth may be read.
+
+    Args:
+        config: what the user said.
+        path: where they lie.
+        say: told of frames that are left out.
+        enough: of a public data set, parts are listed until this says so; None: all of them.
+
+    Raises:
+        InputError: there is none, the pictures measure depth, or the path cannot be listed.
+    """
+    listings, tables = [], []
+    for listing in list_parts(path, list_options(config).model_copy(update={"with_truth": True})):
+        check_pictures(listing.frames, path)
+        listings.append(listing)
+        tables.append(known_poses(listing.frames))
+        if enough is not None and enough(pa.concat_tables(tables)):
+            break
+    quarantine = joined(listings, path).quarantine
+    if quarantine.num_rows:
+        first = quarantine.slice(0, 1).to_pylist()[0]
+        say(f"{path}: {quarantine.num_rows} frames left out; first: {first['reason']}, {first['detail']}")
+    known = pa.concat_tables(tables)
+    if known.num_rows == 0:
+        raise no_truth(path)
+    return known
+
+
+def check_pictures(frames: pa.Table, path: Path) -> None:
+    """Refuse pictures that measure depth: their colours mean nothing to a method that reads RGB.
+
+    Raises:
+        InputError: there are some.
+    """
+    num = frames["modality"].to_pylist().count("depth")
+    if num:
+        raise InputError(
+            f"{path}: {num} of {frames.num_rows} pictures measure depth, but SemiHand labels, learns from and is "
+            "evaluated on RGB. Name a set of colour pictures (of FPHA: view=colour)."
+        )
+
+
+def any_frame(frames: pa.Table) -> bool:
+    """Whether there is one."""
+    return bool(frames.num_rows)
+
+
+def no_truth(path: Path) -> InputError:
+    """What to say of frames that lack it."""
+    return InputError(
+        f"{path} has no frame with 3D truth: give joints_mm, and supervision '3d' or 'mano', for its rows"
+    )

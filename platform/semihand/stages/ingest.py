@@ -1,0 +1,141 @@
+"""List public data sets on a cluster: actors list parts and write shards, the driver commits them at once."""
+
+import json
+import math
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import ray
+import torch
+
+from semihand.frames.errors import InputError
+from semihand.frames.listing import Listing, list_part
+from semihand.frames.options import ListOptions
+from semihand.frames.sets.files import forget_annotations, kept_bytes
+from semihand.frames.sets.named import parts_of
+from semihand.frames.sets.reader import Part, SetReader
+from semihand.tables import Shard, Store, scan
+from semihand.tables.rows import filter_rows
+
+_TABLES = ("quarantine", "frames")  # committed in this order: frames that are there say that all is there
+_PARSED_FACTOR = 10  # bytes of memory for a byte of JSON
+_PARTS_PER_ACTOR = 4  # fewer are not worth the start of a process
+
+
+class _Job(NamedTuple):
+    """Everything an actor has to know."""
+
+    reader: SetReader
+    options: ListOptions
+    keep: Callable[[pa.Table], pa.Table]
+    store: Store
+
+
+class _Listed(NamedTuple):
+    """What an actor says of a part: its files, and the ids of its frames, kept or not."""
+
+    number: int
+    shards: list[Shard]
+    frame_ids: list[str]
+
+
+def ingest_set(
+    reader: SetReader,
+    options: ListOptions,
+    keep: Callable[[pa.Table], pa.Table],
+    store: Store,
+    say: Callable[[str], None] = lambda text: None,
+) -> None:
+    """List a data set into the tables `frames` and `quarantine` (round 0) of a store; what is there already stays.
+
+    Rows and their order are those of `list_frames`, however many actors there are. Neither pictures nor truth pass
+    through this process.
+
+    Args:
+        reader: the data set.
+        options: what the frames do not say themselves.
+        keep: which frames, and what of them; a function that actors can import.
+        store: where they go.
+        say: told how far it is.
+
+    Raises:
+        InputError: what describes the data set or one of its parts cannot be read.
+    """
+    store.create(_TABLES)
+    parts = parts_of(reader)
+    memory = _PARSED_FACTOR * kept_bytes()
+    forget_annotations()
+    job = _Job(reader, options, keep, store)
+    listed = sorted(_listed(job, parts, memory, say))
+    seen: set[str] = set()
+    for place, part in enumerate(listed):
+        if not seen.isdisjoint(part.frame_ids):
+            shards = ray.get(ray.remote(max_calls=1)(_list_again).remote(job, parts[place], seen))
+            listed[place] = part._replace(shards=shards)
+        seen.update(part.frame_ids)
+    for name in _TABLES:
+        store.commit(name, [shard for part in listed for shard in part.shards if shard.table == name])
+
+
+def _list_again(job: _Job, part: Part, seen: set[str]) -> list[Shard]:
+    """A part that repeats frames of earlier ones, without them."""
+    return _write(job, list_part(job.reader, part, job.options, 0, seen))
+
+
+def _listed(job: _Job, parts: list[Part], memory: int, say: Callable[[str], None]) -> Iterator[_Listed]:
+    """What the actors say, as they go."""
+    machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    memory = min(memory, int(max(machine.get("memory", 0.0) for machine in machines)))
+    places = [min(machine.get("CPU", 0.0), machine.get("memory", 0.0) // max(memory, 1)) for machine in machines]
+    actors = min(int(sum(places)), math.ceil(len(parts) / _PARTS_PER_ACTOR))
+    blocks = [pa.table({"number": [number], "part": [json.dumps(part)]}) for number, part in enumerate(parts)]
+    told = ray.data.from_arrow(blocks).map_batches(
+        _Lister,
+        fn_constructor_args=(job,),
+        batch_format="pyarrow",
+        batch_size=None,
+        compute=ray.data.ActorPoolStrategy(min_size=1, max_size=max(1, actors)),
+        num_cpus=1,
+        memory=memory or None,
+    )
+    for done, row in enumerate(told.iter_rows(), 1):
+        if row["error"]:
+            raise InputError(row["error"])
+        shards = [Shard.from_row(shard) for shard in json.loads(row["shards"])]
+        yield _Listed(row["number"], shards, json.loads(row["frame_ids"]))
+        if done % 50 == 0:
+            say(f"  {job.reader.name}: {done} of {len(parts)} parts listed")
+
+
+class _Lister:
+    """A Ray Data actor: it ends with the listing, and with it the annotation files that its parts share."""
+
+    def __init__(self, job: _Job) -> None:
+        torch.set_num_threads(1)  # fits must not depend on the size of the machine
+        self.job = job
+
+    def __call__(self, parts: pa.Table) -> pa.Table:
+        return pa.Table.from_pylist([self._list(row["number"], row["part"]) for row in parts.to_pylist()])
+
+    def _list(self, number: int, part: str) -> dict[str, Any]:
+        try:
+            listing = list_part(self.job.reader, Part(*json.loads(part)), self.job.options)
+        except InputError as error:
+            return {"number": number, "error": str(error), "shards": "[]", "frame_ids": "[]"}
+        shards = json.dumps([shard.as_row() for shard in _write(self.job, listing)])
+        ids = json.dumps(listing.frames["frame_id"].to_pylist())
+        return {"number": number, "error": "", "shards": shards, "frame_ids": ids}
+
+
+def _write(job: _Job, listing: Listing) -> list[Shard]:
+    """Write what the store does not have."""
+    shards = []
+    for name, rows in (("quarantine", listing.quarantine), ("frames", job.keep(listing.frames))):
+        there = scan(job.store, name).select("frame_id").collect()["frame_id"]
+        if len(there):  # an ingest that was killed between its commits
+            known = set(there)
+            rows = filter_rows(rows, np.array([each not in known for each in rows["frame_id"].to_pylist()], bool))
+        shards.append(job.store.write_shard(name, rows))
+    return shards
