@@ -111,6 +111,16 @@ def hand_model_from_arrays(arrays: Mapping[str, Shaped[np.ndarray, "..."]], sour
     )
 
 
+def write_hand_model(model: HandModel, path: Path) -> None:
+    """Write a model as an `.npz` under MANO's key names, which `read_hand_model` reads."""
+    kintree = np.stack([np.where(model.kintree < 0, 2**32 - 1, model.kintree), np.arange(16)]).astype(np.uint32)
+    np.savez(
+        path, v_template=model.v_template, f=model.faces.astype(np.uint32), shapedirs=model.shapedirs,
+        posedirs=model.posedirs, J_regressor=model.J_regressor, weights=model.weights, kintree_table=kintree,
+        hands_components=model.hands_components, hands_mean=model.hands_mean,
+    )  # fmt: skip
+
+
 def hand_layer(model: HandModel) -> smplx.MANO:
     """The model as smplx's MANO layer: full axis-angle pose, zeros are the flat hand."""
     data = Struct(
