@@ -18,6 +18,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from sets_of_hands import save_mano
 
+from semihand.command_line import read_config
 from semihand.frames.decode import decode_picture
 from semihand.frames.errors import InputError
 from semihand.frames.listing import list_frames
@@ -326,6 +327,15 @@ def test_confidence_and_selection_are_filters(campaign, tmp_path):
     assert every["coco"]["samples"] == len(ROWS) - 1
     some = export(campaign, tmp_path / "some", formats=["coco"], all_labels=True, min_confidence=0.7, round=1)
     assert (some["round"], some["coco"]["samples"]) == (1, 4)
+
+
+def test_the_command_line_says_forms_models_and_review(tmp_path):
+    words = "--campaign c --out o --formats freihand,review --mano a.pkl --mano b.pkl --all_labels --crop_px 224"
+    config = read_config(ExportConfig, [*words.split(), "--review.num", "7"], tmp_path, None)
+    assert (config.formats, config.mano) == (["freihand", "review"], [Path("a.pkl"), Path("b.pkl")])
+    assert (config.all_labels, config.crop_px, config.review.num) == (True, 224, 7)
+    with pytest.raises(InputError, match="formats"):
+        read_config(ExportConfig, ["--out", "o", "--formats", "yolo"], tmp_path, None)
 
 
 @pytest.mark.parametrize(

@@ -7,13 +7,14 @@ Where no licensed model was given the parameters are of the hand made by code, w
 `hand_model_right.npz` and `_left.npz` in MANO's layout: they mean nothing in any other model.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import polars as pl
 
 from semihand.exports.forms import Form
 from semihand.exports.samples import Sample
-from semihand.hand.mano import HandModel, write_hand_model
+from semihand.hand.mano import HandModel, Side, write_hand_model
 
 _SUBJECT = ["subject_id", "hand"]
 
@@ -37,7 +38,12 @@ class Fits(Form):
         return f"mano.parquet#{self.num}"
 
     def finish(self) -> None:
-        shapes = {"mano_pose": 48, "mano_shape": 10, "mano_translation_mm": 3, "joints_mm": (21, 3)}
+        shapes: dict[str, int | tuple[int, ...]] = {
+            "mano_pose": 48,
+            "mano_shape": 10,
+            "mano_translation_mm": 3,
+            "joints_mm": (21, 3),
+        }
         kinds = {name: pl.Array(pl.Float64, shape) for name, shape in shapes.items()}
         texts = {"frame_id": pl.String, "round": pl.Int32, "labeller": pl.String, "subject_id": pl.String,
                  "hand": pl.String}  # fmt: skip
@@ -61,7 +67,7 @@ def by_subject(fits: pl.DataFrame) -> pl.DataFrame:
     )  # fmt: skip
 
 
-def write_models(folder: Path, models: dict[str, HandModel]) -> None:
+def write_models(folder: Path, models: Mapping[Side, HandModel]) -> None:
     """The models whose parameters were fitted, by side."""
     for side, model in models.items():
         write_hand_model(model, folder / f"hand_model_{side}.npz")

@@ -220,7 +220,8 @@ def _swing(start: Float32[torch.Tensor, "B 3"], end: Float32[torch.Tensor, "B 3"
     """The axis-angle of the shortest way from one direction to another; 0 where they are opposite."""
     across = torch.linalg.cross(start, end)
     size = across.norm(dim=-1, keepdim=True)
-    return across / size.clamp(min=1e-9) * torch.atan2(size, (start * end).sum(-1, keepdim=True))
+    swing: torch.Tensor = across / size.clamp(min=1e-9) * torch.atan2(size, (start * end).sum(-1, keepdim=True))
+    return swing
 
 
 def _shift(off: Float32[torch.Tensor, "B 63 1"]) -> Float32[torch.Tensor, "B 63 3"]:

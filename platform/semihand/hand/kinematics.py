@@ -114,7 +114,8 @@ def pose_derivatives(
     axes = (before @ slopes).transpose(-1, -2)
     moves = torch.linalg.cross(axes[:, None], levers[..., None, :])
     moves[:, NUM_OWN:, 1:] += _bend_moves(model, posed, slopes, before)
-    return moves.permute(0, 1, 4, 2, 3).reshape(-1, 63, 48)
+    derivatives: torch.Tensor = moves.permute(0, 1, 4, 2, 3).reshape(-1, 63, 48)
+    return derivatives
 
 
 def shape_derivatives(model: JointModel, posed: Posed) -> Float32[torch.Tensor, "B 63 10"]:

@@ -85,7 +85,7 @@ def export_labels(config: ExportConfig, say: Callable[[str], None] = print) -> d
 
 def _groups(labels: pl.DataFrame, config: ExportConfig) -> list[tuple[pl.DataFrame, list[FormName]]]:
     """Which labels go into which forms: what was chosen for tools, what is worth a look for people."""
-    names = [name for name in dict.fromkeys(config.formats) if name != "review"]
+    names: list[FormName] = [name for name in dict.fromkeys(config.formats) if name != "review"]
     groups: list[tuple[pl.DataFrame, list[FormName]]] = [(chosen_labels(labels, config), names)] if names else []
     if "review" in config.formats:
         groups.append((labels[choose_for_review(labels.to_arrow(), config.review).rows], ["review"]))
@@ -184,7 +184,13 @@ def _form(name: FormName, folder: Path, config: ExportConfig, models: Mapping[Si
         return Freihand(folder, models["right"] if config.mano else None)
     if name == "review":
         return LabelStudio(folder, config.out / name)
-    form: Form = {"coco": Coco, "ho3d": Ho3d, "mano": Fits, "webdataset": Shards}[name](folder)
+    plain: dict[str, type[Coco | Ho3d | Fits | Shards]] = {
+        "coco": Coco,
+        "ho3d": Ho3d,
+        "mano": Fits,
+        "webdataset": Shards,
+    }
+    form = plain[name](folder)
     if form.needs_fit and not config.mano:
         write_models(folder, models)
     return form
