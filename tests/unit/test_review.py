@@ -331,3 +331,18 @@ def test_depth_stands_while_bones_keep_their_lengths(seed, shift_mm):
     again = place_corrected(changed, joints_mm, K, flat, lengths_mm)
     np.testing.assert_array_equal(again.is_sound, [True, False, False])
     assert np.isnan(again.joints_mm[2, 4]).all()
+
+
+def test_joints_confirmed_on_crops_come_back_in_the_whole_picture(campaign, labels_mm, tmp_path):
+    config = {"campaign": campaign, "out": tmp_path / "out", "formats": ["review"], "crop_px": 200}
+    export_labels(ExportConfig.model_validate(config), lambda text: None)
+    tasks = json.loads((tmp_path / "out/review/tasks.json").read_text())
+    assert {(task["data"]["width"], task["data"]["height"]) for task in tasks} == {(200, 200)}
+    (tmp_path / "export.json").write_text(json.dumps([submitted(task) for task in tasks]))
+    import_review(campaign, tmp_path / "export.json", tmp_path / "checked")
+    rows = {NAME_OF[row["frame_id"]]: row for row in list_frames(tmp_path / "checked", TRUTH).frames.to_pylist()}
+    for name in ("jpeg", "left", "inline"):
+        expected = project(labels_mm[name], shown_hands()[NAMES.index(name)].K)
+        valid = np.array(rows[name]["joints_valid"])
+        assert valid.sum() > 10
+        np.testing.assert_allclose(np.array(rows[name]["joints_uv_px"])[valid], expected[valid], atol=2e-3)

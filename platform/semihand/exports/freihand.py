@@ -11,6 +11,7 @@ distorted lens, which K alone would put beside their pictures. `samples.jsonl` s
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -35,7 +36,7 @@ class Freihand(Form):
         """
         super().__init__(folder)
         self._licensed = licensed
-        self._lists: dict[str, list[list[object]]] = {"K": [], "xyz": [], "scale": []}
+        self._lists: dict[str, list[Any]] = {"K": [], "xyz": [], "scale": []}
         if licensed is not None:
             self._lists["mano"] = []
 
@@ -50,7 +51,7 @@ class Freihand(Form):
         scale_m = float(scale_mm(sample.joints_mm)) / 1000
         self._lists["K"].append(sample.K.tolist())
         self._lists["xyz"].append((sample.joints_mm / 1000).tolist())
-        self._lists["scale"].append(scale_m)  # type: ignore[arg-type]
+        self._lists["scale"].append(scale_m)
         if self._licensed is not None and sample.fit is not None:
             mean = np.concatenate([np.zeros(3), self._licensed.hands_mean])
             root_px = sample.uv_px[MIDDLE_MCP]

@@ -58,9 +58,16 @@ def pictures_of(frames: pa.Table) -> Iterator[tuple[int, Picture | BadFrame]]:
         elif numbers[row] is not None:
             yield row, Picture(pixels)
         else:
-            data = frames["image"][row].as_py() if uris[row] is None else read_file(Path(uris[row]))
-            suffix = _upright_suffix(data)
-            yield row, Picture(pixels) if suffix is None else Picture(pixels, data, suffix)
+            yield row, _with_bytes(pixels, frames["image"][row].as_py(), uris[row])
+
+
+def _with_bytes(pixels: UInt8[np.ndarray, "height width 3"], data: bytes | None, uri: str | None) -> Picture:
+    try:
+        data = read_file(Path(uri)) if uri is not None else data
+    except BadFrame:  # gone since it was decoded
+        return Picture(pixels)
+    suffix = None if data is None else _upright_suffix(data)
+    return Picture(pixels) if suffix is None else Picture(pixels, data, suffix)
 
 
 def _upright_suffix(data: bytes) -> str | None:
