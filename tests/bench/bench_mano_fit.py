@@ -48,8 +48,8 @@ def main(num: int, threads: int) -> None:
         wall, used = time.perf_counter() - wall, time.process_time() - used
         off_mm = np.linalg.norm(fits.joints_mm - exact_mm, axis=-1).mean()
         print(
-            f"{num} hands of {NUM_PEOPLE} people, {noise_mm:.0f} mm of noise a coordinate: {num / wall:6.0f} hands/s on "
-            f"{threads} threads ({num / used:.0f} a second of CPU), residual mean {fits.residual_mm.mean():.3f} mm, "
+            f"{num} hands of {NUM_PEOPLE} people, {noise_mm:.0f} mm of noise a coordinate: {num / wall:6.0f} hands/s "
+            f"on {threads} threads ({num / used:.0f} a second of CPU), residual mean {fits.residual_mm.mean():.3f} mm, "
             f"greatest {fits.residual_mm.max():.2f} mm, from the truth {off_mm:.3f} mm"
         )
 

@@ -53,7 +53,7 @@ def test_the_worst_labels_of_the_densest_poses_come_first():
     same = right_hand_mm(20) + rng.normal(0, 4, (60, 21, 3))
     joints_mm = np.concatenate([same, random_hands_mm(30, 1)])
     expected_mm = np.concatenate([rng.permutation(60) / 10, 50 + np.arange(30.0)])
-    config = ReviewConfig(num=70, thin_mm=0, cluster={"num_clusters": 12})
+    config = ReviewConfig(num=70, thin_mm=0, num_clusters=12)
     chosen = choose_for_review(pose_rows(joints_mm, expected_mm), config)
     dense = chosen.rows[:45]  # the share that is taken first
     assert (dense < 60).all()

@@ -20,7 +20,7 @@ class ReviewConfig(BaseModel, frozen=True, extra="forbid"):
     num: PositiveInt = 100  # at ten seconds a hand, a quarter of an hour
     dense_share: Share = 0.5  # first from the densest clusters that together hold so many of the labels
     thin_mm: NonNegativeFloat = 6.0  # of labels in a recording that are nearer (root mean square), the worst alone
-    cluster: ClusterConfig = ClusterConfig()
+    num_clusters: PositiveInt = 32  # as many as labels are selected by
 
 
 class Chosen(NamedTuple):
@@ -43,7 +43,7 @@ def choose_for_review(labels: pa.Table, config: ReviewConfig) -> Chosen:
     if not labels.num_rows:
         return Chosen(np.empty(0, np.int64), np.empty(0, np.int64))
     vectors, score = label_vectors(labels), label_scores(labels)
-    centres = find_clusters(vectors, config.cluster)
+    centres = find_clusters(vectors, ClusterConfig(num_clusters=config.num_clusters))
     cluster = nearest_cluster(vectors, centres)
     dense = dense_clusters(vectors, cluster, centres, config.dense_share)
     frame_ids = labels["frame_id"].to_pylist()
