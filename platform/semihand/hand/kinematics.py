@@ -1,7 +1,7 @@
 """The joints of a hand model without its skin: where smplx puts them, and how they move with pose and shape.
 
 smplx poses a whole mesh to say where 21 joints are. Here its own functions pose the 16 joints and the five vertices
-that are fingertips, which is the same numbers for a fiftieth of the work, and the derivatives are in closed form.
+that are fingertips, which gives the same numbers without the skin, and the derivatives are in closed form.
 Points are in smplx's order: MANO's 16 joints, then the tips thumb, index, middle, ring, little.
 """
 
