@@ -13,6 +13,7 @@ from semihand.frames.synthetic.generic_hand import build_generic_hand, part_of_f
 from semihand.frames.synthetic.key_poses import KEY_POSES
 from semihand.hand.angles import share_within_limits
 from semihand.hand.bones import bone_lengths
+from semihand.hand.finger_axes import OWNERS
 from semihand.hand.mano import TIP_VERTICES, hand_layer, pose_hand
 from semihand.hand.skeleton import FINGERS
 
@@ -156,7 +157,7 @@ def test_overlap_sees_a_finger_pushed_into_its_neighbour():
 def test_flexion_curls_each_finger_into_the_palm_and_abduction_moves_it_to_the_thumb():
     palmar = np.cross(REST_MM[5] - REST_MM[17], REST_MM[9] - REST_MM[0])
     for finger in ("index", "middle", "ring", "little"):
-        base, tip = anatomy.OWNERS[finger][0] - 1, FINGERS[finger][3]
+        base, tip = OWNERS[finger][0] - 1, FINGERS[finger][3]
         bent, aside = np.zeros((2, 15, 3))
         bent[base, 0], aside[base, 1] = 40.0, 10.0
         assert (poses.forward_joints_mm(bent, HAND.rest_joints_m)[tip] - REST_MM[tip]) @ palmar > 0

@@ -7,7 +7,7 @@ other's place. smplx is never given a path: it unpickles without asking.
 import contextlib
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -111,6 +111,16 @@ def hand_model_from_arrays(arrays: Mapping[str, Shaped[np.ndarray, "..."]], sour
     )
 
 
+def write_hand_model(model: HandModel, path: Path) -> None:
+    """Write a model as an `.npz` under MANO's key names, which `read_hand_model` reads."""
+    kintree = np.stack([np.where(model.kintree < 0, 2**32 - 1, model.kintree), np.arange(16)]).astype(np.uint32)
+    np.savez(
+        path, v_template=model.v_template, f=model.faces.astype(np.uint32), shapedirs=model.shapedirs,
+        posedirs=model.posedirs, J_regressor=model.J_regressor, weights=model.weights, kintree_table=kintree,
+        hands_components=model.hands_components, hands_mean=model.hands_mean,
+    )  # fmt: skip
+
+
 def hand_layer(model: HandModel) -> smplx.MANO:
     """The model as smplx's MANO layer: full axis-angle pose, zeros are the flat hand."""
     data = Struct(
@@ -132,6 +142,24 @@ def hand_layer(model: HandModel) -> smplx.MANO:
     for parameter in layer.parameters():
         parameter.requires_grad_(False)
     return layer.eval()
+
+
+def mirrored(model: HandModel) -> HandModel:
+    """The other hand: the same one in a mirror across x, as MANO's own left hand is.
+
+    Angles that are mirrored, (x, -y, -z), pose the mirrored hand.
+    """
+    flip = np.array([-1.0, 1.0, 1.0])
+    return replace(
+        model,
+        v_template=model.v_template * flip,
+        faces=model.faces[:, ::-1],
+        shapedirs=model.shapedirs * flip[:, None],
+        posedirs=model.posedirs * flip[:, None] * np.tile(np.outer(flip, flip).reshape(-1), 15),
+        hands_components=model.hands_components * np.tile(-flip, 15),
+        hands_mean=model.hands_mean * np.tile(-flip, 15),
+        side="left" if model.side == "right" else "right",
+    )
 
 
 def pose_hand(

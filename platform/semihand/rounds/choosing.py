@@ -11,7 +11,7 @@ from semihand.rounds.campaign import Campaign
 from semihand.rounds.ledger import Done
 from semihand.stages.search import search_rule
 from semihand.steps.calibrate import halves
-from semihand.steps.clusters import read_clusters, write_clusters
+from semihand.steps.clusters import CLUSTERS, read_clusters, write_clusters
 from semihand.steps.guarantee import GuaranteeConfig, prove_limit, split_recordings
 from semihand.steps.pose_selection import choose_clusters
 from semihand.steps.rules import THRESHOLD_COLUMNS, Rule, accept_share, read_rule
@@ -19,7 +19,6 @@ from semihand.steps.selection import Score, SelectConfig, error_limit_mm, first_
 from semihand.tables import Store, scan
 
 TRIALS = "trials.parquet"
-_CLUSTERS = "clusters.json"
 
 
 def labels_to_select(store: Store, round_number: int, config: SelectConfig) -> pa.Table:
@@ -61,9 +60,9 @@ def rule_of_round(campaign: Campaign, round_number: int, labels: pa.Table, limit
     config, folder_of = campaign.config.select, campaign.round_folder
     if not config.by_cluster:
         return read_rule(limits)
-    before = read_clusters(folder_of(round_number - 1) / _CLUSTERS)
+    before = read_clusters(folder_of(round_number - 1) / CLUSTERS)
     clusters = choose_clusters(labels, before, round_number, config.cluster)
-    write_clusters(clusters, folder_of(round_number) / _CLUSTERS)
+    write_clusters(clusters, folder_of(round_number) / CLUSTERS)
     return clusters
 
 

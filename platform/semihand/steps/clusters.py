@@ -12,6 +12,7 @@ from semihand.steps.poses import label_vectors, one_thread, shape_vectors
 from semihand.steps.rules import Fates, Share
 from semihand.tables import as_numpy
 
+CLUSTERS = "clusters.json"  # in a round's folder
 _NUM_ITERATIONS = 25
 
 

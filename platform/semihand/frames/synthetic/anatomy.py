@@ -1,4 +1,4 @@
-"""The measures of the generic hand: bones, flesh and the axes its joints turn about.
+"""The measures of the generic hand: bones and flesh.
 
 Anatomical frame: (radial, distal, dorsal) in mm, wrist joint at the origin, flat right hand. Bone lengths: means
 of Buryanov & Kotiuk, Proportions of hand segments, Int. J. Morphol. 28(3), 2010, with their soft tissue added at
@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from semihand.hand.finger_axes import OWNERS
 from semihand.hand.skeleton import FINGERS
 
 #: proximal, middle, distal with soft tissue; for the thumb metacarpal, proximal, distal
@@ -38,8 +39,6 @@ RADII_MM = {
     "ring": (10.2, 8.6, 7.5, 6.1),
     "little": (9.0, 7.5, 6.5, 5.3),
 }
-#: MANO joint that moves the bone starting at each finger's first three joints
-OWNERS = {"thumb": (13, 14, 15), "index": (1, 2, 3), "middle": (4, 5, 6), "ring": (10, 11, 12), "little": (7, 8, 9)}
 #: (radial, distal, dorsal) to MANO's axes: fingers along -x, back of the hand +y, thumb towards +z
 TO_MANO = np.array([[0.0, -1.0, 0.0], [0.0, 0.0, 1.0], [1.0, 0.0, 0.0]])
 
@@ -89,25 +88,6 @@ def finger_flesh(finger: str) -> tuple[Capsule, ...]:
             end = end - radii[3] * (end - start) / np.linalg.norm(end - start)
         capsules.append(Capsule(tuple(start), tuple(end), radii[bone], radii[bone + 1], owner))
     return tuple(capsules)
-
-
-def joint_axes(rest_joints: Float[np.ndarray, "21 3"]) -> Float[np.ndarray, "15 3 3"]:
-    """Flexion, abduction and twist axes (rows) of the 15 finger joints in MANO's order, of any right hand.
-
-    Positive flexion curls a finger into the palm (the thumb across it), positive abduction moves a finger to the
-    thumb's side (the thumb out of the palm's plane), positive twist turns about the bone, base to tip.
-    """
-    distal = rest_joints[9] - rest_joints[0]
-    palmar = _unit(np.cross(rest_joints[5] - rest_joints[17], distal))
-    radial = _unit(np.cross(distal, palmar))
-    axes = np.zeros((15, 3, 3))
-    for finger, (first, *_) in FINGERS.items():
-        into_palm = 0.1 * palmar - 0.995 * radial if finger == "thumb" else palmar
-        for bone, owner in enumerate(OWNERS[finger]):
-            along = _unit(rest_joints[first + bone + 1] - rest_joints[first + bone])
-            flexion = _unit(np.cross(along, into_palm))
-            axes[owner - 1] = flexion, np.cross(along, flexion), along
-    return axes
 
 
 def _direction(finger: str, bone: int) -> Float[np.ndarray, "3"]:

@@ -7,6 +7,7 @@ from jaxtyping import Float, Int
 
 from semihand.frames.synthetic import anatomy
 from semihand.frames.synthetic.flesh import owner_distances, skin_surface
+from semihand.hand.finger_axes import OWNERS, joint_axes
 from semihand.hand.mano import MANO_PARENTS, TIP_VERTICES, HandModel
 from semihand.hand.skeleton import FINGERS, FINGERTIPS
 
@@ -65,7 +66,7 @@ def _joint_regressor(
 ) -> Float[np.ndarray, "16 V"]:
     """Weights of the ring of skin about each joint, corrected by the least change that hits the joint exactly."""
     mano_joints = np.zeros((16, 3))
-    for finger, owners in anatomy.OWNERS.items():
+    for finger, owners in OWNERS.items():
         mano_joints[list(owners)] = joints[list(FINGERS[finger][:3])]
     regressor = np.zeros((16, len(vertices)))
     for joint, position in enumerate(mano_joints):
@@ -106,7 +107,7 @@ def _shape_direction(
 ) -> Float[np.ndarray, "V 3"]:
     """Displacement of the skin when palm and finger bones grow; every bone stays on the one before it."""
     moved = weights[:, :1] * vertices * growth["palm"]
-    for row, (finger, owners) in enumerate(anatomy.OWNERS.items()):
+    for row, (finger, owners) in enumerate(OWNERS.items()):
         start_moved = joints[FINGERS[finger][0]] * growth["palm"]
         for bone, owner in enumerate(owners):
             start, end = joints[FINGERS[finger][bone]], joints[FINGERS[finger][bone + 1]]
@@ -122,9 +123,9 @@ def _shape_direction(
 
 def _relaxed_pose(model_joints: Float[np.ndarray, "21 3"]) -> Float[np.ndarray, " 45"]:
     angles = np.zeros(15)
-    for finger, owners in anatomy.OWNERS.items():
+    for finger, owners in OWNERS.items():
         angles[np.array(owners) - 1] = (0.0, 8.0, 12.0) if finger == "thumb" else _RELAXED_DEG
-    return np.asarray((np.deg2rad(angles)[:, None] * anatomy.joint_axes(model_joints)[:, 0]).ravel())
+    return np.asarray((np.deg2rad(angles)[:, None] * joint_axes(model_joints)[:, 0]).ravel())
 
 
 def _facing_outwards(vertices: Float[np.ndarray, "V 3"], faces: Int[np.ndarray, "F 3"]) -> Int[np.ndarray, "F 3"]:
@@ -141,7 +142,7 @@ def part_of_faces() -> Int[np.ndarray, " F"]:
     centres = rest_mm[model.faces].mean(axis=1)
     owner = model.weights[model.faces].sum(axis=1).argmax(axis=1)
     joints, parts, following = anatomy.rest_joints_mm(), np.ones(len(centres), np.int64), 2
-    for finger, owners in anatomy.OWNERS.items():
+    for finger, owners in OWNERS.items():
         start, end = joints[FINGERS[finger][0]], joints[FINGERS[finger][1]]
         outer_half = (centres - start) @ (end - start) > 0.5 * ((end - start) @ (end - start))
         for bone, number in enumerate(owners):

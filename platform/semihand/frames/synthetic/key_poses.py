@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float
 
-from semihand.frames.synthetic.anatomy import OWNERS
+from semihand.hand.finger_axes import OWNERS
 
 _Finger = tuple[int, int, int, int]  # MCP flexion, MCP abduction (towards the thumb), PIP, DIP flexion
 _Thumb = tuple[int, int, int, int, int]  # CMC flexion, abduction, twist; MCP, IP flexion

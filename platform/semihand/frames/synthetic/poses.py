@@ -1,7 +1,7 @@
 """Hand poses: named ones, mixtures of them, all inside joint limits and without fingers through fingers.
 
 A pose is an array of angles in degrees, 15 joints in MANO's order by (flexion, abduction, twist) about the axes of
-`anatomy.joint_axes`, zero for the flat hand.
+`semihand.hand.finger_axes`, zero for the flat hand.
 """
 
 from collections.abc import Mapping
@@ -11,9 +11,9 @@ import numpy as np
 from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
-from semihand.frames.synthetic.anatomy import OWNERS, joint_axes
 from semihand.frames.synthetic.collisions import overlap_mm
 from semihand.frames.synthetic.key_poses import KEY_POSES
+from semihand.hand.finger_axes import OWNERS, joint_axes
 from semihand.hand.mano import MANO_PARENTS, SEMIHAND_FROM_MANO
 
 Angles = Float[np.ndarray, "*batch 15 3"]

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 from scipy.ndimage import gaussian_filter
 
 from semihand.frames.synthetic import anatomy
+from semihand.hand.finger_axes import OWNERS, joint_axes
 from semihand.hand.skeleton import FINGERS
 
 #: ten tones from light to dark in linear RGB, after the Monk skin tone scale's sRGB values
@@ -74,9 +75,9 @@ def _detail() -> Float32[np.ndarray, "5 cells"]:
     grid = np.zeros((*_SHAPE, 5))
     grid[..., PALM] = 1.0 / (1.0 + np.exp((points[..., 2] + 3.0) / 1.2))
     joints = anatomy.rest_joints_mm()
-    axes_of = anatomy.joint_axes(joints @ anatomy.TO_MANO.T) @ anatomy.TO_MANO
+    axes_of = joint_axes(joints @ anatomy.TO_MANO.T) @ anatomy.TO_MANO
     for finger, (first, *_) in FINGERS.items():
-        for bone, owner in enumerate(anatomy.OWNERS[finger]):
+        for bone, owner in enumerate(OWNERS[finger]):
             start, end = joints[first + bone], joints[first + bone + 1]
             _draw_joint(
                 grid, points, start, axes_of[owner - 1], anatomy.RADII_MM[finger][bone], finger == "thumb" and bone == 0

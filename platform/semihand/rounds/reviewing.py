@@ -1,0 +1,141 @@
+"""A review read back: the corrections of people as a set of frames with truth, for calibration or as a source."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+from jaxtyping import Float
+
+from semihand.exports.corrections import Correction, read_task
+from semihand.exports.samples import FRAME_COLUMNS
+from semihand.frames.errors import BadFrame, InputError
+from semihand.frames.sets.files import read_annotation
+from semihand.hand.camera import intrinsics_matrix, project
+from semihand.rounds.finished import frames_of, labels_of, open_store, sealed_rounds
+from semihand.steps.corrected import place_corrected
+from semihand.steps.subjects import Lengths
+from semihand.tables import FRAMES, SUBJECTS, Store, rows_of, scan
+
+_NUM_COEFFICIENTS = 8
+
+
+def import_review(campaign: Path, corrected: Path, out: Path) -> dict[str, Any]:
+    """Write what people said of a campaign's labels as FRAMES of the supervision that it supports.
+
+    A hand is `3d` where its label's depth still fits the corrected joints (`semihand.steps.corrected`), else `2d`, with
+    the joints that the person left or put there as valid ones.
+
+    Args:
+        campaign: whose labels were reviewed.
+        corrected: Label Studio's export, as JSON.
+        out: the folder of the new set.
+
+    Returns:
+        How many hands became what, how far joints were moved, and what was wrong with some tasks.
+
+    Raises:
+        InputError: there is no such campaign, the export cannot be read or holds nothing submitted, or `out` is there.
+    """
+    if out.exists():
+        raise InputError(f"--out {out} is there already; name a new folder, or remove it")
+    store, problems = open_store(campaign), Counter[str]()
+    found = _corrections(corrected, problems)
+    tables, moved_px = [], []
+    known = sealed_rounds(store)
+    for number in sorted({each.round for each in found.values()}):
+        of_round = {name: each for name, each in found.items() if each.round == number}
+        if number not in known:
+            problems[f"of round {number}, which the campaign has not finished"] += len(of_round)
+            continue
+        frames, moved = _truth_of_round(store, number, of_round, problems)
+        tables.append(frames)
+        moved_px.append(moved)
+    frames = pa.concat_tables([FRAMES.empty_table(), *tables])
+    if not frames.num_rows:
+        said = "; ".join(f"{num} {reason}" for reason, num in problems.most_common()) or "it is empty"
+        raise InputError(f"--corrected {corrected}: no corrected hand in it ({said}). Submit tasks, export as JSON.")
+    made = Store(out)
+    made.create(["frames"])
+    made.append("frames", frames)
+    moved = np.concatenate(moved_px)
+    kinds = Counter(frames["supervision"].to_pylist())
+    return {
+        "hands_3d": kinds["3d"],
+        "hands_2d": kinds["2d"],
+        "moved_px_mean": float(moved.mean()),
+        "moved_px_max": float(moved.max()),
+        "problems": dict(problems),
+    }
+
+
+def _corrections(path: Path, problems: Counter[str]) -> dict[str, Correction]:
+    """What was submitted, by frame."""
+    tasks = read_annotation(path)
+    if not isinstance(tasks, list):
+        raise InputError(f"--corrected {path}: holds no list of tasks; export from Label Studio as JSON")
+    found: dict[str, Correction] = {}
+    for entry in tasks:
+        try:
+            correction = read_task(entry)
+        except BadFrame as problem:
+            problems[problem.detail] += 1
+            continue
+        if correction is None:
+            problems["not submitted, or skipped"] += 1
+        elif not correction.seen.any():
+            problems["no joint left in it"] += 1
+        elif correction.frame_id in found:
+            problems["the same label again"] += 1
+        else:
+            found[correction.frame_id] = correction
+    return found
+
+
+def _truth_of_round(
+    store: Store, number: int, found: dict[str, Correction], problems: Counter[str]
+) -> tuple[pa.Table, Float[np.ndarray, " joints"]]:
+    """FRAMES of one round's corrections, and how far each joint was moved, px."""
+    labels = labels_of(store, number, ["label_mm", "joints_uv_px", "root_mm", "subject_id"])
+    labels = labels.filter(pl.col("frame_id").is_in(list(found)))
+    if len(labels) < len(found):
+        problems["a label that the campaign has not"] += len(found) - len(labels)
+    ids = labels["frame_id"].to_list()
+    frames = frames_of(store, ids, (*FRAME_COLUMNS, "image"))
+    uv_px = np.stack([found[name].uv_px for name in ids]) if ids else np.zeros((0, 21, 2))
+    seen = np.isfinite(uv_px).all(-1)
+    K, distortion = _cameras(frames)
+    label_mm = labels["label_mm"].to_numpy().astype(np.float64).reshape(-1, 21, 3)
+    placed = place_corrected(uv_px, label_mm, K, distortion, _lengths(store, number, labels["subject_id"].to_list()))
+    is_placed = labels["root_mm"].is_not_null().to_numpy() & frames["fx"].is_valid().to_numpy()
+    is_3d = placed.is_sound & is_placed
+    truth = {
+        "joints_uv_px": uv_px.astype(np.float32),
+        "joints_valid": seen,
+        "joints_mm": pa.array([joints.tolist() if known else None for joints, known in
+                               zip(placed.joints_mm.astype(np.float32), is_3d, strict=True)],
+                              FRAMES.field("joints_mm").type),
+        "supervision": ["3d" if known else "2d" for known in is_3d],
+    }  # fmt: skip
+    columns = {name: frames[name] for name in frames.column_names if name not in truth}
+    raw_px = labels["joints_uv_px"].to_numpy().reshape(-1, 21, 2)
+    shown_px = np.where(is_placed[:, None, None], project(label_mm, K, distortion), raw_px)
+    return rows_of(FRAMES, columns | truth), np.linalg.norm(uv_px - shown_px, axis=-1)[seen]
+
+
+def _cameras(frames: pa.Table) -> tuple[Float[np.ndarray, "frames 3 3"], Float[np.ndarray, "frames 8"]]:
+    """Intrinsics, a unit camera where there are none, and the lens."""
+    values = [[1.0, 1.0, 0.0, 0.0] if None in row.values() else list(row.values())
+              for row in frames.select(["fx", "fy", "cx", "cy"]).to_pylist()]  # fmt: skip
+    distortion = np.zeros((len(values), _NUM_COEFFICIENTS))
+    for row, coefficients in enumerate(frames["distortion"].to_pylist()):
+        distortion[row, : len(coefficients or [])] = coefficients or []
+    return intrinsics_matrix(*np.array(values, np.float64).reshape(-1, 4).T), distortion
+
+
+def _lengths(store: Store, number: int, subjects: list[str | None]) -> Float[np.ndarray, "labels 20"]:
+    """The bone lengths that the round took its subjects to have."""
+    known = scan(store, "subjects").filter(pl.col("round") == number).collect().to_arrow()
+    return Lengths.of(known.select(SUBJECTS.names)).rows(subjects)

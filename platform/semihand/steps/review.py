@@ -1,0 +1,75 @@
+"""Choose for review: the labels most worth a person's look."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from jaxtyping import Float, Int
+from pydantic import BaseModel, NonNegativeFloat, PositiveInt
+
+from semihand.steps.clusters import ClusterConfig, find_clusters, nearest_cluster
+from semihand.steps.pose_selection import label_scores
+from semihand.steps.poses import label_vectors, shape_vectors
+from semihand.steps.rules import Share
+from semihand.steps.thinning import thin_poses
+
+
+class ReviewConfig(BaseModel, frozen=True, extra="forbid"):
+    """How many labels a person looks at, and from where."""
+
+    num: PositiveInt = 100  # at ten seconds a hand, a quarter of an hour
+    dense_share: Share = 0.5  # first from the densest clusters that together hold so many of the labels
+    thin_mm: NonNegativeFloat = 6.0  # of labels in a recording that are nearer (root mean square), the worst alone
+    num_clusters: PositiveInt = 32  # as many as labels are selected by
+
+
+class Chosen(NamedTuple):
+    """Labels to look at, the most worthwhile first."""
+
+    rows: Int[np.ndarray, " chosen"]
+    cluster: Int[np.ndarray, " chosen"]
+
+
+def choose_for_review(labels: pa.Table, config: ReviewConfig) -> Chosen:
+    """The labels of the largest expected error within the densest clusters of poses; then those of the other ones.
+
+    A mistake there is one that many labels share. Near duplicates, as neighbours in a video are, are shown once.
+
+    Args:
+        labels: frame_id, label_mm, hand, subject_id, sequence_id, stability and predicted_error_mm, by frame_id; of a
+            campaign that expects no errors the least stable labels come first.
+        config: how many, and from where.
+    """
+    if not labels.num_rows:
+        return Chosen(np.empty(0, np.int64), np.empty(0, np.int64))
+    vectors, score = label_vectors(labels), label_scores(labels)
+    centres = find_clusters(vectors, ClusterConfig(num_clusters=config.num_clusters))
+    cluster = nearest_cluster(vectors, centres)
+    dense = dense_clusters(vectors, cluster, centres, config.dense_share)
+    frame_ids = labels["frame_id"].to_pylist()
+    keep = np.ones(len(score), bool)
+    if config.thin_mm:
+        who, where = labels["subject_id"].to_pylist(), labels["sequence_id"].to_pylist()
+        groups = [f"{subject or ''}\n{sequence or ''}" for subject, sequence in zip(who, where, strict=True)]
+        keep = thin_poses(vectors, -score, frame_ids, groups, config.thin_mm)
+    order = np.lexsort((np.array(frame_ids), -score, ~np.isin(cluster, dense)))
+    rows = order[keep[order]][: config.num]
+    return Chosen(rows, cluster[rows])
+
+
+def dense_clusters(
+    vectors_mm: Float[np.ndarray, "labels 63"],
+    cluster: Int[np.ndarray, " labels"],
+    centres: Float[np.ndarray, "clusters 63"],
+    share: float,
+) -> Int[np.ndarray, " dense"]:
+    """The densest clusters, as few as hold this share of the labels; the densest first.
+
+    Density is a cluster's labels over their mean distance from its centre.
+    """
+    distance = np.linalg.norm(shape_vectors(vectors_mm) - centres[cluster], axis=1)
+    num = np.bincount(cluster, minlength=len(centres))
+    spread = np.bincount(cluster, distance, minlength=len(centres)) / num.clip(min=1)
+    order = np.argsort(-num / spread.clip(min=1e-6), kind="stable")
+    enough = int(np.searchsorted(np.cumsum(num[order]), share * len(cluster))) + 1
+    return order[:enough]
