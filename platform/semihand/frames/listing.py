@@ -69,7 +69,7 @@ def list_frames(path: str | Path, options: ListOptions, round_index: int = 0) ->
         source = str(path)
     else:
         draft = _read(Path(path), options)
-        listing, source = _listed(draft, options, round_index), draft.source
+        listing, source = list_draft(draft, options, round_index), draft.source
     _check_usable(listing, source)
     return listing
 
@@ -80,10 +80,11 @@ def list_part(reader: SetReader, part: Part, options: ListOptions, round_index: 
     Raises:
         InputError: what describes the part as a whole cannot be read.
     """
-    return _listed(draft_of(reader, part, options), options, round_index)
+    return list_draft(draft_of(reader, part, options), options, round_index)
 
 
-def _listed(draft: Draft, options: ListOptions, round_index: int) -> Listing:
+def list_draft(draft: Draft, options: ListOptions, round_index: int = 0) -> Listing:
+    """List what a source says; there may be no usable frame in it."""
     media = inspect_media(draft)
     draft, media = _expand_videos(draft, media, options)
     for row, medium in enumerate(media):
@@ -111,9 +112,9 @@ def _read(path: Path, options: ListOptions) -> Draft:
 
 
 def _read_folder(path: Path, options: ListOptions) -> Draft:
-    for table in (path, path / "tables" / "frames", path / "frames"):
-        if (table / "_delta_log").is_dir():
-            return from_frames(_read_table(table, options), table.resolve(), options)
+    table = table_in(path)
+    if table is not None:
+        return from_frames(_read_table(table, options), table.resolve(), options)
     if (path / "frames.parquet").is_file():
         return read_manifest(path / "frames.parquet", options)
     found = find_files(path)
@@ -121,6 +122,12 @@ def _read_folder(path: Path, options: ListOptions) -> Draft:
         raise InputError(f"{path}: no picture or video in it; give a folder of .jpg, .png, .webp, .bmp or .mp4")
     problems = {row: file.problem for row, file in enumerate(found) if file.problem}
     return _from_files(path, path, [file.key for file in found], problems, options)
+
+
+def table_in(folder: Path) -> Path | None:
+    """The FRAMES table that a folder is or holds."""
+    tables = (folder, folder / "tables" / "frames", folder / "frames")
+    return next((table for table in tables if (table / "_delta_log").is_dir()), None)
 
 
 def _read_table(path: Path, options: ListOptions) -> pa.Table:
@@ -168,7 +175,7 @@ def _expand_videos(
 def _split(draft: Draft, options: ListOptions, round_index: int) -> Listing:
     """The good rows as FRAMES, the others as QUARANTINE."""
     if options.with_truth:
-        for row, problem in check_truth(draft.rows).items():
+        for row, problem in check_truth(draft.rows, options.any_size).items():
             draft.note(row, problem)
     good = np.array([row not in draft.problems for row in range(draft.rows.num_rows)], bool)
     kept = draft.rows if good.all() else filter_rows(draft.rows, good)

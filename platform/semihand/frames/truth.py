@@ -70,8 +70,12 @@ def whole_poses(frames: pa.Table) -> pa.Table:
     return take_rows(frames, rows[np.isfinite(joints_mm).all(axis=(1, 2))])
 
 
-def check_truth(frames: pa.Table) -> dict[int, BadFrame]:
+def check_truth(frames: pa.Table, any_size: bool = False) -> dict[int, BadFrame]:
     """The rows whose truth cannot be one: numbers that are not finite, or a palm of no hand's length.
+
+    Args:
+        frames: the rows.
+        any_size: take palms as long as they are.
 
     Raises:
         InputError: every palm is wrong, as when joints are in metres or in another order.
@@ -87,7 +91,7 @@ def check_truth(frames: pa.Table) -> dict[int, BadFrame]:
             wrong &= valid[rows][..., None]
         for row in rows[wrong.reshape(len(rows), -1).any(axis=1)]:
             problems.setdefault(int(row), BadFrame("bad_truth", f"{name} is not finite where it is valid"))
-    return _palm_problems(frames, valid) | problems
+    return problems if any_size else _palm_problems(frames, valid) | problems
 
 
 def _palm_problems(frames: pa.Table, valid: np.ndarray) -> dict[int, BadFrame]:

@@ -12,6 +12,7 @@ from semihand.frames.options import ListOptions
 from semihand.frames.truth import open_truth, whole_poses, without_truth
 from semihand.methods.semihand.weights import load_model
 from semihand.rounds.config import RoundConfig
+from semihand.rounds.leakage import refuse_leakage
 from semihand.steps.calibrate import LEAST_FRAMES
 from semihand.steps.guarantee import recordings_to_fit
 from semihand.steps.radii import LEAST_CROPS
@@ -37,18 +38,21 @@ def check_inputs(config: RoundConfig, begun: bool) -> None:
     _check_two(config)
     _check_teachers(config, begun)
     _check_held_out(config)
-    if not begun:
-        _check_taken_in(config)
+    pool = None if begun else _check_taken_in(config)
     _check_guarantee(config)
+    judging: dict[str, pa.Table | None] = {}
     if config.calibration is not None:
-        num = known_frames(config, config.calibration).num_rows
+        judging["calibration"] = known_frames(config, config.calibration)
+        num = judging["calibration"].num_rows
         if num < LEAST_FRAMES:
             raise InputError(
                 f"--calibration {config.calibration} has {num} frames with 3D truth, but {LEAST_FRAMES} are the "
                 "least to fit to. Give more, or leave it out to calibrate on held-out source frames."
             )
     if config.evaluation is not None:
-        known_frames(config, config.evaluation)
+        judging["evaluation"] = known_frames(config, config.evaluation)
+    if pool is not None:
+        refuse_leakage(config, pool, judging)
 
 
 def known_frames(config: RoundConfig, path: Path, say: Callable[[str], None] = lambda text: None) -> pa.Table:
@@ -78,15 +82,17 @@ def is_store(path: Path) -> bool:
     return (path / "tables" / "frames" / "_delta_log").is_dir()
 
 
-def _check_taken_in(config: RoundConfig) -> None:
-    """What a campaign reads once and then has."""
+def _check_taken_in(config: RoundConfig) -> pa.Table | None:
+    """What a campaign reads once and then has; returns the frames to be labelled, None where they are made by code."""
+    pool = None
     if config.frames is not None:
-        without_truth(list_frames(config.frames, list_options(config)).frames)
+        pool = without_truth(list_frames(config.frames, list_options(config)).frames)
     if config.source_domain is None:
         _check_source(config)
     behind = config.data.backgrounds
     if behind is not None and not behind.is_dir():
         raise InputError(f"--data.backgrounds {behind}: no such folder; name one with pictures, or leave it out")
+    return pool
 
 
 def _check_teachers(config: RoundConfig, begun: bool) -> None:

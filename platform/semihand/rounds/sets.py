@@ -10,8 +10,10 @@ from semihand.frames.synthetic.config import SyntheticConfig
 from semihand.frames.truth import open_truth, without_truth
 from semihand.rounds.campaign import Campaign
 from semihand.rounds.inputs import is_store, known_frames, list_options
+from semihand.rounds.leakage import refuse_leakage
 from semihand.rounds.ledger import Done
 from semihand.stages.synthesis import synthesise
+from semihand.steps.checking.sharing import WHO
 from semihand.steps.harden import harden_frames
 from semihand.steps.training_data import read_frames
 from semihand.tables import Store, scan
@@ -87,6 +89,22 @@ def ingest_pool(campaign: Campaign) -> Done:
         campaign.store.replace_round("quarantine", listing.quarantine, 0)
     metrics = {"frames": float(frames.num_rows), "quarantined": float(listing.quarantine.num_rows)}
     return Done(metrics, versions={name: campaign.store.version(name) for name in ("frames", "quarantine")})
+
+
+def check_leakage(
+    campaign: Campaign, source: Path, evaluation: pa.Table | None, calibration: pa.Table
+) -> dict[str, str]:
+    """What the campaign's pool, as it is now, shares with the sets it is judged by, as tags of the record.
+
+    Raises:
+        InputError: something, and nobody said that it is meant.
+    """
+    config = campaign.config
+    pool = scan(campaign.store, "frames").select(WHO).collect().to_arrow()
+    if config.calibration is None:  # the frames as they were before they were hardened
+        held_out = scan(source, "frames").sort("frame_id").head(config.calibrate.num_frames)
+        calibration = held_out.select(WHO).collect().to_arrow()
+    return refuse_leakage(config, pool, {"evaluation": evaluation, "calibration": calibration})
 
 
 def make_set(config: SyntheticConfig, folder: Path) -> int:

@@ -1,0 +1,7 @@
+"""Check before you learn: what is wrong with frames and their truth, said before anything is learned from it.
+
+findings    what a check says        looking     one pass over a set: rows, sizes, thumbnails, refusals
+listed      rows and pictures        truth       units, joint order, axes, sides, projection, subjects
+likeness    near duplicates          sharing     what two sets have in common; rounds ask it, too
+sets        all sets together
+"""
