@@ -57,8 +57,7 @@ def _thumb_heights(joints_mm: np.ndarray) -> np.ndarray:
     palm_mm = np.linalg.norm(joints_mm[..., MIDDLE_MCP, :] - wrist_mm, axis=-1)
     heights_mm = ((joints_mm[..., _THUMB, :] - wrist_mm[..., None, :]) * palmar[..., None, :]).sum(-1)
     with np.errstate(divide="ignore", invalid="ignore"):
-        heights: np.ndarray = heights_mm.sum(-1) / palm_mm
-    return heights
+        return np.asarray(heights_mm.sum(-1) / palm_mm)
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:

@@ -54,6 +54,8 @@ def find_in_space(teller: Teller, truth: Truth) -> Mended:
     if not truth.in_space.any():
         return Mended(truth.joints_mm, [])
     truth, found = _in_order(teller, truth)
+    if not truth.in_space.any():
+        return Mended(truth.joints_mm, found)
     scaled = _in_millimetres(teller, truth.joints_mm, truth.in_space)
     turned = _in_axes(teller, scaled.joints_mm, truth)
     mirrored = _mirrored(teller, turned.joints_mm, truth)
@@ -62,7 +64,7 @@ def find_in_space(teller: Teller, truth: Truth) -> Mended:
 
 
 def _in_order(teller: Teller, truth: Truth) -> _Ordered:
-    """All joints in the order that fits best; in ours unless another is clearly better."""
+    """All joints in the order that fits best, in ours unless another is clearly better; none if they fit no order."""
     rows, num = np.flatnonzero(truth.in_space), int(truth.in_space.sum())
     some = rows[np.unique(np.linspace(0, num - 1, min(num, _ROWS_FOR_ORDER)).astype(int))]
     fits = order_fits(truth.joints_mm[some])
@@ -75,9 +77,12 @@ def _in_order(teller: Teller, truth: Truth) -> _Ordered:
         found = teller.tell("error", "joint_order", truth.in_space, words, num)
         return _Ordered(_reordered(truth, fits[0].order), found)
     if ours.misfit > _NO_HAND:
-        words = (f"bones are no hand's in any order we know (misfit {ours.misfit:.2f})",
-                 "give wrist, thumb, index, middle, ring, little, each base to tip")  # fmt: skip
-        return _Ordered(truth, teller.tell("error", "joint_order", truth.in_space, words, num))
+        words = (
+            f"bones are no hand's in any order we know (misfit {ours.misfit:.2f})",
+            "give wrist, thumb, index, middle, ring, little, each base to tip; nothing else can be told before",
+        )
+        found = teller.tell("error", "joint_order", truth.in_space, words, num)
+        return _Ordered(replace(truth, joints_mm=np.full_like(truth.joints_mm, np.nan)), found)
     odd = np.nan_to_num(misfits(truth.joints_mm)) > _NO_POSE
     words = ("bones of these poses have no hand's proportions", "look at them, and correct joints or leave them out")
     return _Ordered(truth, teller.tell(slips_or_error(odd, num), "proportions", odd, words, num))
