@@ -12,7 +12,8 @@ from PIL import Image
 from sample_pictures import picture
 
 from semihand.frames.synthetic import SyntheticConfig, generate_frames
-from semihand.steps.checking.likeness import LEAST_CORRELATION, compare, like_pairs, thumbnail
+from semihand.steps.checking.alignment import compare
+from semihand.steps.checking.likeness import LEAST_CORRELATION, like_pairs, thumbnail
 
 
 def again(pixels, scale=1.0, quality=95, cut=(0.0, 0.0, 0.0, 0.0)):
@@ -88,9 +89,9 @@ def test_a_hand_that_moved_before_the_same_background_is_another_picture():
 def test_laying_a_crop_on_its_picture_undoes_it(seed, cut):
     whole = np.asarray(Image.fromarray(picture(seed)).resize((160, 120), Image.Resampling.BICUBIC))
     thumbs = [thumbnail(each).astype(np.float32)[None] for each in (whole, again(whole, cut=cut))]
-    correlation, _ = compare(*thumbs)
+    correlation = compare(*thumbs).correlation
     assert correlation[0] > LEAST_CORRELATION
-    back, _ = compare(*thumbs[::-1])
+    back = compare(*thumbs[::-1]).correlation
     assert abs(correlation[0] - back[0]) < 0.05
 
 

@@ -119,6 +119,16 @@ def _sheet(place: int, checked_set: CheckedSet, rows: Sequence[tuple[int, str]],
         if box_px is not None:
             x, y, width, height = np.array(box_px) * scale
             axes.add_patch(Rectangle((x, y), width, height, fill=False, edgecolor="yellow", linewidth=0.8))
+    return _without_gaps(figure, pictures)
+
+
+def _without_gaps(figure: Figure, pictures: Sequence[UInt8[np.ndarray, "_ _ 3"]]) -> Figure:
+    """The grid of pictures no higher than its highest picture needs, where all are wide."""
+    tallest = max(picture.shape[0] / picture.shape[1] for picture in pictures)
+    width, height = figure.get_size_inches()
+    rows = -(-len(pictures) // _COLUMNS)
+    cell = width / min(_COLUMNS, len(pictures))
+    figure.set_size_inches(width, height - rows * cell * max(0.0, 1 - tallest))
     return figure
 
 
@@ -135,8 +145,9 @@ def _pairs_figure(checked: Checked, shown: Shown) -> Figure | None:
     sides = list(_pair_sides(checked, shown))
     if not sides:
         return None
-    figure, _ = picture_grid([picture for picture, _ in sides], [caption for _, caption in sides], columns=_COLUMNS)
-    return figure
+    pictures, captions = [picture for picture, _ in sides], [caption for _, caption in sides]
+    figure, _ = picture_grid(pictures, captions, columns=_COLUMNS)
+    return _without_gaps(figure, pictures)
 
 
 def _pair_sides(checked: Checked, shown: Shown) -> Iterator[tuple[np.ndarray, str]]:

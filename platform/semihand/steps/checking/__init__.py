@@ -2,6 +2,7 @@
 
 findings    what a check says        looking     one pass over a set: rows, sizes, thumbnails, refusals
 listed      rows and pictures        truth       units, joint order, axes, sides, projection, subjects
-likeness    near duplicates          sharing     what two sets have in common; rounds ask it, too
-sets        all sets together
+likeness    near duplicates          alignment   two thumbnails laid upon one another
+sharing     what two sets have in common; rounds ask it, too
+across      two groups side by side  sets        all of it
 """

@@ -1,25 +1,23 @@
 """Near duplicates: pictures that are the same but for their coding, size or a little of their border.
 
 Every picture is kept as 32 x 32 greys. faiss finds, by the low frequencies of these and of their middles (so that a
-picture meets its own crop), the few that may be the same; each such pair is then laid upon one another by scale and
-shift (inverse compositional alignment, Baker & Matthews, IJCV 56(3), 2004) and compared as a whole and patch by patch:
-a hand that moved before a resting background changes some patches all over.
-
-Measured by tests/bench/check_rates.py: docs/check_frames.md.
+picture meets its own crop), the few that may be the same; each such pair is laid upon one another and compared. Where
+that shows the same scene with another hand in it, the picture is placed in that scene and sought once more: before a
+resting camera hundreds of frames are nearer to a crop than the one it was cut from. How often this is wrong is
+measured by tests/bench/check_rates.py: docs/check_frames.md.
 """
 
 from typing import NamedTuple
 
 import faiss
 import numpy as np
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Float, Int, UInt8
 from PIL import Image
 from scipy.fft import dctn
-from scipy.ndimage import gaussian_filter
 
+from semihand.steps.checking.alignment import SIDE, Comparison, Placing, compare, inverse, read_at
 from semihand.steps.poses import one_thread
 
-SIDE = 32
 #: Pairs are the same picture from this correlation on, if no patch differs by more than this share of the contrast.
 LEAST_CORRELATION, MOST_PATCH_CHANGE = 0.93, 0.8
 
@@ -28,15 +26,10 @@ _BORDERS = (0.0, 0.06, 0.12)  # shares of a side that may have been cut off
 _NEIGHBOURS = 6  # of which a picture and its own middles may be three
 _LEAST_COSINE = 0.8
 _AT_ONCE = 512  # pictures or pairs: their arrays of floats are a hundred times as large as the thumbnails
-_BLURS = ((1.5, 6), (0.7, 5))  # px of the thumbnails, and steps of the alignment at each
-_PATCH = 4
-_LEAST_CONTRAST = 0.5  # greys; a picture with less is blank
 
-Thumbs = Float[np.ndarray, "pictures 32 32"]
-Pixels = Float[np.ndarray, "pictures 1024"]
-
-_AXIS = ((np.arange(SIDE) + 0.5) / (SIDE / 2) - 1).astype(np.float32)
-_Y, _X = (axis.ravel() for axis in np.meshgrid(_AXIS, _AXIS, indexing="ij"))
+Thumbs = UInt8[np.ndarray, "pictures 32 32"]
+Numbers = Int[np.ndarray, " _"]
+Pairs = Int[np.ndarray, "_ 2"]
 
 
 class LikePair(NamedTuple):
@@ -53,9 +46,7 @@ def thumbnail(picture: UInt8[np.ndarray, "height width 3"]) -> UInt8[np.ndarray,
     return np.asarray(small)
 
 
-def like_pairs(
-    thumbs: UInt8[np.ndarray, "pictures 32 32"], first: Int[np.ndarray, " _"], second: Int[np.ndarray, " _"]
-) -> list[LikePair]:
+def like_pairs(thumbs: Thumbs, first: Numbers, second: Numbers) -> list[LikePair]:
     """Near duplicates between two groups of pictures, the most alike first.
 
     Args:
@@ -66,120 +57,82 @@ def like_pairs(
     if not len(first) or not len(second):
         return []
     few, many = (first, second) if len(first) <= len(second) else (second, first)
-    pairs = _candidates(thumbs, few, many)
-    found = []
-    for start in range(0, len(pairs), _AT_ONCE):
-        some = pairs[start : start + _AT_ONCE]
-        correlation, change = compare(*(thumbs[some[:, side]].astype(np.float32) for side in (0, 1)))
-        same = (correlation >= LEAST_CORRELATION) & (change <= MOST_PATCH_CHANGE)
-        found += [(*pair, float(value)) for pair, value in zip(some[same].tolist(), correlation[same], strict=True)]
-    ordered = found if few is first else [(other, one, value) for one, other, value in found]
-    return sorted((LikePair(*pair) for pair in ordered), key=lambda pair: (-pair.correlation, pair.first, pair.second))
-
-
-def compare(a: Thumbs, b: Thumbs) -> tuple[Float[np.ndarray, " pictures"], Float[np.ndarray, " pictures"]]:
-    """How alike pictures are, pair by pair, once laid upon one another.
-
-    Returns:
-        The correlation of what both show, and the root-mean-square difference of the patch that differs most, as a
-        share of the contrast.
-    """
-    seen, inside = _warped(_flat(b), _alignment(a, b))
-    ours, theirs = _normalised(_flat(a), inside), _normalised(seen, inside)
-    correlation = (ours * theirs).sum(1) / np.maximum(inside.sum(1), 1)
-    difference, count = (_patches(values) for values in ((ours - theirs) ** 2, inside.astype(np.float32)))
-    enough = count >= _PATCH**2 / 2
-    change = np.sqrt(np.where(enough, difference / np.maximum(count, 1), 0)).max(1)
-    return correlation, change
-
-
-def _candidates(
-    thumbs: np.ndarray, few: Int[np.ndarray, " _"], many: Int[np.ndarray, " _"]
-) -> Int[np.ndarray, "pairs 2"]:
-    """The nearest neighbours of each picture of one group in the other."""
     index = faiss.IndexFlatIP(_FREQUENCIES**2 - 1)
     for border in _BORDERS:
-        index.add(_descriptors(thumbs[many], border))
-    pairs = set()
-    for border in _BORDERS:
-        with one_thread():
-            cosines, places = index.search(_descriptors(thumbs[few], border), _NEIGHBOURS)
-        near, rank = np.nonzero((cosines >= _LEAST_COSINE) & (places >= 0))
-        pairs |= set(zip(few[near].tolist(), many[places[near, rank] % len(many)].tolist(), strict=True))
-    return np.array(sorted(pairs), np.int64).reshape(-1, 2)
+        index.add(_descriptors(thumbs[many], _middles(len(many), border)))
+    sought = [_neighbours(index, _descriptors(thumbs[few], _middles(len(few), border))) for border in _BORDERS]
+    pairs = _unique(np.concatenate([_numbered(each, few, many) for each in sought]))
+    found = _compared(thumbs, pairs)
+    missed = _same_scene(pairs, found)
+    places = _neighbours(index, _descriptors(thumbs[pairs[missed, 0]], inverse(found.placing[missed])))
+    more = _unique(_numbered(places, pairs[missed, 0], many), but=pairs)
+    alike = _alike(pairs, found) + _alike(more, _compared(thumbs, more))
+    ordered = alike if few is first else [LikePair(other, one, value) for one, other, value in alike]
+    return sorted(ordered, key=lambda pair: (-pair.correlation, pair.first, pair.second))
 
 
-def _descriptors(thumbs: UInt8[np.ndarray, "pictures 32 32"], border: float) -> Float[np.ndarray, "pictures 80"]:
-    """Low frequencies without the mean, of length one, of the pictures without a share of their border."""
+def _middles(num: int, border: float) -> Placing:
+    """Pictures without a share of their border."""
+    return np.tile(np.float32([1 - border, 0, 1 - border, 0]), (num, 1))
+
+
+def _descriptors(thumbs: Thumbs, placing: Placing) -> Float[np.ndarray, "pictures 80"]:
+    """Low frequencies without the mean, of length one, of pictures read at their places."""
     found = np.empty((len(thumbs), _FREQUENCIES**2 - 1), np.float32)
     for start in range(0, len(thumbs), _AT_ONCE):
-        pixels = _flat(thumbs[start : start + _AT_ONCE].astype(np.float32))
-        if border:
-            pixels, _ = _warped(pixels, np.tile(np.float32([1 - border, 0, 1 - border, 0]), (len(pixels), 1)))
+        some = slice(start, start + _AT_ONCE)
+        pixels, _ = read_at(thumbs[some].reshape(-1, SIDE**2).astype(np.float32), placing[some])
         spectrum = dctn(pixels.reshape(-1, SIDE, SIDE), axes=(1, 2), norm="ortho")[:, :_FREQUENCIES, :_FREQUENCIES]
         spectrum = spectrum.reshape(len(pixels), -1)[:, 1:]
-        lengths = np.linalg.norm(spectrum, axis=1, keepdims=True)
-        found[start : start + _AT_ONCE] = spectrum / np.maximum(lengths, 1e-6)
+        found[some] = spectrum / np.maximum(np.linalg.norm(spectrum, axis=1, keepdims=True), 1e-6)
     return found
 
 
-def _alignment(a: Thumbs, b: Thumbs) -> Float[np.ndarray, "pictures 4"]:
-    """Scale and shift along x and y, in half sides, at which b is to be read so that it looks like a."""
-    p = np.tile(np.float32([1, 0, 1, 0]), (len(a), 1))
-    everywhere = np.ones((len(a), SIDE**2), bool)
-    for blur, num_steps in _BLURS:
-        ours, theirs = (_flat(gaussian_filter(each, (0, blur, blur), mode="nearest")) for each in (a, b))
-        whole = _normalised(ours, everywhere).reshape(a.shape)
-        slope_y, slope_x = (_flat(slope) for slope in np.gradient(whole, 2 / SIDE, axis=(1, 2)))
-        change = np.stack([slope_x * _X, slope_x, slope_y * _Y, slope_y], axis=-1)
-        back = np.linalg.inv(change.transpose(0, 2, 1) @ change + np.eye(4, dtype=np.float32))
-        for _ in range(num_steps):
-            seen, inside = _warped(theirs, p)
-            off = (_normalised(seen, inside) - _normalised(ours, inside)) * inside
-            _undo(p, (back @ (change.transpose(0, 2, 1) @ off[..., None]))[..., 0])
-    return p
+def _neighbours(index: faiss.IndexFlatIP, descriptors: Float[np.ndarray, "pictures 80"]) -> Pairs:
+    """Pictures asked for, by their place, and what lies near them in the index."""
+    if not len(descriptors):
+        return np.empty((0, 2), np.int64)
+    with one_thread():
+        cosines, places = index.search(descriptors, _NEIGHBOURS)
+    asked, rank = np.nonzero((cosines >= _LEAST_COSINE) & (places >= 0))
+    return np.stack([asked, places[asked, rank]], axis=-1)
 
 
-def _undo(p: np.ndarray, step: np.ndarray) -> None:
-    """Put the inverse of a small step before the alignment, which stays within what a crop can be."""
-    for scale, shift in ((0, 1), (2, 3)):
-        shrink = 1 / (1 + np.clip(step[:, scale], -0.3, 0.3))
-        p[:, shift] -= p[:, scale] * step[:, shift] * shrink
-        p[:, scale] *= shrink
-        np.clip(p[:, scale], 0.75, 1.33, out=p[:, scale])
-        np.clip(p[:, shift], -0.3, 0.3, out=p[:, shift])
+def _numbered(places: Pairs, few: Numbers, many: Numbers) -> Pairs:
+    """Places in the groups as numbers of pictures; the index holds every picture of a group several times."""
+    return np.stack([few[places[:, 0]], many[places[:, 1] % len(many)]], axis=-1)
 
 
-def _warped(pixels: Pixels, p: Float[np.ndarray, "pictures 4"]) -> tuple[Pixels, Bool[np.ndarray, "pictures 1024"]]:
-    """Pictures read bilinearly at scaled and shifted places, and which of these lie inside."""
-    x = (p[:, :1] * _X + p[:, 1:2] + 1) * (SIDE / 2) - 0.5
-    y = (p[:, 2:3] * _Y + p[:, 3:] + 1) * (SIDE / 2) - 0.5
-    inside = (x >= 0) & (x <= SIDE - 1) & (y >= 0) & (y <= SIDE - 1)
-    left, top = (np.clip(np.floor(at), 0, SIDE - 2).astype(np.int64) for at in (x, y))
-    right, below = np.clip(x - left, 0, 1), np.clip(y - top, 0, 1)
-    corner = top * SIDE + left
-    upper, upper_right, lower, lower_right = (
-        np.take_along_axis(pixels, corner + step, 1) for step in (0, 1, SIDE, SIDE + 1)
-    )
-    read = (1 - below) * ((1 - right) * upper + right * upper_right) + below * (
-        (1 - right) * lower + right * lower_right
-    )
-    return read, inside
+def _unique(pairs: Pairs, but: Pairs | None = None) -> Pairs:
+    known = set() if but is None else set(map(tuple, but.tolist()))
+    return np.array(sorted(set(map(tuple, pairs.tolist())) - known), np.int64).reshape(-1, 2)
 
 
-def _normalised(pixels: Pixels, inside: Bool[np.ndarray, "pictures 1024"]) -> Pixels:
-    """Zero outside; inside with mean zero and deviation one, or zero where there is no contrast."""
-    count = np.maximum(inside.sum(1, keepdims=True), 1)
-    centred = (pixels - (pixels * inside).sum(1, keepdims=True) / count) * inside
-    deviation = np.sqrt((centred**2).sum(1, keepdims=True) / count)
-    return np.where(deviation < _LEAST_CONTRAST, 0, centred / np.maximum(deviation, 1e-3)).astype(np.float32)
+def _compared(thumbs: Thumbs, pairs: Pairs) -> Comparison:
+    parts = [
+        compare(*(thumbs[pairs[start : start + _AT_ONCE, side]].astype(np.float32) for side in (0, 1)))
+        for start in range(0, max(len(pairs), 1), _AT_ONCE)
+    ]
+    return Comparison(*(np.concatenate(each) for each in zip(*parts, strict=True)))
 
 
-def _patches(pixels: Pixels) -> Float[np.ndarray, "pictures 64"]:
-    """Sums over patches."""
-    num = SIDE // _PATCH
-    return pixels.reshape(-1, num, _PATCH, num, _PATCH).sum((2, 4)).reshape(-1, num * num)
+def _is_same(found: Comparison) -> np.ndarray:
+    same: np.ndarray = (found.correlation >= LEAST_CORRELATION) & (found.change <= MOST_PATCH_CHANGE)
+    return same
 
 
-def _flat(thumbs: Thumbs) -> Pixels:
-    return thumbs.reshape(len(thumbs), -1)
+def _same_scene(pairs: Pairs, found: Comparison) -> Numbers:
+    """Of each picture without a near duplicate the pair that shows its scene best, if one does."""
+    done = set(pairs[_is_same(found), 0].tolist())
+    best: dict[int, int] = {}
+    for row in np.argsort(-found.correlation, kind="stable").tolist():
+        number = int(pairs[row, 0])
+        if number not in done and found.correlation[row] >= LEAST_CORRELATION:
+            best.setdefault(number, row)
+    return np.array(sorted(best.values()), np.int64)
+
+
+def _alike(pairs: Pairs, found: Comparison) -> list[LikePair]:
+    same = _is_same(found)
+    chosen = zip(pairs[same].tolist(), found.correlation[same].tolist(), strict=True)
+    return [LikePair(one, other, value) for (one, other), value in chosen]

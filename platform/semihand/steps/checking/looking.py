@@ -16,7 +16,8 @@ from semihand.frames.listing import Listing
 from semihand.frames.options import ListOptions
 from semihand.frames.pieces import listed_in_pieces
 from semihand.frames.reading import read_pictures
-from semihand.steps.checking.likeness import SIDE, thumbnail
+from semihand.steps.checking.alignment import SIDE
+from semihand.steps.checking.likeness import thumbnail
 from semihand.tables.schemas import FRAMES, PICTURE_COLUMNS
 
 _ROWS_PER_THREAD = 128  # of a video: each stretch is decoded from the keyframe before it
