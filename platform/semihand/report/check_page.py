@@ -83,7 +83,9 @@ def _said(value: object) -> str:
 def _spread_rows(checked_set: CheckedSet) -> list[int]:
     """Rows from the first to the last, among those that decode."""
     seen = np.flatnonzero(checked_set.looked.sizes_px[:, 0] > 0)
-    places = np.unique(np.linspace(0, len(seen) - 1, min(len(seen), _ON_SHEET)).astype(int)) if len(seen) else []
+    if not len(seen):
+        return []
+    places = np.unique(np.linspace(0, len(seen) - 1, min(len(seen), _ON_SHEET)).astype(int))
     return [int(seen[place]) for place in places]
 
 

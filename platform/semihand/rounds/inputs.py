@@ -42,8 +42,8 @@ def check_inputs(config: RoundConfig, begun: bool) -> None:
     _check_guarantee(config)
     judging: dict[str, pa.Table | None] = {}
     if config.calibration is not None:
-        judging["calibration"] = known_frames(config, config.calibration)
-        num = judging["calibration"].num_rows
+        judging["calibration"] = known = known_frames(config, config.calibration)
+        num = known.num_rows
         if num < LEAST_FRAMES:
             raise InputError(
                 f"--calibration {config.calibration} has {num} frames with 3D truth, but {LEAST_FRAMES} are the "

@@ -76,7 +76,7 @@ def read_at(pixels: Pixels, placing: Placing) -> tuple[Pixels, Bool[np.ndarray, 
 
 
 def _aligned(first: Thumbs, second: Thumbs) -> Placing:
-    placing = np.tile(np.float32([1, 0, 1, 0]), (len(first), 1))
+    placing = np.tile(np.array([1, 0, 1, 0], np.float32), (len(first), 1))
     everywhere = np.ones((len(first), SIDE**2), bool)
     for blur, num_steps in _BLURS:
         ours, theirs = (_flat(gaussian_filter(each, (0, blur, blur), mode="nearest")) for each in (first, second))
@@ -112,7 +112,8 @@ def _normalised(pixels: Pixels, inside: Bool[np.ndarray, "pictures 1024"]) -> Pi
 def _patches(pixels: Pixels) -> Float[np.ndarray, "pictures 64"]:
     """Sums over patches."""
     num = SIDE // _PATCH
-    return pixels.reshape(-1, num, _PATCH, num, _PATCH).sum((2, 4)).reshape(-1, num**2)
+    sums: np.ndarray = pixels.reshape(-1, num, _PATCH, num, _PATCH).sum((2, 4))
+    return sums.reshape(-1, num**2)
 
 
 def _flat(thumbs: Thumbs) -> Pixels:

@@ -19,11 +19,12 @@ from semihand.steps.checking.truth import Truth, slips_or_error
 
 OURS = "freihand"  # the order of that name is ours
 _ROWS_FOR_ORDER = 2000
+_LEAST_JOINTS = 20  # of a pose whose order is asked for: in another order other joints would be missing
 _CLEARER = 0.02  # a better order is better by this much; over 20 hands off by 5 mm the right one wins by 0.045
 _NO_HAND = 0.35  # misfit of a set in its best order; hands off by 10 mm have 0.1 to 0.2
 _NO_POSE = 0.5  # misfit of one pose; hands off by 10 mm have up to 0.42
 _AXES = "xyz"
-_KNOWN_AXES = {
+_KNOWN_AXES: dict[tuple[int, ...], str] = {
     (1, -1, -1): "y points up and z backwards, as in OpenGL and HO-3D",
     (1, 1, -1): "z points backwards",
     (1, -1, 1): "y points up",
@@ -65,11 +66,14 @@ def find_in_space(teller: Teller, truth: Truth) -> Mended:
 
 def _in_order(teller: Teller, truth: Truth) -> _Ordered:
     """All joints in the order that fits best, in ours unless another is clearly better; none if they fit no order."""
-    rows, num = np.flatnonzero(truth.in_space), int(truth.in_space.sum())
-    some = rows[np.unique(np.linspace(0, num - 1, min(num, _ROWS_FOR_ORDER)).astype(int))]
+    whole, num = np.isfinite(truth.joints_mm).all(-1).sum(-1) >= _LEAST_JOINTS, int(truth.in_space.sum())
+    if not whole.any():
+        return _Ordered(truth, [])
+    rows = np.flatnonzero(whole)
+    some = rows[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), _ROWS_FOR_ORDER)).astype(int))]
     fits = order_fits(truth.joints_mm[some])
     ours = next(fit for fit in fits if fit.order == OURS)
-    if fits[0].misfit + _CLEARER < ours.misfit:
+    if fits[0].misfit + _CLEARER < ours.misfit and fits[0].misfit <= _NO_HAND:
         names = " or ".join(same_orders(fits[0].order))
         better = f"misfit {fits[0].misfit:.2f}, as they are {ours.misfit:.2f}"
         words = (f"bones are those of a hand if joints stand in the order of {names} ({better})",
@@ -83,7 +87,7 @@ def _in_order(teller: Teller, truth: Truth) -> _Ordered:
         )
         found = teller.tell("error", "joint_order", truth.in_space, words, num)
         return _Ordered(replace(truth, joints_mm=np.full_like(truth.joints_mm, np.nan)), found)
-    odd = np.nan_to_num(misfits(truth.joints_mm)) > _NO_POSE
+    odd = whole & (np.nan_to_num(misfits(truth.joints_mm)) > _NO_POSE)
     words = ("bones of these poses have no hand's proportions", "look at them, and correct joints or leave them out")
     return _Ordered(truth, teller.tell(slips_or_error(odd, num), "proportions", odd, words, num))
 

@@ -73,7 +73,7 @@ def like_pairs(thumbs: Thumbs, first: Numbers, second: Numbers) -> list[LikePair
 
 def _middles(num: int, border: float) -> Placing:
     """Pictures without a share of their border."""
-    return np.tile(np.float32([1 - border, 0, 1 - border, 0]), (num, 1))
+    return np.tile(np.array([1 - border, 0, 1 - border, 0], np.float32), (num, 1))
 
 
 def _descriptors(thumbs: Thumbs, placing: Placing) -> Float[np.ndarray, "pictures 80"]:

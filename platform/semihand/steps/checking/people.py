@@ -49,9 +49,9 @@ def find_people(teller: Teller, joints_mm: Float[np.ndarray, "rows 21 3"]) -> Pe
 def _wide(teller: Teller, wide: pl.DataFrame, whole: np.ndarray) -> list[Finding]:
     if wide.is_empty():
         return []
-    names = set(wide["subject_id"])
+    names: set[str] = set(wide["subject_id"].to_list())
     of_them = whole & np.array([name in names for name in teller.table["subject_id"].to_pylist()], bool)
     shown = ", ".join(sorted(names)[:3]) + (", …" if len(names) > 3 else "")
-    words = (f"bones of {len(names)} subjects ({shown}) spread by up to {wide['spread'].max():.0%}",
+    words = (f"bones of {len(names)} subjects ({shown}) spread by up to {max(wide['spread'].to_list()):.0%}",
              "look whether several people stand under one subject_id, or the joints are noisy")  # fmt: skip
     return teller.tell("warning", "bone_spread", of_them, words, int(whole.sum()))

@@ -81,4 +81,5 @@ def _limit_px(uv_px: Pixels) -> Float[np.ndarray, " rows"]:
     some = np.isfinite(uv_px).any((1, 2))[:, None, None]
     filled = np.where(some, uv_px, 0.0)
     span_px = (np.nanmax(filled, axis=1) - np.nanmin(filled, axis=1)).max(-1)
-    return np.maximum(_LEAST_PX, _SHARE_OF_HAND * span_px)
+    limit: np.ndarray = np.maximum(_LEAST_PX, _SHARE_OF_HAND * span_px)
+    return limit
