@@ -24,7 +24,7 @@ from semihand.rounds.checking import check_and_write, given_sets
 
 
 class CheckJob(BaseSettings):
-    """Which sets, in the forms that `semihand_round.py` takes; each option may be given several times."""
+    """Which sets, in the forms that `semihand_round.py` takes; several by commas, or by giving an option again."""
 
     model_config = SettingsConfigDict(frozen=True, extra="forbid", cli_implicit_flags=True)
 

@@ -73,15 +73,29 @@ def test_other_pictures_and_blank_ones_are_like_nothing(hands):
     assert pairs_of(hands, []) == []
 
 
-def test_a_hand_that_moved_before_the_same_background_is_another_picture():
+def before_one_wall(num):
+    """Frames of a resting camera: the same scene, a hand elsewhere in each."""
     scene = np.asarray(Image.fromarray(picture(3)).resize((320, 240)))
-    moved = []
-    for left in (40, 130):
+    frames = []
+    for left, top in np.random.default_rng(5).uniform((20, 20), (240, 140), (num, 2)).astype(int):
         shown = scene.copy()
-        shown[80:160, left : left + 60] = (220, 170, 150)
-        moved.append(shown)
-    assert pairs_of([moved[0]], [moved[1]]) == []
-    assert len(pairs_of([moved[0]], [again(moved[0], quality=50)])) == 1
+        shown[top : top + 80, left : left + 60] = (220, 170, 150)
+        frames.append(shown)
+    return frames
+
+
+def test_a_hand_that_moved_before_the_same_background_is_another_picture():
+    here, there = before_one_wall(2)
+    assert pairs_of([here], [there]) == []
+    assert len(pairs_of([here], [again(here, quality=50)])) == 1
+
+
+def test_crops_of_a_resting_cameras_frames_are_found_among_their_like():
+    frames = before_one_wall(80)
+    copies = [again(pixels, cut=(0.06, 0.0, 0.0, 0.06)) for pixels in frames]
+    found = {pair[:2] for pair in pairs_of(frames, copies)}
+    assert len({second for _, second in found}) >= 76
+    assert len({(number, number + 80) for number in range(80)} & found) >= 70
 
 
 @given(st.integers(0, 10**6), st.tuples(*[st.floats(0, 0.04)] * 4))

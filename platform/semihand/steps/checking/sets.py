@@ -8,6 +8,7 @@ import numpy as np
 
 from semihand.frames.errors import InputError
 from semihand.frames.options import ListOptions
+from semihand.frames.sets.named import is_named
 from semihand.steps.checking.across import KINDS, Group, LikeFrames, compare_groups
 from semihand.steps.checking.findings import SEVERITIES, Finding, Severity, Teller, by_severity
 from semihand.steps.checking.in_picture import find_in_picture
@@ -89,7 +90,17 @@ def _check_set(given: GivenSet, options: ListOptions) -> tuple[CheckedSet, list[
     mended = find_in_space(teller, truth)
     people = find_people(teller, mended.joints_mm)
     findings += [*find_in_picture(teller, truth), *mended.findings, *people.findings, *no_truth(teller, truth)]
-    return CheckedSet(given, looked, facts, people.table), findings
+    return CheckedSet(given, looked, facts, people.table), [*findings, *_truth_boxes(given, teller)]
+
+
+def _truth_boxes(given: GivenSet, teller: Teller) -> list[Finding]:
+    """Boxes that carry the truth into crops; readers of public sets leave them out where no truth is asked for."""
+    if given.role != "frames" or is_named(given.path):
+        return []
+    drawn = np.array([source == "truth" for source in teller.table["box_source"].to_pylist()], bool)
+    words = ("box_source is truth, which a round refuses of frames to be labelled",
+             "give boxes that were found without it, or use the set as --source or --evaluation")  # fmt: skip
+    return teller.tell("note", "truth_box", drawn, words, len(drawn))
 
 
 def _to_compare(
