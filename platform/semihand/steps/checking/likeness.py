@@ -25,6 +25,7 @@ _FREQUENCIES = 9
 _BORDERS = (0.0, 0.06, 0.12)  # shares of a side that may have been cut off
 _NEIGHBOURS = 6  # of which a picture and its own middles may be three
 _LEAST_COSINE = 0.8
+_COMPARABLE = 4  # a group so many times as large is only looked up, for the time that it takes
 _AT_ONCE = 512  # pictures or pairs: their arrays of floats are a hundred times as large as the thumbnails
 
 Thumbs = UInt8[np.ndarray, "pictures 32 32"]
@@ -57,11 +58,11 @@ def like_pairs(thumbs: Thumbs, first: Numbers, second: Numbers) -> list[LikePair
     if not len(first) or not len(second):
         return []
     few, many = (first, second) if len(first) <= len(second) else (second, first)
-    index = faiss.IndexFlatIP(_FREQUENCIES**2 - 1)
-    for border in _BORDERS:
-        index.add(_descriptors(thumbs[many], _middles(len(many), border)))
-    sought = [_neighbours(index, _descriptors(thumbs[few], _middles(len(few), border))) for border in _BORDERS]
-    pairs = _unique(np.concatenate([_numbered(each, few, many) for each in sought]))
+    index = _index(thumbs[many])
+    pairs = _sought(index, thumbs, few, many)
+    if len(many) <= _COMPARABLE * len(few):  # what many of one group resemble finds its own only if it asks itself
+        pairs = np.concatenate([pairs, _sought(_index(thumbs[few]), thumbs, many, few)[:, ::-1]])
+    pairs = _unique(pairs)
     found = _compared(thumbs, pairs)
     missed = _same_scene(pairs, found)
     places = _neighbours(index, _descriptors(thumbs[pairs[missed, 0]], inverse(found.placing[missed])))
@@ -69,6 +70,20 @@ def like_pairs(thumbs: Thumbs, first: Numbers, second: Numbers) -> list[LikePair
     alike = _alike(pairs, found) + _alike(more, _compared(thumbs, more))
     ordered = alike if few is first else [LikePair(other, one, value) for one, other, value in alike]
     return sorted(ordered, key=lambda pair: (-pair.correlation, pair.first, pair.second))
+
+
+def _index(thumbs: Thumbs) -> faiss.IndexFlatIP:
+    """Pictures and their middles."""
+    index = faiss.IndexFlatIP(_FREQUENCIES**2 - 1)
+    for border in _BORDERS:
+        index.add(_descriptors(thumbs, _middles(len(thumbs), border)))
+    return index
+
+
+def _sought(index: faiss.IndexFlatIP, thumbs: Thumbs, asking: Numbers, held: Numbers) -> Pairs:
+    """Pictures that ask, whole and by their middles, and what lies near them among those that an index holds."""
+    found = [_neighbours(index, _descriptors(thumbs[asking], _middles(len(asking), border))) for border in _BORDERS]
+    return _numbered(np.concatenate(found), asking, held)
 
 
 def _middles(num: int, border: float) -> Placing:
@@ -98,9 +113,9 @@ def _neighbours(index: faiss.IndexFlatIP, descriptors: Float[np.ndarray, "pictur
     return np.stack([asked, places[asked, rank]], axis=-1)
 
 
-def _numbered(places: Pairs, few: Numbers, many: Numbers) -> Pairs:
-    """Places in the groups as numbers of pictures; the index holds every picture of a group several times."""
-    return np.stack([few[places[:, 0]], many[places[:, 1] % len(many)]], axis=-1)
+def _numbered(places: Pairs, asking: Numbers, held: Numbers) -> Pairs:
+    """Places in the groups as numbers of pictures; an index holds every picture of its group several times."""
+    return np.stack([asking[places[:, 0]], held[places[:, 1] % len(held)]], axis=-1)
 
 
 def _unique(pairs: Pairs, but: Pairs | None = None) -> Pairs:
