@@ -20,6 +20,7 @@ from semihand.tables.readers import scan_table
 from semihand.tables.schemas import FRAMES, PICTURE_COLUMNS, TRUTH_COLUMNS
 
 ROWS_PER_PIECE = 1000
+_BUFFER_BYTES = 2**20  # or Arrow reads the pictures of a whole row group at once
 _PICTURES_OF_TRUTH = frozenset(PICTURE_COLUMNS) - {"image"}
 
 
@@ -95,7 +96,7 @@ def _rows(held: Path, names: list[str]) -> Iterator[tuple[int, pa.Table]]:
 
 def _batches(path: Path, names: list[str]) -> Iterator[tuple[int, pa.Table]]:
     start = 0
-    with pq.ParquetFile(path, page_checksum_verification=True) as file:
+    with pq.ParquetFile(path, page_checksum_verification=True, buffer_size=_BUFFER_BYTES) as file:
         try:
             for batch in file.iter_batches(ROWS_PER_PIECE, columns=names):
                 yield start, pa.Table.from_batches([batch])
