@@ -141,6 +141,10 @@ def test_a_campaign_leaves_its_summary_its_models_and_a_run_per_round(tiny_campa
     runs = {run.data.tags["round"]: run for run in client.search_runs([experiment.experiment_id])}
     assert {"0", "1"} <= runs.keys()
     assert runs["1"].data.metrics["epe_mm"] == pytest.approx(second["evaluation"]["epe_mm"])
+    tags = runs["1"].data.tags
+    assert tags["transductive"] == runs["1"].data.params["transductive"] == "false"
+    assert tags["shared_with_evaluation"].split(" (target-")[0].endswith(" subjects")
+    assert tags["shared_with_calibration"] == "nothing"
     figures = {each.path for each in client.list_artifacts(runs["1"].info.run_id, "figures")}
     assert {"figures/same_frames_before_after.png", "figures/labels_worst.png", "figures/pck.png"} <= figures
     inputs = {each.dataset.name for each in runs["1"].inputs.dataset_inputs}

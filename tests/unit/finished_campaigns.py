@@ -8,11 +8,11 @@ import numpy as np
 import pyarrow as pa
 from frames_tables import png
 from PIL import Image
-from sets_of_hands import mirrored, rendered_hands
 
 from semihand.hand.bones import bone_lengths
 from semihand.steps.label import LABELLER
 from semihand.tables import FRAMES, LABELS, SELECTIONS, SUBJECTS, Store, content_sha256, frame_id, rows_of
+from sets_of_hands import mirrored, rendered_hands
 
 SIZE_PX = 96
 #: name, hand, how its picture is kept, subject, whether it was selected

@@ -16,7 +16,6 @@ from frames_tables import with_garbage_truth
 from PIL import Image
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
-from sets_of_hands import save_mano
 
 from semihand.command_line import read_config
 from semihand.frames.decode import decode_picture
@@ -29,6 +28,7 @@ from semihand.hand.mano import hand_layer, mirrored, pose_hand, read_hand_model
 from semihand.hand.skeleton import JOINT_NAMES, MIDDLE_MCP, PARENTS, WRIST
 from semihand.rounds.exporting import ExportConfig, export_labels
 from semihand.tables import FRAMES, TRUTH_COLUMNS, Store, as_numpy, scan
+from sets_of_hands import save_mano
 
 TRUTH = ListOptions(with_truth=True)
 FORMATS = ["freihand", "coco", "ho3d", "mano", "webdataset"]

@@ -4,12 +4,12 @@ import json
 
 import numpy as np
 import pytest
-from sets_of_hands import assert_joints_lie_on_the_hand, assert_no_truth, mirrored, rendered_hands, save_picture
 
 from semihand.frames.errors import InputError
 from semihand.frames.listing import list_frames
 from semihand.frames.options import ListOptions
 from semihand.tables import as_numpy
+from sets_of_hands import assert_joints_lie_on_the_hand, assert_no_truth, mirrored, rendered_hands, save_picture
 
 TRUTH = ListOptions(with_truth=True)
 SCORES = np.where(np.arange(21) == 4, 0, np.where(np.arange(21) % 2, 0.18660438060760498, 2))

@@ -6,12 +6,12 @@ import pickle
 import numpy as np
 import pytest
 from PIL import Image
-from sets_of_hands import assert_joints_lie_on_the_hand, mirrored, rendered_hands, save_picture, through_camera
 
 from semihand.frames.errors import InputError
 from semihand.frames.listing import list_frames
 from semihand.frames.options import ListOptions
 from semihand.tables import as_numpy
+from sets_of_hands import assert_joints_lie_on_the_hand, mirrored, rendered_hands, save_picture, through_camera
 
 TRUTH = ListOptions(with_truth=True)
 # One hand's 21 in RHD, in our numbers: the wrist, then each finger from tip to base.

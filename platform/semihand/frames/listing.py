@@ -71,7 +71,7 @@ def list_parts(path: str | Path, options: ListOptions, round_index: int = 0) -> 
         InputError: as `list_frames`, unless only no frame is usable.
     """
     if not is_named(path):
-        yield _listed(_read(Path(path), options), options, round_index)
+        yield list_draft(_read(Path(path), options), options, round_index)
         return
     reader, seen = open_set(path), set[str]()
     for part in parts_of(reader):
@@ -96,7 +96,7 @@ def list_part(
         InputError: what describes the part as a whole cannot be read.
     """
     draft = draft_of(reader, part, options)
-    return _without_repeats(_listed(draft, options, round_index, is_part=True), seen, part, round_index)
+    return _without_repeats(list_draft(draft, options, round_index, is_part=True), seen, part, round_index)
 
 
 def joined(listings: Iterable[Listing], path: str | Path) -> Listing:
@@ -123,7 +123,8 @@ def _without_repeats(listing: Listing, seen: Set[str], part: Part, round_index: 
     return Listing(filter_rows(listing.frames, ~again), pa.concat_tables([listing.quarantine, repeats]))
 
 
-def _listed(draft: Draft, options: ListOptions, round_index: int, is_part: bool = False) -> Listing:
+def list_draft(draft: Draft, options: ListOptions, round_index: int = 0, is_part: bool = False) -> Listing:
+    """List what a source, or a part of one, says; there may be no usable frame in it."""
     media = inspect_media(draft)
     draft, media = _expand_videos(draft, media, options)
     for row, medium in enumerate(media):
@@ -151,9 +152,9 @@ def _read(path: Path, options: ListOptions) -> Draft:
 
 
 def _read_folder(path: Path, options: ListOptions) -> Draft:
-    for table in (path, path / "tables" / "frames", path / "frames"):
-        if (table / "_delta_log").is_dir():
-            return from_frames(_read_table(table, options), table.resolve(), options)
+    table = table_in(path)
+    if table is not None:
+        return from_frames(_read_table(table, options), table.resolve(), options)
     if (path / "frames.parquet").is_file():
         return read_manifest(path / "frames.parquet", options)
     found = find_files(path)
@@ -161,6 +162,12 @@ def _read_folder(path: Path, options: ListOptions) -> Draft:
         raise InputError(f"{path}: no picture or video in it; give a folder of .jpg, .png, .webp, .bmp or .mp4")
     problems = {row: file.problem for row, file in enumerate(found) if file.problem}
     return _from_files(path, path, [file.key for file in found], problems, options)
+
+
+def table_in(folder: Path) -> Path | None:
+    """The FRAMES table that a folder is or holds."""
+    tables = (folder, folder / "tables" / "frames", folder / "frames")
+    return next((table for table in tables if (table / "_delta_log").is_dir()), None)
 
 
 def _read_table(path: Path, options: ListOptions) -> pa.Table:
@@ -208,7 +215,7 @@ def _expand_videos(
 def _split(draft: Draft, options: ListOptions, round_index: int, is_part: bool) -> Listing:
     """The good rows as FRAMES, the others as QUARANTINE."""
     if options.with_truth:
-        for row, problem in check_truth(draft.rows, is_part).items():
+        for row, problem in check_truth(draft.rows, is_part, options.any_size).items():
             draft.note(row, problem)
     good = np.array([row not in draft.problems for row in range(draft.rows.num_rows)], bool)
     kept = draft.rows if good.all() else filter_rows(draft.rows, good)

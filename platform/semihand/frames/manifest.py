@@ -44,17 +44,26 @@ def read_manifest(path: Path, options: ListOptions) -> Draft:
     return _typed(path, columns, numbers, problems, options)
 
 
+def from_rows(table: pa.Table, path: Path, options: ListOptions) -> Draft:
+    """Rows of a Parquet manifest that was opened elsewhere; paths are relative to the manifest's folder.
+
+    Raises:
+        InputError: there are none, or they have columns that FRAMES has not, or no `hand`.
+    """
+    _check_names(path, table.column_names, options)
+    if table.num_rows == 0:
+        raise InputError(f"{path}: the table is empty; write frames to it first")
+    kept = {name: table[name] for name in table.column_names if _wanted(name, options)}
+    return _typed(path, kept, np.arange(1, table.num_rows + 1), {}, options)
+
+
 def from_frames(table: pa.Table, path: Path, options: ListOptions) -> Draft:
     """The rows of a FRAMES table that our own store wrote; its paths may lead anywhere.
 
     Raises:
         InputError: it is empty, or has columns that FRAMES has not.
     """
-    _check_names(path, table.column_names, options)
-    if table.num_rows == 0:
-        raise InputError(f"{path}: the table is empty; write frames to it first")
-    kept = {name: table[name] for name in table.column_names if _wanted(name, options)}
-    draft = _typed(path, kept, np.arange(1, table.num_rows + 1), {}, options)
+    draft = from_rows(table, path, options)
     return Draft(draft.rows, path, options.root, str(path), draft.numbers, draft.problems)
 
 

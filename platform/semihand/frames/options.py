@@ -22,6 +22,7 @@ class ListOptions(BaseModel, frozen=True, extra="forbid"):
     frame_step: PositiveInt = 1  # every n-th frame of a video; neighbours at 30 Hz differ little
     root: Path | None = None  # files outside it are refused; None: the manifest's or listed folder
     with_truth: bool = False  # labelled sets only: an unlabelled pool must never see its own truth
+    any_size: bool = False  # take truth that is no hand's size, for a caller that says so itself
 
     @model_validator(mode="after")
     def _numbers_are_finite(self) -> "ListOptions":

@@ -89,12 +89,13 @@ def poses_with(frames: pa.Table, joints: Sequence[int], at_least: int) -> pa.Tab
     return take_rows(frames, rows[np.isfinite(joints_mm[:, list(joints)]).all(-1).sum(-1) >= at_least])
 
 
-def check_truth(frames: pa.Table, is_part: bool = False) -> dict[int, BadFrame]:
+def check_truth(frames: pa.Table, is_part: bool = False, any_size: bool = False) -> dict[int, BadFrame]:
     """The rows whose truth cannot be one: numbers that are not finite, or a palm of no hand's length.
 
     Args:
         frames: drafts of FRAMES.
         is_part: whether there are other rows, so that all of these may be wrong by themselves.
+        any_size: take palms as long as they are.
 
     Raises:
         InputError: every palm is wrong, as when joints are in metres or in another order.
@@ -110,7 +111,7 @@ def check_truth(frames: pa.Table, is_part: bool = False) -> dict[int, BadFrame]:
             wrong &= valid[rows][..., None]
         for row in rows[wrong.reshape(len(rows), -1).any(axis=1)]:
             problems.setdefault(int(row), BadFrame("bad_truth", f"{name} is not finite where it is valid"))
-    return _palm_problems(frames, valid, is_part) | problems
+    return problems if any_size else _palm_problems(frames, valid, is_part) | problems
 
 
 def _palm_problems(frames: pa.Table, valid: np.ndarray, is_part: bool) -> dict[int, BadFrame]:

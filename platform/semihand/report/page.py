@@ -44,15 +44,31 @@ def round_page(
     """
     summary = html_table(("", ""), summary_rows, has_head=False)
     paragraphs = "".join(f"<p>{escape(note)}</p>\n" for note in notes)
-    images = "\n".join(_figure_html(caption, figure) for caption, figure in figures.items())
-    sections = "".join(f"<h2>{escape(heading)}</h2>\n{table}\n" for heading, table in (tables or {}).items())
+    sections = {"Figures": html_figures(figures)} | dict(tables or {})
+    return html_page(title, f"{summary}\n{paragraphs}", sections)
+
+
+def html_page(title: str, opening: str, sections: Mapping[str, str]) -> str:
+    """A whole HTML page.
+
+    Args:
+        title: heading.
+        opening: HTML under it.
+        sections: heading to HTML, as `html_table` and `html_figures` make it.
+    """
+    body = "".join(f"<h2>{escape(heading)}</h2>\n{html}\n" for heading, html in sections.items())
     return (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
-        f"<h1>{escape(title)}</h1>\n{summary}\n{paragraphs}"
-        f'<h2>Figures</h2>\n<div class="figures">\n{images}\n</div>\n{sections}</body>\n</html>\n'
+        f"<h1>{escape(title)}</h1>\n{opening}{body}</body>\n</html>\n"
     )
+
+
+def html_figures(figures: Mapping[str, Figure]) -> str:
+    """Figures side by side, each above its caption."""
+    images = "\n".join(_figure_html(caption, figure) for caption, figure in figures.items())
+    return f'<div class="figures">\n{images}\n</div>'
 
 
 def html_table(columns: Sequence[str], rows: Sequence[Sequence[object]], has_head: bool = True) -> str:

@@ -15,7 +15,7 @@ from semihand.tracking import CampaignTracker
 
 _SETTLED = "config.json"
 # What may change while a campaign goes on: how many rounds, on what machine, and what is merely reported.
-_FREE = ("campaign", "rounds", "stop", "cluster", "evaluation", "protocol", "control")
+_FREE = ("campaign", "rounds", "stop", "cluster", "evaluation", "protocol", "control", "transductive")
 
 
 @dataclass(frozen=True)

@@ -68,6 +68,7 @@ class RoundConfig(BaseSettings):
     )
     calibration: Path | None = Field(None, description="checked real frames instead of held-out source frames")
     evaluation: Path | None = Field(None, description="frames with truth, for the report alone")
+    transductive: bool = Field(False, description="frames may be of whom calibration and evaluation are: it is meant")
     rounds: PositiveInt = Field(2, description="rounds in all; more continue a campaign")
     hand: Hand | None = Field(None, description="which hand frames show where nothing says it")
     box: Box | None = Field(None, description="x,y,w,h of the hand in px where a frame has no box")

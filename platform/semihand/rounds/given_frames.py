@@ -22,16 +22,15 @@ def is_store(path: Path) -> bool:
     return (path / "tables" / "frames" / "_delta_log").is_dir()
 
 
-def check_pool(config: RoundConfig, path: Path) -> None:
-    """All of a pool that is quickly listed, and of a public data set the first frame that can be used."""
+def check_pool(config: RoundConfig, path: Path) -> pa.Table:
+    """All of a pool that is quickly listed, and of a public data set the first part with a frame that can be used."""
     listings = []
     for listing in list_parts(path, list_options(config)):
         check_pictures(listing.frames, path)
-        without_truth(listing.frames)
         listings.append(listing)
-        if any_frame(listing.frames):
-            return
-    joined(listings, path)
+        if listing.frames.num_rows:
+            break
+    return without_truth(joined(listings, path).frames)
 
 
 def known_frames(
@@ -80,11 +79,6 @@ def check_pictures(frames: pa.Table, path: Path) -> None:
             f"{path}: {num} of {frames.num_rows} pictures measure depth, but SemiHand labels, learns from and is "
             "evaluated on RGB. Name a set of colour pictures (of FPHA: view=colour)."
         )
-
-
-def any_frame(frames: pa.Table) -> bool:
-    """Whether there is one."""
-    return bool(frames.num_rows)
 
 
 def no_truth(path: Path) -> InputError:

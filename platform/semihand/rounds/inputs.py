@@ -11,6 +11,7 @@ from semihand.frames.truth import open_truth, whole_poses
 from semihand.methods.semihand.weights import load_model
 from semihand.rounds.config import RoundConfig
 from semihand.rounds.given_frames import check_pool, is_store, known_frames, no_truth
+from semihand.rounds.leakage import refuse_leakage
 from semihand.steps.calibrate import LEAST_FRAMES
 from semihand.steps.evaluate import PROTOCOLS, usable_frames
 from semihand.steps.guarantee import recordings_to_fit
@@ -36,23 +37,26 @@ def check_inputs(config: RoundConfig, begun: bool) -> None:
     _check_two(config)
     _check_teachers(config, begun)
     _check_held_out(config)
-    if not begun:
-        _check_taken_in(config)
+    pool = None if begun else _check_taken_in(config)
     _check_guarantee(config)
+    judging: dict[str, pa.Table | None] = {}
     if config.calibration is not None:
-        num = known_frames(config, config.calibration, enough=lambda known: known.num_rows >= LEAST_FRAMES).num_rows
+        known = known_frames(config, config.calibration, enough=lambda known: known.num_rows >= LEAST_FRAMES)
+        judging["calibration"], num = known, known.num_rows
         if num < LEAST_FRAMES:
             raise InputError(
                 f"--calibration {config.calibration} has {num} frames with 3D truth, but {LEAST_FRAMES} are the "
                 "least to fit to. Give more, or leave it out to calibrate on held-out source frames."
             )
     if config.evaluation is not None:
-        _check_evaluation(config, config.evaluation)
+        judging["evaluation"] = _checked_evaluation(config, config.evaluation)
     forget_annotations()
+    if pool is not None:  # of public data sets only what was listed: all of them are looked at once they are taken in
+        refuse_leakage(config, pool, judging)
 
 
-def _check_evaluation(config: RoundConfig, path: Path) -> None:
-    """That the protocol can use what the truth knows: it is asked only after the pre-training."""
+def _checked_evaluation(config: RoundConfig, path: Path) -> pa.Table:
+    """Frames that the protocol can use, as far as they are listed: it is asked only after the pre-training."""
 
     def problem(known: pa.Table) -> str | None:
         try:
@@ -61,19 +65,23 @@ def _check_evaluation(config: RoundConfig, path: Path) -> None:
             return str(error)
         return None
 
-    if lacks := problem(known_frames(config, path, enough=lambda known: problem(known) is None)):
+    known = known_frames(config, path, enough=lambda known: problem(known) is None)
+    if lacks := problem(known):
         raise InputError(f"--evaluation {path}: {lacks}")
+    return known
 
 
-def _check_taken_in(config: RoundConfig) -> None:
-    """What a campaign reads once and then has."""
+def _check_taken_in(config: RoundConfig) -> pa.Table | None:
+    """What a campaign reads once and then has; returns the frames to be labelled, None where they are made by code."""
+    pool = None
     if config.frames is not None:
-        check_pool(config, config.frames)
+        pool = check_pool(config, config.frames)
     if config.source_domain is None:
         _check_source(config)
     behind = config.data.backgrounds
     if behind is not None and not behind.is_dir():
         raise InputError(f"--data.backgrounds {behind}: no such folder; name one with pictures, or leave it out")
+    return pool
 
 
 def _check_teachers(config: RoundConfig, begun: bool) -> None:

@@ -54,6 +54,7 @@ def record_round(
     """A round in MLflow, its page in the campaign's folder, and the alias moved if the gate said so."""
     campaign = steps.campaign
     with campaign.tracker.round_run(steps.number, campaign.config.model_dump(mode="json")) as run:
+        run.log_tags(steps.tags)
         store = campaign.store
         tables = ("frames", "labels", "selections", "quarantine", "subjects")
         run.log_inputs({name: (store.path(name), store.version(name)) for name in tables})

@@ -15,7 +15,13 @@ from semihand.rounds.config import RoundConfig
 from semihand.rounds.convergence import reason_to_end
 from semihand.rounds.ledger import Done
 from semihand.rounds.record import record_pretraining, record_round
-from semihand.rounds.sets import calibration_frames, evaluation_frames, ingest_pool, source_folder
+from semihand.rounds.sets import (
+    calibration_frames,
+    check_leakage,
+    evaluation_frames,
+    ingest_pool,
+    source_folder,
+)
 from semihand.rounds.steps import CURVES, RoundSteps
 from semihand.rounds.summary import Summary, write_summary
 from semihand.stages.training import Fit, fit
@@ -32,12 +38,14 @@ def run_rounds(config: RoundConfig) -> Summary:
         campaign.ledger.once(0, "ingest", lambda: ingest_pool(campaign))
         source = source_folder(campaign)
         evaluation = evaluation_frames(campaign)
+        calibration = calibration_frames(campaign, source)
+        check_leakage(campaign, source, evaluation, calibration)
         summary = Summary(evaluated=evaluation is not None)
         pretrained = pretrain(campaign, source, evaluation, summary)
-        calibration = calibration_frames(campaign, source)
         teacher = control = Path(str(pretrained.model_uri))
         for number in range(1, config.rounds + 1):
-            steps = RoundSteps(campaign, number, teacher, source, calibration)
+            tags = check_leakage(campaign, source, evaluation, calibration)
+            steps = RoundSteps(campaign, number, teacher, source, calibration, tags)
             teacher, control = run_round(steps, control, evaluation, summary)
             write_summary(campaign.folder, summary)
             summary.stopped = reason_to_end(campaign, number)

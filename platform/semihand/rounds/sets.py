@@ -13,9 +13,11 @@ from semihand.frames.synthetic.config import SyntheticConfig
 from semihand.frames.truth import known_poses, open_truth, without_truth
 from semihand.rounds.campaign import Campaign
 from semihand.rounds.given_frames import check_pictures, is_store, known_frames, list_options, no_truth
+from semihand.rounds.leakage import refuse_leakage
 from semihand.rounds.ledger import Done
 from semihand.stages.ingest import ingest_set
 from semihand.stages.synthesis import synthesise
+from semihand.steps.checking.sharing import WHO
 from semihand.steps.harden import harden_frames
 from semihand.steps.training_data import read_frames
 from semihand.tables import FRAMES, Store, scan
@@ -103,6 +105,22 @@ def _ingest_listed(campaign: Campaign, path: Path) -> None:
         campaign.store.append("frames", take_rows(frames, new))
     if listing.quarantine.num_rows:
         campaign.store.replace_round("quarantine", listing.quarantine, 0)
+
+
+def check_leakage(
+    campaign: Campaign, source: Path, evaluation: pa.Table | None, calibration: pa.Table
+) -> dict[str, str]:
+    """What the campaign's pool, as it is now, shares with the sets it is judged by, as tags of the record.
+
+    Raises:
+        InputError: something, and nobody said that it is meant.
+    """
+    config = campaign.config
+    pool = scan(campaign.store, "frames").select(WHO).collect().to_arrow()
+    if config.calibration is None:  # the frames as they were before they were hardened
+        held_out = scan(source, "frames").sort("frame_id").head(config.calibrate.num_frames)
+        calibration = held_out.select(WHO).collect().to_arrow()
+    return refuse_leakage(config, pool, {"evaluation": evaluation, "calibration": calibration})
 
 
 def make_set(config: SyntheticConfig, folder: Path) -> int:

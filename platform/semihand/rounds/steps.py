@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import polars as pl
@@ -44,6 +44,7 @@ class RoundSteps:
     teacher: Path
     source: Path
     calibration: pa.Table
+    tags: Mapping[str, str] = field(default_factory=dict)  # of the round's record
 
     @property
     def folder(self) -> Path:

@@ -1,0 +1,110 @@
+"""A path to FRAMES piece by piece, for what looks at every frame and keeps no picture."""
+
+from collections.abc import Collection, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+from polars.exceptions import PolarsError
+
+from semihand.frames.errors import InputError
+from semihand.frames.listing import Listing, list_draft, list_frames, list_parts, table_in
+from semihand.frames.manifest import PARQUET_EXTENSIONS, from_frames, from_rows
+from semihand.frames.options import ListOptions
+from semihand.frames.sets.named import is_named
+from semihand.tables.identity import content_sha256
+from semihand.tables.log import DamagedTable, open_table
+from semihand.tables.readers import scan_table
+from semihand.tables.schemas import FRAMES, PICTURE_COLUMNS, TRUTH_COLUMNS
+
+ROWS_PER_PIECE = 1000
+_BUFFER_BYTES = 2**20  # or Arrow reads the pictures of a whole row group at once
+_PICTURES_OF_TRUTH = frozenset(PICTURE_COLUMNS) - {"image"}
+
+
+def listed_in_pieces(path: str | Path, options: ListOptions) -> Iterator[Listing]:
+    """What `list_frames` lists, without masks, depths and parts, at most about a thousand pictures at a time.
+
+    Sets by name come by their parts, tables and manifests that hold their pictures by rows; all else holds none, and
+    comes at once. Ids that come back in another piece are the caller's to find, and a piece may hold no usable frame.
+
+    Raises:
+        InputError: as `list_frames`, as soon as it shows.
+    """
+    if is_named(path):
+        yield from list_parts(path, options)
+        return
+    path = Path(path)
+    held = _held(path)
+    if held is None:
+        yield list_frames(path, options)
+        return
+    names = [name for name in _names(held) if name not in _hidden(options)]
+    for start, rows in _rows(held, names):
+        draft = from_rows(rows, held, options) if held == path else from_frames(rows, held.resolve(), options)
+        yield list_draft(replace(draft, numbers=draft.numbers + start), options)
+
+
+def held_pictures(path: str | Path, digests: Collection[str]) -> dict[str, bytes]:
+    """Encoded pictures that a table or manifest holds itself, by the sha256 of their content."""
+    held = None if is_named(path) else _held(Path(path))
+    found: dict[str, bytes] = {}
+    if held is None or not digests:
+        return found
+    for _, rows in _rows(held, ["image"]):
+        for data in rows["image"].drop_null().to_pylist():
+            if (digest := content_sha256(data)) in digests:
+                found[digest] = data
+    return found
+
+
+def _held(path: Path) -> Path | None:
+    """The table or Parquet file, if its rows hold pictures themselves."""
+    table = table_in(path) if path.is_dir() else None
+    if table is None and path.is_file() and path.suffix.lower() in PARQUET_EXTENSIONS:
+        table = path
+    return table if table is not None and "image" in _names(table) else None
+
+
+def _names(held: Path) -> list[str]:
+    if held.is_dir():
+        return list(FRAMES.names)
+    try:
+        return list(pq.read_schema(held).names)
+    except (pa.ArrowException, OSError):
+        return []  # listing it says what is wrong
+
+
+def _hidden(options: ListOptions) -> frozenset[str]:
+    return _PICTURES_OF_TRUTH if options.with_truth else frozenset(TRUTH_COLUMNS)
+
+
+def _rows(held: Path, names: list[str]) -> Iterator[tuple[int, pa.Table]]:
+    """Rows, and how many come before them."""
+    try:
+        if held.is_dir():
+            yield from _sliced(scan_table(open_table(str(held), None), FRAMES).select(names), 0)
+        else:
+            yield from _batches(held, names)
+    except (DamagedTable, FileNotFoundError, PolarsError, pa.ArrowException, OSError) as error:
+        raise InputError(f"{held}: {error}") from error
+
+
+def _batches(path: Path, names: list[str]) -> Iterator[tuple[int, pa.Table]]:
+    start = 0
+    with pq.ParquetFile(path, page_checksum_verification=True, buffer_size=_BUFFER_BYTES) as file:
+        try:
+            for batch in file.iter_batches(ROWS_PER_PIECE, columns=names):
+                yield start, pa.Table.from_batches([batch])
+                start += batch.num_rows
+        except pa.ArrowInvalid:
+            # Arrow writes null fixed-size lists that it cannot read back ("Expected all lists to be of size").
+            yield from _sliced(pl.scan_parquet(path).select(names), start)
+
+
+def _sliced(rows: pl.LazyFrame, start: int) -> Iterator[tuple[int, pa.Table]]:
+    num_rows = rows.select(pl.len()).collect().item()
+    for at in range(start, num_rows, ROWS_PER_PIECE):
+        yield at, rows.slice(at, ROWS_PER_PIECE).collect().to_arrow()

@@ -1,0 +1,101 @@
+"""One look at a set: all its rows, without their pictures, and what the pictures showed; each is decoded once."""
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from jaxtyping import Int, UInt8
+
+from semihand.frames.errors import BadFrame
+from semihand.frames.listing import Listing
+from semihand.frames.options import ListOptions
+from semihand.frames.pieces import listed_in_pieces
+from semihand.frames.reading import read_pictures
+from semihand.steps.checking.alignment import SIDE
+from semihand.steps.checking.likeness import thumbnail
+from semihand.tables.schemas import FRAMES, PICTURE_COLUMNS
+
+_ROWS_PER_THREAD = 128  # of a video: each stretch is decoded from the keyframe before it
+_MAX_THREADS = 8
+_READ = ["uri", "image", "content_sha256", "video_frame"]
+_KEPT = [name for name in FRAMES.names if name not in PICTURE_COLUMNS]
+
+
+class Refused(NamedTuple):
+    """A frame that was not listed, or whose picture does not decode."""
+
+    where: str
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What is kept of a set.
+
+    Attributes:
+        rows: FRAMES without pictures, masks, depths and parts; of all frames that were listed.
+        sizes_px: width and height of each picture, 0 where it does not decode.
+        thumbs: each picture as the likeness of pictures is judged by, black where it does not decode.
+        refused: frames that are not listed, and listed ones that do not decode.
+    """
+
+    rows: pa.Table
+    sizes_px: Int[np.ndarray, "rows 2"]
+    thumbs: UInt8[np.ndarray, "rows 32 32"]
+    refused: tuple[Refused, ...]
+
+
+def nothing() -> Looked:
+    """What is kept of a set that cannot be listed."""
+    rows = FRAMES.empty_table().select(_KEPT)
+    return Looked(rows, np.empty((0, 2), np.int64), np.empty((0, SIDE, SIDE), np.uint8), ())
+
+
+def look_at(path: str | Path, options: ListOptions) -> Looked:
+    """Look at every frame of a path.
+
+    Args:
+        path: what `--frames` was given.
+        options: what the frames do not say themselves; `any_size`, or truth in other units counts as refused.
+
+    Raises:
+        InputError: the path as a whole cannot be listed.
+    """
+    empty, refused = nothing(), list[Refused]()
+    rows, sizes_px, thumbs = [empty.rows], [empty.sizes_px], [empty.thumbs]
+    with ThreadPoolExecutor(min(_MAX_THREADS, os.cpu_count() or 1)) as threads:
+        for listing in listed_in_pieces(path, options):
+            frames = listing.frames
+            rows.append(frames.select(_KEPT))
+            refused += _not_listed(listing)
+            slices = (frames.slice(start, _ROWS_PER_THREAD) for start in range(0, frames.num_rows, _ROWS_PER_THREAD))
+            for sizes, small, problems in threads.map(_look, (part.select(_READ) for part in slices)):
+                sizes_px.append(sizes)
+                thumbs.append(small)
+                refused += problems
+    return Looked(pa.concat_tables(rows), np.concatenate(sizes_px), np.concatenate(thumbs), tuple(refused))
+
+
+def _not_listed(listing: Listing) -> Iterator[Refused]:
+    for row in listing.quarantine.select(["frame_id", "uri", "reason", "detail"]).to_pylist():
+        yield Refused(row["uri"] or f"frame {row['frame_id']}", row["reason"], row["detail"])
+
+
+def _look(frames: pa.Table) -> tuple[np.ndarray, np.ndarray, list[Refused]]:
+    sizes_px = np.zeros((frames.num_rows, 2), np.int64)
+    thumbs = np.zeros((frames.num_rows, SIDE, SIDE), np.uint8)
+    problems = []
+    for row, picture in read_pictures(frames):
+        if isinstance(picture, BadFrame):
+            uri = frames["uri"][row].as_py()
+            problems.append(Refused(uri or "a picture in the table", picture.reason, picture.detail))
+        else:
+            sizes_px[row] = picture.shape[1], picture.shape[0]
+            thumbs[row] = thumbnail(picture)
+    return sizes_px, thumbs, problems

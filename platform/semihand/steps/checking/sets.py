@@ -1,0 +1,138 @@
+"""Several sets: each by itself, its splits against each other, and every set against every other."""
+
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from semihand.frames.errors import InputError
+from semihand.frames.options import ListOptions
+from semihand.frames.sets.named import is_named
+from semihand.steps.checking.across import KINDS, Group, LikeFrames, compare_groups
+from semihand.steps.checking.findings import SEVERITIES, Finding, Severity, Teller, by_severity
+from semihand.steps.checking.in_picture import find_in_picture
+from semihand.steps.checking.in_space import find_in_space
+from semihand.steps.checking.listed import find_in_listing, set_facts
+from semihand.steps.checking.looking import Looked, look_at, nothing
+from semihand.steps.checking.people import find_people
+from semihand.steps.checking.truth import no_truth, truth_of
+
+Role = Literal["frames", "source", "calibration", "evaluation"]
+ROLES: tuple[Role, ...] = ("frames", "source", "calibration", "evaluation")
+_JUDGES = {"calibration", "evaluation"}
+# Subjects are in several splits of most sets, and some protocols share recordings; pictures none should.
+_SPLITS: dict[str, Severity] = {"sequence": "note", "picture": "warning", "near_duplicate": "warning"}
+
+
+class GivenSet(NamedTuple):
+    """A set to check: what it is called in findings, what it is for, and where it lies."""
+
+    name: str
+    role: Role
+    path: str
+
+
+class CheckedSet(NamedTuple):
+    """A set that was looked at: what is kept of it, how much there is of everything, and its subjects."""
+
+    given: GivenSet
+    looked: Looked
+    facts: dict[str, Any]
+    subjects: list[dict[str, Any]]
+
+
+class Checked(NamedTuple):
+    """All sets, all findings with the worst first, and near duplicates with the most alike first."""
+
+    sets: list[CheckedSet]
+    findings: list[Finding]
+    alike: list[LikeFrames]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many findings there are of each severity."""
+        found = [finding.severity for finding in self.findings]
+        return {f"{severity}s": found.count(severity) for severity in SEVERITIES}
+
+
+def check_sets(given: Sequence[GivenSet], options: ListOptions, transductive: bool) -> Checked:
+    """Look at every set, and compare them.
+
+    Args:
+        given: the sets.
+        options: what frames do not say themselves.
+        transductive: whether frames to be labelled may be those that are judged by.
+    """
+    options = options.model_copy(update={"with_truth": True, "any_size": True})
+    sets, findings, alike = [], list[Finding](), list[LikeFrames]()
+    for each in given:
+        checked, found = _check_set(each, options)
+        sets.append(checked)
+        findings += found
+    for one, other, severities, way_out in _to_compare(sets, transductive):
+        pairs, found = compare_groups(one, other, severities, way_out)
+        alike += pairs
+        findings += found
+    return Checked(sets, by_severity(findings), sorted(alike, key=lambda pair: -pair.correlation))
+
+
+def _check_set(given: GivenSet, options: ListOptions) -> tuple[CheckedSet, list[Finding]]:
+    try:
+        looked = look_at(given.path, options)
+    except InputError as error:
+        finding = Finding("error", "unusable", given.name, 0, 0, str(error), "a round would refuse it")
+        return CheckedSet(given, nothing(), {}, []), [finding]
+    findings, facts = find_in_listing(given.name, looked), set_facts(looked)
+    if not looked.rows.num_rows:
+        return CheckedSet(given, looked, facts, []), findings
+    teller, truth = Teller(given.name, looked.rows), truth_of(looked.rows, looked.sizes_px)
+    mended = find_in_space(teller, truth)
+    people = find_people(teller, mended.joints_mm)
+    findings += [*find_in_picture(teller, truth), *mended.findings, *people.findings, *no_truth(teller, truth)]
+    return CheckedSet(given, looked, facts, people.table), [*findings, *_truth_boxes(given, teller)]
+
+
+def _truth_boxes(given: GivenSet, teller: Teller) -> list[Finding]:
+    """Boxes that carry the truth into crops; readers of public sets leave them out where no truth is asked for."""
+    if given.role != "frames" or is_named(given.path):
+        return []
+    drawn = np.array([source == "truth" for source in teller.table["box_source"].to_pylist()], bool)
+    words = ("box_source is truth, which a round refuses of frames to be labelled",
+             "give boxes that were found without it, or use the set as --source or --evaluation")  # fmt: skip
+    return teller.tell("note", "truth_box", drawn, words, len(drawn))
+
+
+def _to_compare(
+    sets: Sequence[CheckedSet], transductive: bool
+) -> Iterator[tuple[Group, Group, dict[str, Severity], str]]:
+    """Pairs of groups, how bad it is if they share something, and the way out."""
+    for place, each in enumerate(sets):
+        way_out = "keep each in one split, unless the set's protocol means it so"
+        for one, other in combinations(_splits(place, each), 2):
+            yield one, other, _SPLITS, way_out
+    wholes = [
+        Group(place, each.given.name, each.looked, np.arange(each.looked.rows.num_rows))
+        for place, each in enumerate(sets)
+    ]
+    way_out = "keep them on one side, or say --transductive if it is meant"
+    for one, other in combinations(wholes, 2):
+        roles = {sets[one.set].given.role, sets[other.set].given.role}
+        if len(one.rows) and len(other.rows):
+            yield one, other, _severities(roles, transductive), way_out
+
+
+def _splits(place: int, checked: CheckedSet) -> list[Group]:
+    splits = np.array([split or "" for split in checked.looked.rows["split"].to_pylist()], dtype=object)
+    return [
+        Group(place, f"{checked.given.name} ({split or 'no split'})", checked.looked, np.flatnonzero(splits == split))
+        for split in sorted(set(splits))
+    ]
+
+
+def _severities(roles: set[Role], transductive: bool) -> dict[str, Severity]:
+    """Rounds refuse a pool that is judged by; what else meets is the user's to judge."""
+    meant = not roles & _JUDGES or roles == {"source", "calibration"} or ("frames" in roles and transductive)
+    shared: Severity = "note" if meant else "error" if "frames" in roles else "warning"
+    alike: Severity = "note" if meant else "warning"
+    return {kind: alike if kind == "near_duplicate" else shared for kind in KINDS}

@@ -1,0 +1,117 @@
+"""jobs/check_frames.py: what it prints, leaves and ends with."""
+
+import io
+import json
+import re
+import runpy
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from frames_tables import png, with_column
+from PIL import Image
+from sample_pictures import write_folder
+
+from semihand.tables import Store, as_numpy
+
+JOB = Path(__file__).resolve().parents[2] / "jobs" / "check_frames.py"
+
+
+@pytest.fixture
+def run(monkeypatch, capsys, tmp_path):
+    """Run the job with these words; its exit code, what it printed, and its summary where it left one."""
+
+    def go(*words):
+        out = tmp_path / "out"
+        monkeypatch.setattr(sys, "argv", [str(JOB), *map(str, words), "--out", str(out)])
+        monkeypatch.setattr(sys, "path", [*sys.path])
+        try:
+            runpy.run_path(str(JOB), run_name="__main__")
+            code = 0
+        except SystemExit as ended:
+            code = ended.code
+        path = out / "summary.json"
+        return code, capsys.readouterr(), json.loads(path.read_text()) if path.is_file() else None
+
+    return go
+
+
+def in_metres(frames):
+    return with_column(frames, "joints_mm", (as_numpy(frames["joints_mm"]) / 1000).tolist())
+
+
+def test_a_good_set_passes_and_its_page_stands_by_itself(run, source_frames, tmp_path):
+    Store(tmp_path / "set").create(["frames"])
+    Store(tmp_path / "set").append("frames", source_frames)
+    code, printed, summary = run("--source", tmp_path / "set")
+    assert code == 0
+    assert (summary["passed"], summary["errors"], summary["warnings"]) == (True, 0, 0)
+    [found] = summary["sets"]
+    assert (found["name"], found["role"], found["frames"]) == ("source", "source", 8)
+    assert found["hand"] == {"right": 8}
+    assert sum(each["frames"] for each in found["subjects"]) == 8
+    assert all(60 < each["palm_mm"] < 120 and each["spread"] < 0.05 for each in found["subjects"])
+    assert "source: 8 frames" in printed.out
+    page = (tmp_path / "out" / "check.html").read_text()
+    assert "data:image/png;base64," in page
+    assert re.findall(r"(?:src|href)=[\"'](?!data:)", page) == []
+    HTMLParser().feed(page)
+
+
+def test_errors_end_with_one_and_stand_in_the_summary(run, source_frames, tmp_path):
+    pq.write_table(source_frames, tmp_path / "good.parquet")
+    pq.write_table(in_metres(source_frames), tmp_path / "bad.parquet")
+    code, printed, summary = run("--frames", tmp_path / "good.parquet", "--frames", tmp_path / "bad.parquet")
+    assert code == 1
+    assert summary["passed"] is False
+    [error] = [each for each in summary["findings"] if each["severity"] == "error"]
+    assert (error["set"], error["code"], error["count"], error["num_checked"]) == ("frames 2", "units", 8, 8)
+    assert error["way_out"] == "multiply them by 1000"
+    assert "error: frames 2: units, 8 of 8" in printed.out
+    assert "units" in (tmp_path / "out" / "check.html").read_text()
+
+
+def test_an_evaluation_set_of_the_pools_people_is_an_error_unless_it_is_meant(run, source_frames, tmp_path):
+    frames = with_column(source_frames, "subject_id", list("abcdefgh"))
+    pq.write_table(frames.slice(0, 4), tmp_path / "pool.parquet")
+    pq.write_table(frames.slice(4, 4), tmp_path / "judge.parquet")
+    words = ("--frames", tmp_path / "pool.parquet", "--evaluation", tmp_path / "judge.parquet")
+    assert run(*words)[0] == 0
+    same = with_column(frames.slice(4, 4), "subject_id", list("xbcx"))
+    pq.write_table(same, tmp_path / "judge.parquet")
+    code, _, summary = run(*words)
+    assert code == 1
+    assert "shared_subject" in [each["code"] for each in summary["findings"] if each["severity"] == "error"]
+    code, _, summary = run(*words, "--transductive")
+    assert code == 0
+    assert "shared_subject" in [each["code"] for each in summary["findings"] if each["severity"] == "note"]
+
+
+def test_pictures_alone_are_looked_at_and_what_is_not_said_is_asked_for(run, tmp_path):
+    write_folder(tmp_path / "set", 3)
+    code, printed, summary = run("--frames", tmp_path / "set", "--hand", "right")
+    assert code == 0
+    assert [each["code"] for each in summary["findings"]] == ["no_subject", "no_truth"]
+    code, printed, summary = run("--frames", tmp_path / "set")
+    assert code == 1
+    assert "pass --hand left|right" in summary["findings"][0]["detail"]
+    code, printed, _ = run()
+    assert code == 2
+    assert printed.err.startswith("error: there is nothing to check: give --frames")
+
+
+def test_the_page_shows_frames_with_findings_and_pairs_that_are_alike(run, source_frames, tmp_path):
+    images = [Image.open(io.BytesIO(data)).convert("RGB") for data in source_frames["image"].to_pylist()]
+    pictures = [np.asarray(image.resize((80, 80))) for image in images]
+    anew = with_column(in_metres(source_frames), "image", [png(each) for each in pictures])
+    anew = anew.drop_columns(["content_sha256", "frame_id"])
+    pq.write_table(source_frames, tmp_path / "one.parquet")
+    pq.write_table(anew, tmp_path / "two.parquet")
+    _, _, summary = run("--frames", tmp_path / "one.parquet", "--frames", tmp_path / "two.parquet")
+    assert {"units", "near_duplicate"} <= {each["code"] for each in summary["findings"]}
+    page = (tmp_path / "out" / "check.html").read_text()
+    assert page.index("<h2>Near duplicates</h2>") < page.index("<h2>frames 1</h2>") < page.index("frames with findings")
+    assert page.count("data:image/png;base64,") == 4

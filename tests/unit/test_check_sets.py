@@ -1,0 +1,266 @@
+"""steps/checking: every mistake is named once, with its mend; what is right is not; sets are compared."""
+
+import io
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from frames_tables import png, with_column
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from sample_pictures import write_folder, write_video
+
+from sample_hands import possible_hands_mm
+from semihand.frames.options import ListOptions
+from semihand.frames.synthetic import SyntheticConfig, generate_frames
+from semihand.hand.camera import intrinsics_matrix, project
+from semihand.hand.skeleton import JOINT_ORDERS, reorder_from_semihand
+from semihand.steps.checking.findings import Teller
+from semihand.steps.checking.in_space import find_in_space
+from semihand.steps.checking.sets import GivenSet, check_sets
+from semihand.steps.checking.truth import Truth
+from semihand.tables import FRAMES, as_numpy, content_sha256, rows_of
+from semihand.tables.rows import take_rows
+from sets_of_hands import rendered_hands, save_picture
+
+NUM = 48
+OURS = ("freihand", "mediapipe", "coco")
+ORDERS = sorted({order.source_index: name for name, order in JOINT_ORDERS.items() if order.is_complete}.values())
+
+
+@pytest.fixture(scope="module")
+def hands():
+    """Labelled frames, each of another pose; twelve subjects."""
+    config = SyntheticConfig(domain="target", supervision="mano", seed=7, num_frames=NUM, size_px=64, num_subjects=12)
+    return generate_frames(config, range(NUM))
+
+
+def changed(frames, **columns):
+    """The frames with some columns exchanged; joints are given as a function of the joints."""
+    for name, change in columns.items():
+        values = np.asarray(change(as_numpy(frames[name]).astype(np.float64))).tolist() if callable(change) else change
+        frames = with_column(frames, name, values)
+    return frames
+
+
+def check(path, frames, role="frames", **options):
+    pq.write_table(frames, path)
+    return check_sets([GivenSet(role, role, str(path))], ListOptions(**options), False)
+
+
+def serious(checked):
+    """Code to count of all errors and warnings."""
+    return {each.code: each.count for each in checked.findings if each.severity != "note"}
+
+
+def some(change, rows=slice(0, 12)):
+    def of(values):
+        values[rows] = change(values[rows])
+        return values
+
+    return of
+
+
+def test_what_is_right_is_not_found_wrong(hands, source_frames, tmp_path):
+    for number, frames in enumerate((hands, source_frames)):
+        checked = check(tmp_path / f"{number}.parquet", frames)
+        assert serious(checked) == {}
+        [each] = checked.sets
+        assert (each.facts["frames"], each.facts["with_joints_mm"]) == (frames.num_rows, frames.num_rows)
+        assert each.facts["sizes"] == {f"{64} x {64}": frames.num_rows}
+
+
+NO_UV = [None] * NUM
+FLIP = {"opengl": [1, -1, -1], "backwards": [1, 1, -1], "up": [1, -1, 1], "leftwards": [-1, 1, 1]}
+MISTAKES = {
+    "metres": ({"joints_mm": lambda mm: mm / 1000}, {"units": NUM}, "multiply them by 1000"),
+    "centimetres": ({"joints_mm": lambda mm: mm / 10}, {"units": NUM}, "multiply them by 10"),
+    "twice": ({"joints_mm": lambda mm: mm * 1000}, {"units": NUM}, "multiply them by 0.001"),
+    "some metres": ({"joints_mm": some(lambda mm: mm / 1000)}, {"units": 12}, "multiply them by 1000"),
+    "no unit": ({"joints_mm": lambda mm: mm / 45}, {"units": NUM}, "give millimetres"),
+    "left": ({"hand": ["left"] * NUM}, {"mirrored": NUM}, "correct `hand`"),
+    "a left": ({"hand": ["left"] + ["right"] * (NUM - 1)}, {"mirrored": 1}, "correct `hand`"),
+    "mirrored": ({"joints_mm": lambda mm: mm * FLIP["leftwards"], "joints_uv_px": NO_UV}, {"mirrored": NUM}, "hand"),
+    "opengl": ({"joints_mm": lambda mm: mm * FLIP["opengl"]}, {"camera_sign": NUM}, "negate y and z"),
+    "opengl, no uv": ({"joints_mm": lambda mm: mm * FLIP["opengl"], "joints_uv_px": NO_UV}, {"camera_sign": NUM},
+                      "negate y and z"),
+    "backwards, no uv": ({"joints_mm": lambda mm: mm * FLIP["backwards"], "joints_uv_px": NO_UV},
+                         {"camera_sign": NUM}, "negate z"),
+    "up": ({"joints_mm": lambda mm: mm * FLIP["up"]}, {"camera_sign": NUM}, "negate y"),
+    "some leftwards": ({"joints_mm": some(lambda mm: mm * FLIP["leftwards"])}, {"camera_sign": 12}, "negate x"),
+    "relative": ({"joints_mm": lambda mm: mm - mm[:, :1]}, {"root_relative": NUM}, "add the root's place"),
+    "scrambled": ({"joints_mm": lambda mm: mm[:, np.random.default_rng(3).permutation(21)]},
+                  {"joint_order": NUM}, "each base to tip"),
+    "another camera": ({name: lambda px: px * 2 for name in ("fx", "fy", "cx", "cy")}, {"projection": NUM},
+                       "agree once scaled by 0.5"),
+    "shares": ({"joints_uv_px": lambda px: px / 64}, {"normalised_joints": NUM, "projection": NUM}, "multiply them by"),
+    "elsewhere": ({"joints_uv_px": some(lambda px: px + 300)}, {"hand_outside": 12, "projection": 12}, "resolution"),
+    "corners": ({"box_source": ["given"] * NUM, "bbox_px": lambda box: box + np.array([30, 30, 0, 0])}, {"box": NUM},
+                "not two corners"),
+    "one for two": ({"subject_id": ["anna"] * NUM, "joints_mm": some(lambda mm: mm * 1.5)}, {"bone_spread": NUM},
+                    "several people"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_named_with_its_mend(hands, tmp_path, mistake):
+    columns, found, way_out = MISTAKES[mistake]
+    checked = check(tmp_path / "m.parquet", changed(hands, **columns))
+    assert serious(checked) == found
+    code = next(iter(found))
+    [finding] = [each for each in checked.findings if each.code == code]
+    assert way_out in finding.way_out
+    assert (finding.severity == "error") == (code not in ("box", "bone_spread") and finding.count > 0.02 * NUM)
+    assert len(finding.frames) == min(5, finding.count)
+
+
+@pytest.mark.parametrize(
+    "order", [order for order in ORDERS if JOINT_ORDERS[order].names != JOINT_ORDERS["coco"].names]
+)
+@pytest.mark.parametrize("only_space", [True, False])
+def test_joints_in_another_order_are_told_which(hands, tmp_path, order, only_space):
+    both = ("joints_mm",) if only_space else ("joints_mm", "joints_uv_px")
+    reordered = changed(hands, **dict.fromkeys(both, lambda values: reorder_from_semihand(values, order)))
+    checked = check(tmp_path / "m.parquet", reordered)
+    assert serious(checked) == {"joint_order": NUM}
+    assert f"reorder_to_semihand(joints, {checked.findings[0].detail.split(' order of ')[1].split()[0]!r})" in (
+        checked.findings[0].way_out
+    )
+    assert order in checked.findings[0].detail
+
+
+@given(
+    st.sampled_from(ORDERS), st.sampled_from([1, 0.1, 0.001]), st.tuples(*[st.sampled_from([1, -1])] * 3),
+    st.booleans(), st.integers(0, 10**6),
+)  # fmt: skip
+@settings(max_examples=40)
+def test_joints_with_several_mistakes_at_once_are_mended_into_what_they_were(order, unit, flip, is_left, seed):
+    joints_mm = possible_hands_mm(24, seed) * ([-1, 1, 1] if is_left else [1, 1, 1])
+    uv_px = project(joints_mm, intrinsics_matrix(500.0, 510.0, 330.0, 240.0))
+    rows = rows_of(FRAMES, {
+        "frame_id": [str(row) for row in range(24)], "dataset": ["d"] * 24, "content_sha256": ["c"] * 24,
+        "modality": ["rgb"] * 24, "hand": ["left" if is_left else "right"] * 24, "supervision": ["3d"] * 24,
+        "intrinsics_source": ["given"] * 24, "fx": [500.0] * 24, "fy": [510.0] * 24, "cx": [330.0] * 24,
+        "cy": [240.0] * 24,
+    })  # fmt: skip
+    wrong_mm, wrong_px = (reorder_from_semihand(values, order) for values in (joints_mm * flip * unit, uv_px))
+    truth = Truth(wrong_mm, wrong_px, np.zeros((24, 2), int), np.full(24, is_left), np.full((24, 4), np.nan))
+    mended = find_in_space(Teller("set", rows), truth)
+    np.testing.assert_allclose(mended.joints_mm, joints_mm, rtol=1e-9)
+    wanted = {"joint_order"} if order not in OURS else set()
+    wanted |= ({"units"} if unit != 1 else set()) | ({"camera_sign"} if min(flip) < 0 else set())
+    assert {each.code for each in mended.findings} == wanted
+
+
+def test_ids_that_come_again_and_pictures_of_several_names_are_found(hands, tmp_path):
+    images, ids = hands["image"].to_pylist(), hands["frame_id"].to_pylist()
+    images[5], ids[9] = images[4], ids[8]
+    digests = hands["content_sha256"].to_pylist()
+    digests[5] = digests[4]
+    frames = changed(hands, image=images, content_sha256=digests, frame_id=ids)
+    assert serious(check(tmp_path / "m.parquet", frames)) == {"duplicate": 1, "repeated_picture": 1}
+
+
+def test_an_id_that_comes_again_in_another_piece_is_found(hands, tmp_path, monkeypatch):
+    monkeypatch.setattr("semihand.frames.pieces.ROWS_PER_PIECE", 10)
+    ids = hands["frame_id"].to_pylist()
+    ids[40] = ids[2]
+    assert serious(check(tmp_path / "m.parquet", changed(hands, frame_id=ids))) == {"duplicate": 1}
+
+
+def test_what_a_round_would_leave_out_is_counted_by_its_reason(tmp_path):
+    paths = write_folder(tmp_path / "set", 6)
+    paths[1].write_bytes(paths[1].read_bytes()[:200])
+    paths[2].write_text("a letter")
+    (tmp_path / "set" / "old.gif").write_bytes(b"GIF89a" + bytes(40))
+    rows = [{"uri": path.name, "hand": "right"} for path in [*paths, tmp_path / "gone.png", tmp_path / "old.gif"]]
+    (tmp_path / "set" / "m.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    checked = check_sets([GivenSet("frames", "frames", str(tmp_path / "set" / "m.jsonl"))], ListOptions(), False)
+    found = {each.code: (each.severity, each.count, each.num_checked) for each in checked.findings[:4]}
+    assert found == {
+        "missing_file": ("error", 1, 8), "not_a_picture": ("error", 1, 8), "truncated": ("error", 1, 8),
+        "unsupported_format": ("warning", 1, 8),
+    }  # fmt: skip
+    assert checked.sets[0].facts["refused"] == dict.fromkeys(found, 1)
+    gone = next(each for each in checked.findings if each.code == "missing_file")
+    assert gone.frames == ("gone.png",)
+
+
+def test_a_set_that_cannot_be_listed_costs_the_others_nothing(hands, tmp_path):
+    pq.write_table(hands, tmp_path / "m.parquet")
+    given_sets = [GivenSet("source", "source", "nowhere"), GivenSet("frames", "frames", str(tmp_path / "m.parquet"))]
+    checked = check_sets(given_sets, ListOptions(), False)
+    assert [(each.set, each.code) for each in checked.findings if each.severity == "error"] == [("source", "unusable")]
+    assert checked.sets[1].looked.rows.num_rows == NUM
+
+
+def test_a_video_and_a_set_by_name_are_checked_as_all_others(tmp_path):
+    write_video(tmp_path / "clip.mp4", 6)
+    root = tmp_path / "FreiHAND"
+    hands = rendered_hands(4)
+    for number, hand in enumerate(hands):
+        save_picture(root / f"training/rgb/{number:08d}.jpg", hand.picture)
+    (root / "training_K.json").write_text(json.dumps([hand.K.tolist() for hand in hands]))
+    (root / "training_xyz.json").write_text(json.dumps([(hand.joints_mm / 1000).tolist() for hand in hands]))
+    given_sets = [
+        GivenSet("frames", "frames", str(tmp_path / "clip.mp4")),
+        GivenSet("source", "source", f"freihand:{root}?version=gs"),
+    ]
+    checked = check_sets(given_sets, ListOptions(hand="right"), False)
+    assert serious(checked) == {}
+    assert [each.looked.rows.num_rows for each in checked.sets] == [6, 4]
+    assert checked.sets[1].facts["with_joints_mm"] == 4
+
+
+@pytest.fixture(scope="module")
+def two_sets(hands, tmp_path_factory):
+    """A pool, and a set to be judged by that holds two of its pictures, one of them coded anew, and two subjects."""
+    folder = tmp_path_factory.mktemp("two")
+    pool = changed(take_rows(hands, np.arange(36)), subject_id=[f"s{row % 12}" for row in range(36)])
+    images = [hands["image"][row].as_py() for row in (3, 4, 40, 41)]
+    larger = Image.open(io.BytesIO(images[0])).convert("RGB").resize((90, 90), Image.Resampling.BILINEAR)
+    images[0] = png(np.asarray(larger))
+    judged = changed(
+        take_rows(hands, [3, 4, 40, 41]), image=images, subject_id=["s3", "s4", "new", None],
+        frame_id=[f"judged {row}" for row in range(4)], content_sha256=[content_sha256(image) for image in images],
+    )  # fmt: skip
+    pq.write_table(pool, folder / "pool.parquet")
+    pq.write_table(judged, folder / "judged.parquet")
+    return folder, pa.concat_tables([pool, judged])
+
+
+def compare(folder, roles, transductive=False):
+    given_sets = [GivenSet(role, role, str(folder / name)) for role, name in roles.items()]
+    return check_sets(given_sets, ListOptions(), transductive)
+
+
+@pytest.mark.parametrize(
+    ("role", "transductive", "severities"),
+    [("evaluation", False, ("error", "warning")), ("calibration", False, ("error", "warning")),
+     ("evaluation", True, ("note", "note")), ("source", False, ("note", "note"))],
+)  # fmt: skip
+def test_what_a_pool_shares_with_a_set_that_judges_is_an_error_unless_it_is_meant(
+    two_sets, role, transductive, severities
+):
+    checked = compare(two_sets[0], {"frames": "pool.parquet", role: "judged.parquet"}, transductive)
+    found = {each.code: each for each in checked.findings if " and " in each.set}
+    assert {code: each.count for code, each in found.items()} == {
+        "shared_subject": 2, "shared_picture": 1, "near_duplicate": 1,
+    }  # fmt: skip
+    assert found["shared_subject"].frames == ("s3", "s4")
+    assert (found["shared_picture"].severity, found["near_duplicate"].severity) == severities
+    assert [pair.rows for pair in checked.alike] == [(3, 0)]
+    assert checked.alike[0].correlation > 0.95
+
+
+def test_the_splits_of_one_set_are_compared(two_sets, tmp_path):
+    splits = ["train"] * 36 + ["test"] * 4
+    both = changed(two_sets[1], split=splits, sequence_id=[f"q{row // 30}" for row in range(40)])
+    checked = check(tmp_path / "both.parquet", both)
+    across = {each.code: (each.severity, each.count) for each in checked.findings if " and " in each.set}
+    assert across == {
+        "shared_picture": ("warning", 1), "shared_sequence": ("note", 1), "near_duplicate": ("warning", 1),
+    }  # fmt: skip

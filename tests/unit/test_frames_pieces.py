@@ -1,0 +1,80 @@
+"""frames/pieces.py: piece by piece is the same as at once, but for the pictures of the truth."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from frames_tables import with_column
+from sample_pictures import write_folder, write_video
+
+from semihand.frames import pieces
+from semihand.frames.errors import InputError
+from semihand.frames.listing import list_frames
+from semihand.frames.options import ListOptions
+from semihand.frames.pieces import held_pictures, listed_in_pieces
+from semihand.tables import Store, as_numpy
+from semihand.tables.rows import take_rows
+
+TRUTH = ListOptions(with_truth=True)
+WITHOUT = ["mask_png", "depth_png", "parts_png"]
+
+
+@pytest.fixture
+def small_pieces(monkeypatch):
+    monkeypatch.setattr(pieces, "ROWS_PER_PIECE", 3)
+
+
+def joined(path, options=TRUTH):
+    listings = list(listed_in_pieces(path, options))
+    return listings, *(
+        pa.concat_tables([getattr(each, name) for each in listings]) for name in ("frames", "quarantine")
+    )
+
+
+@pytest.mark.parametrize("options", [TRUTH, ListOptions()], ids=["truth", "pool"])
+@pytest.mark.parametrize("as_table", [True, False])
+def test_pieces_of_a_table_or_manifest_are_its_listing(target_frames, tmp_path, small_pieces, options, as_table):
+    path = tmp_path / "frames.parquet"
+    if as_table:
+        path = tmp_path / "store"
+        Store(path).create(["frames"])
+        Store(path).append("frames", target_frames)
+    else:
+        pq.write_table(target_frames, path)
+    listings, frames, quarantine = joined(path, options)
+    assert [each.frames.num_rows for each in listings] == [3, 3, 3, 1]
+    assert quarantine.num_rows == 0
+    whole = list_frames(path, options).frames
+    assert frames.drop_columns(WITHOUT).equals(whole.drop_columns(WITHOUT))
+    assert all(frames[name].null_count == 10 for name in WITHOUT)
+
+
+def test_rows_keep_their_numbers_and_null_arrays_are_read(source_frames, tmp_path, small_pieces):
+    truth = [None if row == 5 else cell for row, cell in enumerate(source_frames["joints_mm"].to_pylist())]
+    frames = with_column(with_column(source_frames, "joints_mm", truth), "hand", ["right"] * 7 + ["both"])
+    pq.write_table(frames, tmp_path / "m.parquet")
+    _, found, quarantine = joined(tmp_path / "m.parquet")
+    assert found["joints_mm"].is_valid().to_pylist() == [True] * 5 + [False, True]
+    np.testing.assert_array_equal(
+        as_numpy(take_rows(found, [6])["joints_mm"]), as_numpy(take_rows(source_frames, [6])["joints_mm"])
+    )
+    [problem] = quarantine.to_pylist()
+    assert problem["reason"] == "bad_hand"
+    assert problem["detail"].startswith("row 8: ")
+
+
+def test_what_holds_no_pictures_comes_at_once(tmp_path, small_pieces):
+    write_folder(tmp_path / "set", 5)
+    write_video(tmp_path / "set" / "clip.mp4", 4)
+    [listing] = listed_in_pieces(tmp_path / "set", ListOptions(hand="left"))
+    assert listing.frames.num_rows == 9
+    with pytest.raises(InputError, match="no such file or folder"):
+        list(listed_in_pieces(tmp_path / "none", TRUTH))
+
+
+def test_held_pictures_are_found_by_their_content(target_frames, tmp_path, small_pieces):
+    pq.write_table(target_frames, tmp_path / "m.parquet")
+    digests, images = (target_frames[name].to_pylist() for name in ("content_sha256", "image"))
+    found = held_pictures(tmp_path / "m.parquet", {digests[1], digests[8], "of none"})
+    assert found == {digests[1]: images[1], digests[8]: images[8]}
+    assert held_pictures(tmp_path / "m.parquet", set()) == {}
