@@ -5,8 +5,9 @@ data set by name.
 Nothing but headers is decoded here; what only decoding shows comes up when the frame is read.
 """
 
+import os
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +18,11 @@ from semihand.frames.checks import fill_boxes, fill_cameras
 from semihand.frames.draft import Draft, draft_rows
 from semihand.frames.errors import BadFrame, InputError
 from semihand.frames.folder import PICTURE_EXTENSIONS, VIDEO_EXTENSIONS, find_files
+from semihand.frames.formats import ARCHIVE_EXTENSIONS
 from semihand.frames.identify import fill_identity
+from semihand.frames.inspection import Medium
 from semihand.frames.manifest import JSON_EXTENSIONS, PARQUET_EXTENSIONS, from_frames, read_manifest
-from semihand.frames.media import Medium, inspect_media
+from semihand.frames.media import inspect_media
 from semihand.frames.options import ListOptions
 from semihand.frames.sets.drafts import draft_of
 from semihand.frames.sets.named import is_named, open_set
@@ -41,10 +44,23 @@ class Listing:
     Attributes:
         frames: FRAMES; the truth only where the options asked for it and the row's supervision opens it.
         quarantine: QUARANTINE, stage `ingest`; its frame_ids are none of those in `frames`.
+        conversions: how many of `frames` are brought to upright 8-bit RGB by each of
+            `semihand.reasons.CONVERSIONS` that occurs.
     """
 
     frames: pa.Table
     quarantine: pa.Table
+    conversions: Counter[str] = field(default_factory=Counter)
+
+    def __str__(self) -> str:
+        """What was found, in one line."""
+        refused = Counter(self.quarantine["reason"].to_pylist())
+        parts = [f"{self.frames.num_rows} frames"]
+        if refused:
+            parts.append(f"{self.quarantine.num_rows} quarantined ({_counted(refused)})")
+        if self.conversions:
+            parts.append(f"converted: {_counted(self.conversions)}")
+        return ", ".join(parts)
 
 
 def list_frames(path: str | Path, options: ListOptions, round_index: int = 0) -> Listing:
@@ -59,12 +75,14 @@ def list_frames(path: str | Path, options: ListOptions, round_index: int = 0) ->
         InputError: the path is missing or holds no usable frame, a manifest has unknown columns, no `hand`
             or a focal length of 0 or below, or nothing says which hand pictures show.
     """
+    _check_path(path)
     if is_named(path):
-        reader = open_set(path)
+        reader = open_set(path, options.limits)
         listings = [list_part(reader, part, options, round_index) for part in reader.parts()]
         listing = Listing(
             pa.concat_tables([each.frames for each in listings]),
             pa.concat_tables([each.quarantine for each in listings]),
+            sum((each.conversions for each in listings), Counter()),
         )
         source = str(path)
     else:
@@ -84,7 +102,7 @@ def list_part(reader: SetReader, part: Part, options: ListOptions, round_index: 
 
 
 def _listed(draft: Draft, options: ListOptions, round_index: int) -> Listing:
-    media = inspect_media(draft)
+    media = inspect_media(draft, options.limits)
     draft, media = _expand_videos(draft, media, options)
     for row, medium in enumerate(media):
         if isinstance(medium, BadFrame):
@@ -94,7 +112,19 @@ def _listed(draft: Draft, options: ListOptions, round_index: int) -> Listing:
     sizes_px = np.array(sizes, np.int64).reshape(-1, 2)
     draft = fill_identity(draft, found, options)
     draft = fill_cameras(fill_boxes(draft, sizes_px, options), sizes_px, options)
-    return _split(draft, options, round_index)
+    listing = _split(draft, options, round_index)
+    kept = (medium for row, medium in enumerate(found) if medium and row not in draft.problems)
+    return replace(listing, conversions=Counter(code for medium in kept for code in medium.conversions))
+
+
+def _check_path(path: str | Path) -> None:
+    try:
+        os.path.realpath(path).encode("utf-8")
+    except UnicodeEncodeError:
+        shown = os.fsencode(path).decode("utf-8", "backslashreplace")
+        raise InputError(f"{shown}: the path is not UTF-8, and tables hold paths as UTF-8; rename it") from None
+    except ValueError as error:
+        raise InputError(f"{str(path)!r}: {error}") from None
 
 
 def _read(path: Path, options: ListOptions) -> Draft:
@@ -107,6 +137,8 @@ def _read(path: Path, options: ListOptions) -> Draft:
         return read_manifest(path, options)
     if extension in PICTURE_EXTENSIONS | VIDEO_EXTENSIONS:
         return _from_files(path.parent, path, [path.name], {}, options)
+    if extension in ARCHIVE_EXTENSIONS:
+        raise InputError(f"{path}: archives are not opened; unpack it, and give the folder")
     raise InputError(f"{path}: unknown extension {extension!r}; give .parquet, .jsonl, a video or a folder")
 
 
@@ -186,9 +218,12 @@ def _check_usable(listing: Listing, source: str) -> None:
     problems = listing.quarantine.select(["reason", "detail"]).to_pylist()
     if not problems:
         raise InputError(f"{source}: no frame in it; is the data set complete?")
-    reasons = Counter(problem["reason"] for problem in problems).most_common()
-    counts = ", ".join(f"{count} {reason}" for reason, count in reasons)
+    counts = _counted(Counter(problem["reason"] for problem in problems))
     raise InputError(f"{source}: no usable frame ({counts}); the first: {problems[0]['detail']}")
+
+
+def _counted(codes: Counter[str]) -> str:
+    return ", ".join(f"{count} {code}" for code, count in codes.most_common())
 
 
 def quarantine_rows(

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 from pydantic import BaseModel
 
 from semihand.frames.errors import BadFrame
+from semihand.frames.limits import STANDARD, Limits
 
 ROWS_PER_PART = 1000
 PROBLEM = "problem"
@@ -41,14 +42,15 @@ class SetReader(ABC):
     about: ClassVar[str]
     Options: ClassVar[type[SetOptions]] = SetOptions
 
-    def __init__(self, folder: Path, options: Any) -> None:
+    def __init__(self, folder: Path, options: Any, limits: Limits = STANDARD) -> None:
         """A data set in its folder; nothing is opened yet.
 
         Args:
             folder: the data set's root.
             options: of the reader's own `Options`.
+            limits: what a mask, depth picture or video may take.
         """
-        self.folder, self.options = folder, options
+        self.folder, self.options, self.limits = folder, options, limits
 
     @abstractmethod
     def parts(self) -> list[Part]:
