@@ -131,7 +131,8 @@ def _open(data: bytes, limits: Limits) -> Image.Image:
     if picture_format == "JPEG" and (scans := data.count(b"\xff\xda")) > limits.max_jpeg_scans:
         raise BadFrame("unsupported_format", f"a JPEG of {scans} scans, above the limit of {limits.max_jpeg_scans}")
     if picture_format == "PNG" and data[12:16] == b"IHDR" and len(data) >= 24:
-        check_size(*struct.unpack(">II", data[16:24]), limits)  # also where nothing follows that Pillow would open
+        width, height = struct.unpack(">II", data[16:24])
+        check_size(width, height, limits)  # also where nothing follows that Pillow would open
     try:
         image = Image.open(io.BytesIO(data), formats=(picture_format,))
         animated = image.format in ("PNG", "WEBP") and getattr(image, "is_animated", False)

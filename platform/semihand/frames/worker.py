@@ -121,7 +121,7 @@ class Worker:
 
 def _memory() -> int:
     """A file that both processes can map, and that leaves nothing behind."""
-    if sys.platform == "linux":
+    if hasattr(os, "memfd_create"):
         return os.memfd_create("semihand-pictures")
     with tempfile.TemporaryFile() as file:
         return os.dup(file.fileno())

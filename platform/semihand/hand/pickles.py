@@ -85,7 +85,7 @@ def _check_program(data: bytes, most_steps: int) -> None:
     for steps, (opcode, argument, _) in enumerate(pickletools.genops(data), 1):
         if steps > most_steps:
             raise pickle.UnpicklingError(f"more than {most_steps} steps in {len(data)} bytes: refused")
-        if opcode.name in _REMEMBERING and not 0 <= argument <= steps:
+        if opcode.name in _REMEMBERING and not (isinstance(argument, int) and 0 <= argument <= steps):
             raise pickle.UnpicklingError(f"it remembers something at place {argument} in step {steps}: refused")
 
 
@@ -126,17 +126,17 @@ class _Kind:
 class _Array(np.ndarray):
     """An array that is built in two steps: empty, then with its state."""
 
-    def __setstate__(self, state: object) -> None:  # type: ignore[override]
+    def __setstate__(self, state: object) -> None:
         if not isinstance(state, tuple) or len(state) not in (4, 5):
             raise pickle.UnpicklingError("it describes no array: refused")
         shape, kind, fortran, data = state[-4:]
         data = _as_bytes(data)
-        dtype = _checked(shape, kind, data)
-        super().__setstate__((1, shape, dtype, bool(fortran), data))
+        shape, dtype = _checked(shape, kind, data)
+        super().__setstate__((1, shape, dtype, bool(fortran), data))  # type: ignore[arg-type]
 
 
-def _checked(shape: object, kind: object, data: bytes) -> np.dtype[Any]:
-    """The type of an array whose shape and bytes fit each other."""
+def _checked(shape: object, kind: object, data: bytes) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Shape and type of an array, once they fit its bytes."""
     if not isinstance(kind, _Kind) or not isinstance(shape, tuple):
         raise pickle.UnpicklingError("it describes no array of numbers: refused")
     if not all(isinstance(length, int) and length >= 0 for length in shape):
@@ -144,7 +144,7 @@ def _checked(shape: object, kind: object, data: bytes) -> np.dtype[Any]:
     dtype = kind.dtype()
     if math.prod(shape) * dtype.itemsize != len(data):
         raise pickle.UnpicklingError(f"an array of shape {shape} in {len(data)} bytes: refused")
-    return dtype
+    return shape, dtype
 
 
 def _as_bytes(data: object) -> bytes:
@@ -163,13 +163,13 @@ def _reconstruct(kind: object, shape: object, type_code: object) -> Shaped[np.nd
 
 def _from_buffer(data: object, kind: object, shape: object, order: object) -> Shaped[np.ndarray, "..."]:
     raw = _as_bytes(data)
-    dtype = _checked(shape, kind, raw)
-    return np.frombuffer(raw, dtype).reshape(shape, order="F" if order == "F" else "C")  # type: ignore[call-overload, no-any-return]
+    sizes, dtype = _checked(shape, kind, raw)
+    return np.frombuffer(raw, dtype).reshape(sizes, order="F" if order == "F" else "C")
 
 
 def _scalar(kind: object, data: object) -> Any:
     raw = _as_bytes(data)
-    return np.frombuffer(raw, _checked((), kind, raw))[0]
+    return np.frombuffer(raw, _checked((), kind, raw)[1])[0]
 
 
 def _encode(text: object, encoding: object) -> bytes:

@@ -58,9 +58,8 @@ def known_frames(config: RoundConfig, path: Path, say: Callable[[str], None] = l
         InputError: there is none, or the path cannot be listed.
     """
     listing = list_frames(path, list_options(config).model_copy(update={"with_truth": True}))
-    if listing.quarantine.num_rows:
-        first = listing.quarantine.slice(0, 1).to_pylist()[0]
-        say(f"{path}: {listing.quarantine.num_rows} frames left out; first: {first['reason']}, {first['detail']}")
+    if listing.quarantine.num_rows or listing.conversions:
+        say(f"{path}: {listing}")
     known = open_truth(listing.frames)
     known = filter_rows(known, known["joints_mm"].is_valid())
     if known.num_rows == 0:
@@ -70,7 +69,7 @@ def known_frames(config: RoundConfig, path: Path, say: Callable[[str], None] = l
 
 def list_options(config: RoundConfig) -> ListOptions:
     """What the user says where frames say nothing."""
-    return ListOptions(hand=config.hand, box=config.box, frame_step=config.frame_step)
+    return ListOptions(hand=config.hand, box=config.box, frame_step=config.frame_step, limits=config.limits)
 
 
 def is_store(path: Path) -> bool:

@@ -64,7 +64,7 @@ def calibration_frames(campaign: Campaign, source: Path) -> pa.Table:
     if config.calibration is not None:
         return known_frames(config, config.calibration, campaign.say)
     held_out = open_truth(read_frames(source).slice(0, config.calibrate.num_frames))
-    return harden_frames(held_out, config.harden)
+    return harden_frames(held_out, config.harden, config.limits)
 
 
 def ingest_pool(campaign: Campaign) -> Done:
@@ -78,6 +78,7 @@ def ingest_pool(campaign: Campaign) -> Done:
         )
         path = _made(campaign, "target", synthetic)
     listing = list_frames(path, list_options(config))
+    campaign.say(f"{path}: {listing}")
     frames = without_truth(listing.frames)
     known = set(scan(campaign.store, "frames").select("frame_id").collect()["frame_id"])
     new = [row for row, frame_id in enumerate(frames["frame_id"].to_pylist()) if frame_id not in known]
@@ -86,6 +87,7 @@ def ingest_pool(campaign: Campaign) -> Done:
     if listing.quarantine.num_rows:
         campaign.store.replace_round("quarantine", listing.quarantine, 0)
     metrics = {"frames": float(frames.num_rows), "quarantined": float(listing.quarantine.num_rows)}
+    metrics |= {f"converted_{code}": float(count) for code, count in sorted(listing.conversions.items())}
     return Done(metrics, versions={name: campaign.store.version(name) for name in ("frames", "quarantine")})
 
 
