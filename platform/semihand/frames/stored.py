@@ -19,6 +19,7 @@ from semihand.frames.limits import Limits
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_EXTENSION = b"ARROW:extension:name"
 _DAMAGE = (
     ValueError, OSError, RecursionError, NotImplementedError, TypeError, KeyError, IndexError, EOFError, AttributeError,
     MemoryError, RuntimeError, ArithmeticError, AssertionError, SyntaxError, zlib.error, zipfile.BadZipFile,
@@ -88,6 +89,8 @@ def read_parquet(path: Path, names: list[str], limits: Limits) -> "list[pa.Buffe
         except pa.ArrowInvalid:
             # Arrow writes null fixed-size lists that it cannot read back ("Expected all lists to be of size").
             table = pl.read_parquet(path, columns=names).to_arrow()
+        table = _plain(table)
+        table.validate(full=True)  # text that is not UTF-8, for one
     except (pa.ArrowException, PolarsError, *_DAMAGE) as error:
         return _unreadable(path, error)
     if table.nbytes > limits.max_manifest_bytes:
@@ -96,6 +99,42 @@ def read_parquet(path: Path, names: list[str], limits: Limits) -> "list[pa.Buffe
     with pa.ipc.new_stream(sink, table.schema) as stream:
         stream.write_table(table)
     return [sink.getvalue()]
+
+
+def _plain(table: "pa.Table") -> "pa.Table":
+    """The same columns without dictionaries, which stand for more than they hold, and without metadata.
+
+    Arrow itself decodes a dictionary of texts into 32-bit offsets and past their end.
+    """
+    import pyarrow as pa
+
+    columns = []
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        if pa.types.is_dictionary(column.type):
+            column = pa.chunked_array([_spread(chunk) for chunk in column.chunks], _wide(column.type.value_type))
+        if not _is_plain(column.type):
+            raise ValueError(f"column {name!r} is of type {column.type}")
+        columns.append(column)
+    return pa.Table.from_arrays(columns, names=table.column_names)
+
+
+def _spread(chunk: "pa.DictionaryArray") -> "pa.Array":
+    return chunk.dictionary.cast(_wide(chunk.type.value_type)).take(chunk.indices)
+
+
+def _wide(kind: "pa.DataType") -> "pa.DataType":
+    import pyarrow as pa
+
+    return {pa.string(): pa.large_string(), pa.binary(): pa.large_binary()}.get(kind, kind)
+
+
+def _is_plain(kind: "pa.DataType") -> bool:
+    import pyarrow as pa
+
+    if isinstance(kind, pa.DictionaryType | pa.RunEndEncodedType | pa.UnionType | pa.BaseExtensionType):
+        return False
+    below = [kind.field(place) for place in range(kind.num_fields)]
+    return all(_EXTENSION not in (field.metadata or {}) and _is_plain(field.type) for field in below)
 
 
 def _too_large(path: Path, unpacked: int, limits: Limits) -> InputError:
