@@ -33,6 +33,11 @@ class BadFrame(Exception):  # noqa: N818  (a frame that fails is a row with its 
         return f"{self.reason}: {self.detail}"
 
 
+def first_line(error: BaseException) -> str:
+    """What an error says, for a message of one line."""
+    return (str(error) or type(error).__name__).splitlines()[0][:200]
+
+
 def shown(value: object, length: int = 60) -> str:
     """A value that a stranger wrote, for a message: short, however deep, long or often repeated in itself it is."""
     try:

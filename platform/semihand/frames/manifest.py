@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from semihand.frames.draft import Column, Draft, draft_rows
-from semihand.frames.errors import BadFrame, InputError, shown
+from semihand.frames.errors import BadFrame, InputError, first_line, shown
 from semihand.frames.files import check_input
 from semihand.frames.options import ListOptions
 from semihand.frames.strict_json import parse_json
@@ -114,7 +114,7 @@ def _parse_line(line: bytes, row: int, problems: dict[int, BadFrame]) -> dict[st
         if not isinstance(parsed, dict):
             raise ValueError(f"it is {type(parsed).__name__}, not an object")
     except (ValueError, RecursionError) as error:
-        problems[row] = BadFrame("bad_row", f"row {row + 1}: {_first_line(error)[:300]}")
+        problems[row] = BadFrame("bad_row", f"row {row + 1}: {first_line(error)}")
         return {}
     return parsed
 
@@ -188,7 +188,3 @@ def _filled(cell: Any, kind: pa.DataType) -> Any:
     if cell is None:
         return False if pa.types.is_boolean(kind) else float("nan")
     return cell
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]

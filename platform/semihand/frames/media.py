@@ -13,7 +13,7 @@ from semihand.frames.limits import Limits
 from semihand.frames.worker import dismiss, each, for_a_file
 
 _MAX_PROCESSES = 8  # network disks answer many at once
-_FILES_PER_PROCESS = 100  # fewer are looked at before another process has started
+_FILES_PER_PROCESS = 500  # fewer are looked at before another process has started
 
 _Item: TypeAlias = tuple[str, Path, Path | None, bool]
 

@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import UInt8
 
+from semihand.frames.arrays import read_arrays_of_npz, read_mat
 from semihand.frames.decode import decode_depth16, decode_picture, read_header
 from semihand.frames.errors import BadFrame
 from semihand.frames.files import file_sha256, read_file
 from semihand.frames.inspection import inspect_bytes, inspect_file
 from semihand.frames.limits import Limits
-from semihand.frames.stored import read_arrays_of_npz, read_mat, read_parquet, read_parquet_names
 from semihand.frames.video import decode_group, frame_groups, index_video
 
 Picture = UInt8[np.ndarray, "height width 3"]
@@ -82,6 +82,18 @@ def _frames(uri: str, digest: str, numbers: list[int], limits: Limits) -> Iterat
         yield from decode_group(video, group, limits)
 
 
+def _parquet_names(path: Path, limits: Limits) -> Any:
+    from semihand.frames.parquet import read_names  # here, because a process for pictures alone must start fast
+
+    return read_names(path, limits)
+
+
+def _parquet(path: Path, names: list[str], limits: Limits) -> Any:
+    from semihand.frames.parquet import read_columns
+
+    return read_columns(path, names, limits)
+
+
 def check_digest(found: str, listed: str) -> None:
     """Hold content to the hash that it was listed under.
 
@@ -103,6 +115,6 @@ TASKS: dict[str, Task] = {
     "frames": Task(_frames),
     "npz": Task(_each(read_arrays_of_npz)),
     "mat": Task(_each(read_mat), whole_file=True),
-    "parquet_names": Task(_each(read_parquet_names), whole_file=True),
-    "parquet": Task(_each(read_parquet), whole_file=True),
+    "parquet_names": Task(_each(_parquet_names), whole_file=True),
+    "parquet": Task(_each(_parquet), whole_file=True),
 }

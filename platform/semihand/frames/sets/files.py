@@ -10,7 +10,7 @@ import yaml
 from jaxtyping import Bool, Float, Shaped, UInt8, UInt16
 from PIL import Image
 
-from semihand.frames.errors import BadFrame, InputError, shown
+from semihand.frames.errors import BadFrame, InputError, first_line, shown
 from semihand.frames.files import check_input, read_file
 from semihand.frames.limits import STANDARD, Limits
 from semihand.frames.strict_json import parse_json
@@ -64,7 +64,7 @@ def _parsed(path: Path, *state: int) -> Any:
     except InputError:
         raise
     except (BadFrame, *_DAMAGE) as error:
-        raise InputError(f"{path}: cannot be read ({str(error)[:200]}); download it again") from error
+        raise InputError(f"{path}: cannot be read ({first_line(error)}); download it again") from error
 
 
 def _read_npy(path: Path) -> Shaped[np.ndarray, "..."]:
