@@ -4,6 +4,7 @@ Only the decoding process calls these: it has a limit on its memory and can be e
 """
 
 import io
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
@@ -18,7 +19,8 @@ from semihand.frames.limits import Limits
 
 _DAMAGE = (
     ValueError, OSError, RecursionError, NotImplementedError, TypeError, KeyError, IndexError, EOFError, AttributeError,
-    MemoryError, RuntimeError, ArithmeticError, AssertionError, SyntaxError, zlib.error, zipfile.BadZipFile,
+    MemoryError, RuntimeError, ArithmeticError, AssertionError, SyntaxError, tokenize.TokenError, zlib.error,
+    zipfile.BadZipFile,
 )  # fmt: skip
 
 

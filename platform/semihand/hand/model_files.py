@@ -6,6 +6,7 @@ stand in for scipy's sparse matrices and chumpy's arrays; every other name is re
 
 import pickle
 import struct
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
@@ -23,7 +24,7 @@ _MOST_ENTRIES = 100  # of an .npz
 _ENTRY = b"PK\1\2"  # how one begins in a zip's directory, which is read as a whole
 _DAMAGE = (
     ValueError, OSError, EOFError, KeyError, TypeError, IndexError, AttributeError, RuntimeError, ArithmeticError,
-    MemoryError, RecursionError, SyntaxError, struct.error, zlib.error, zipfile.BadZipFile,
+    MemoryError, RecursionError, SyntaxError, tokenize.TokenError, struct.error, zlib.error, zipfile.BadZipFile,
 )  # fmt: skip
 REQUIRED = (
     "v_template", "f", "shapedirs", "posedirs", "J_regressor", "weights", "kintree_table", "hands_components",

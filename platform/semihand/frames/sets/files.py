@@ -1,6 +1,7 @@
 """The files of data sets: annotations that may be broken, masks and depths in their own codings."""
 
 import io
+import tokenize
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,10 @@ MAX_PICKLE_BYTES = 2**30  # RHD's are 0.2 GB
 MAX_YAML_BYTES = 2**18  # parsed in Python; DexYCB's are a page
 MAX_TEXT_BYTES = 256 * 2**20
 _CACHED = 4  # files that parts of one data set share
-_DAMAGE = (ValueError, OSError, RecursionError, TypeError, EOFError, MemoryError, OverflowError, SyntaxError,
-           yaml.YAMLError)  # fmt: skip
+_DAMAGE = (
+    ValueError, OSError, RecursionError, TypeError, EOFError, MemoryError, OverflowError, SyntaxError,
+    tokenize.TokenError, yaml.YAMLError,
+)  # fmt: skip
 
 
 class _PlainLoader(yaml.SafeLoader):  # type: ignore[misc]
@@ -98,6 +101,8 @@ def entry_array(entry: Any, shape: tuple[int, ...], where: str) -> Float[np.ndar
     if not isinstance(entry, np.ndarray):
         # Before numpy looks: lists that name one another stand for more numbers than memory holds.
         _check_lists(entry, shape, where)
+    elif entry.dtype.kind not in "biufSU":
+        raise BadFrame("bad_truth", f"{where} is an array of {entry.dtype}, not of numbers")
     try:
         array = np.asarray(entry, dtype=np.float64)
     except (TypeError, ValueError, OverflowError):
