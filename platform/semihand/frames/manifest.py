@@ -19,7 +19,7 @@ from semihand.frames.errors import BadFrame, InputError, first_line, shown
 from semihand.frames.files import check_input
 from semihand.frames.options import ListOptions
 from semihand.frames.strict_json import parse_json
-from semihand.frames.worker import for_a_file, one
+from semihand.frames.worker import each, for_a_file, one
 from semihand.tables.arrays import without_nulls
 from semihand.tables.schemas import FRAMES, PICTURE_COLUMNS, TRUTH_COLUMNS
 
@@ -42,7 +42,20 @@ def read_manifest(path: Path, options: ListOptions) -> Draft:
     if num_rows == 0:
         raise InputError(f"{path}: no row in it; give one row per hand, with hand and uri")
     numbers = np.arange(1, num_rows + 1)
-    return _typed(path, columns, numbers, problems, options)
+    draft = _typed(path, columns, numbers, problems, options)
+    for name in PICTURE_COLUMNS:
+        if name in columns and name in TRUTH_COLUMNS:
+            _note_pictures(draft, name, options)
+    return draft
+
+
+def _note_pictures(draft: Draft, name: str, options: ListOptions) -> None:
+    """Masks and the like are decoded by who learns from them, without the care that strangers' pictures need."""
+    rows = np.flatnonzero(draft.rows[name].is_valid().to_numpy())
+    pictures = ((draft.rows[name][int(row)].as_py(),) for row in rows)
+    for row, problem in zip(rows, each("decodes", pictures, options.limits), strict=True):
+        if problem is not None:
+            draft.note(int(row), BadFrame("bad_truth", f"{name}: {problem}"))
 
 
 def from_frames(table: pa.Table, path: Path, options: ListOptions) -> Draft:

@@ -61,6 +61,10 @@ def _file_picture(path: Path, limits: Limits) -> Picture:
     return decode_picture(read_file(path, limits.max_picture_bytes), limits)
 
 
+def _decodes(data: bytes, limits: Limits) -> None:
+    decode_picture(data, limits)
+
+
 def _size(path: Path, limits: Limits) -> tuple[int, int]:
     return read_header(read_file(path, limits.max_picture_bytes), limits)[:2]
 
@@ -110,6 +114,7 @@ TASKS: dict[str, Task] = {
     "index": Task(_each(index_video)),
     "picture": Task(_each(_picture)),
     "file_picture": Task(_each(_file_picture)),
+    "decodes": Task(_each(_decodes)),
     "size": Task(_each(_size)),
     "depth16": Task(_each(_depth16)),
     "frames": Task(_frames),
