@@ -3,8 +3,11 @@
 import os
 import signal
 import struct
+import subprocess
+import sys
 import time
 import zlib
+from pathlib import Path
 
 import numpy as np
 import psutil
@@ -23,6 +26,7 @@ from semihand.frames.reading import read_pictures
 from semihand.frames.worker import borrowed, dismiss, each, one
 
 RIGHT = ListOptions(hand="right")
+PLATFORM = Path(__file__).resolve().parents[2] / "platform"
 
 
 @pytest.fixture(autouse=True)
@@ -173,6 +177,22 @@ def test_a_video_that_is_always_too_slow_ends_as_reasons(tmp_path):
     found = dict(read_pictures(frames, Limits(max_item_s=1e-5)))
     assert sorted(found) == list(range(30))
     assert {problem.reason for problem in found.values()} == {"too_slow"}
+
+
+def test_a_process_that_does_not_start_is_our_error_and_no_frames(tmp_path, monkeypatch):
+    path = write_folder(tmp_path, 1)[0]
+    monkeypatch.setattr(
+        worker, "_start", lambda *given: subprocess.Popen([sys.executable, "-c", "raise SystemExit(3)"])
+    )
+    with pytest.raises(RuntimeError, match=r"does not start \(exit code 3\)"):
+        one("file_picture", path)
+
+
+def test_the_decoding_process_loads_no_library_that_it_does_not_need():
+    heavy = {"torch", "pyarrow", "polars", "scipy", "ray"}
+    code = f"import semihand.frames.worker_process, sys; print(sorted({heavy} & {{*sys.modules}}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PLATFORM)
+    assert done.stdout.strip() == "[]"
 
 
 def test_the_working_folder_brings_no_modules_of_its_own(tmp_path, monkeypatch):

@@ -10,6 +10,7 @@ import contextlib
 import mmap
 import os
 import pickle
+import shlex
 import signal
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from semihand.frames.errors import BadFrame
 from semihand.frames.limits import STANDARD, Limits
 
 _ITEMS_PER_REQUEST = 32
+_START_S = 300.0  # what a process may take to start, on a machine that is busy with others
 _GRACE_S = 10.0  # beyond the process's own limit: it cannot be ended while the kernel waits for a disk
 _idle: dict[tuple[int, Limits], list["Worker"]] = {}
 
@@ -47,6 +49,7 @@ class Worker:
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.at_rest = True  # whether all that was asked is answered
+        self._started = False
         self._memory_fd = _memory()
         self._shared: mmap.mmap | None = None
         self._connection, theirs = Pipe()
@@ -67,8 +70,10 @@ class Worker:
 
         Raises:
             WorkerEnded: the process ended; it cannot be asked again.
+            RuntimeError: it did not even start, which is not the fault of what it was to open.
         """
         self.at_rest = False
+        self._wait_until_started()
         try:
             self._connection.send_bytes(pickle.dumps((task, arguments)))
             while answer := self._receive(patience_s):
@@ -76,6 +81,17 @@ class Worker:
         except (EOFError, ConnectionError) as error:
             raise WorkerEnded(self._what_happened()) from error
         self.at_rest = True
+
+    def _wait_until_started(self) -> None:
+        if self._started:
+            return
+        with contextlib.suppress(EOFError, ConnectionError):
+            self._started = self._connection.poll(_START_S) and bool(self._connection.recv_bytes())
+        if not self._started:
+            raise RuntimeError(
+                f"{shlex.join(map(str, self._process.args))} does not start (exit code {self.end()}); its own message "
+                "stands above, on stderr. Pictures are opened in that process alone."
+            )
 
     def _receive(self, patience_s: float) -> tuple[Any, ...]:
         """An answer, or the empty tuple at the end."""
@@ -132,7 +148,16 @@ def _start(connection_fd: int, memory_fd: int, limits: Limits) -> "subprocess.Po
     search = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
     one_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1"}
     # -P: a picture folder that is the working directory must not bring its own modules.
-    command = [sys.executable, "-P", "-m", "semihand.frames.worker_process", str(connection_fd), str(memory_fd)]
+    command = [
+        sys.executable,
+        "-P",
+        "-W",
+        "ignore",
+        "-m",
+        "semihand.frames.worker_process",
+        str(connection_fd),
+        str(memory_fd),
+    ]
     return subprocess.Popen(
         [*command, limits.model_dump_json()],
         env=os.environ | one_thread | {"PYTHONPATH": search},

@@ -32,6 +32,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     Image.MAX_IMAGE_PIXELS = None  # the limits hold for every picture before Pillow's own would
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):  # nobody asks any more
+        connection.send_bytes(b"started")
         _Server(connection, memory_fd, Limits.model_validate_json(limits)).serve()
 
 

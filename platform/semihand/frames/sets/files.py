@@ -19,6 +19,8 @@ from semihand.frames.worker import for_a_file, one
 from semihand.hand.pickles import read_pickle
 
 MAX_ANNOTATION_BYTES = 2 * 2**30  # InterHand2.6M's joints are 1 GB of JSON
+MAX_PARSED_BYTES = 16 * 2**30  # COCO-WholeBody's people are 8 GB of Python's numbers
+_LIST_BYTES, _NUMBER_BYTES = 72, 36  # of Python's, at most
 MAX_PICKLE_BYTES = 2**30  # RHD's are 0.2 GB
 MAX_YAML_BYTES = 2**18  # parsed in Python; DexYCB's are a page
 MAX_TEXT_BYTES = 256 * 2**20
@@ -56,7 +58,7 @@ def read_annotation(path: Path) -> Any:
 def _parsed(path: Path, *state: int) -> Any:
     try:
         if path.suffix == ".json":
-            return parse_json(path.read_bytes())
+            return parse_json(_checked_json(path.read_bytes()))
         if path.suffix == ".mat":
             return one("mat", path, patience_s=for_a_file(STANDARD))
         if path.suffix == ".npy":
@@ -68,6 +70,14 @@ def _parsed(path: Path, *state: int) -> Any:
         raise
     except (BadFrame, *_DAMAGE) as error:
         raise InputError(f"{path}: cannot be read ({first_line(error)}); download it again") from error
+
+
+def _checked_json(data: bytes) -> bytes:
+    """The text, once it is known what it takes when it is parsed."""
+    parsed = _LIST_BYTES * (data.count(b"[") + data.count(b"{")) + _NUMBER_BYTES * data.count(b",")
+    if parsed > MAX_PARSED_BYTES:
+        raise ValueError(f"it takes {parsed} bytes of memory, the limit is {MAX_PARSED_BYTES}")
+    return data
 
 
 def _read_npy(path: Path) -> Shaped[np.ndarray, "..."]:
