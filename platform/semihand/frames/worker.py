@@ -10,7 +10,6 @@ import contextlib
 import mmap
 import os
 import pickle
-import shlex
 import signal
 import subprocess
 import sys
@@ -25,6 +24,7 @@ import semihand
 from semihand.frames.errors import BadFrame
 from semihand.frames.limits import STANDARD, Limits
 
+_MODULE = "semihand.frames.worker_process"
 _ITEMS_PER_REQUEST = 32
 _START_S = 300.0  # what a process may take to start, on a machine that is busy with others
 _GRACE_S = 10.0  # beyond the process's own limit: it cannot be ended while the kernel waits for a disk
@@ -89,8 +89,8 @@ class Worker:
             self._started = self._connection.poll(_START_S) and bool(self._connection.recv_bytes())
         if not self._started:
             raise RuntimeError(
-                f"{shlex.join(map(str, self._process.args))} does not start (exit code {self.end()}); its own message "
-                "stands above, on stderr. Pictures are opened in that process alone."
+                f"{sys.executable} -m {_MODULE} does not start (exit code {self.end()}); its own message stands above, "
+                "on stderr. Pictures are opened in that process alone."
             )
 
     def _receive(self, patience_s: float) -> tuple[Any, ...]:
@@ -110,7 +110,8 @@ class Worker:
             for size in sizes:
                 copies.append(bytearray(shared[start : start + size]))
                 start += size
-        self._connection.send_bytes(b"copied")
+        with contextlib.suppress(ConnectionError):  # it may have died since, which the next answer will show
+            self._connection.send_bytes(b"copied")
         return copies
 
     def _what_happened(self) -> BadFrame:
@@ -148,16 +149,7 @@ def _start(connection_fd: int, memory_fd: int, limits: Limits) -> "subprocess.Po
     search = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
     one_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1"}
     # -P: a picture folder that is the working directory must not bring its own modules.
-    command = [
-        sys.executable,
-        "-P",
-        "-W",
-        "ignore",
-        "-m",
-        "semihand.frames.worker_process",
-        str(connection_fd),
-        str(memory_fd),
-    ]
+    command = [sys.executable, "-P", "-W", "ignore", "-m", _MODULE, str(connection_fd), str(memory_fd)]
     return subprocess.Popen(
         [*command, limits.model_dump_json()],
         env=os.environ | one_thread | {"PYTHONPATH": search},
