@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "platform"))
 
 from semihand.command_line import run_job
+from semihand.frames.limits import Limits
 from semihand.frames.options import Box, Hand, ListOptions
 from semihand.rounds.checking import check_and_write, given_sets
 
@@ -36,13 +37,14 @@ class CheckJob(BaseSettings):
     box: Box | None = Field(None, description="x,y,w,h of the hand in px where a frame has no box")
     frame_step: PositiveInt = Field(1, description="take every n-th frame of a video")
     transductive: bool = Field(False, description="frames may be of whom calibration and evaluation are: it is meant")
+    limits: Limits = Field(Limits(), description="what a picture, video or manifest may take before it is refused")
     out: Path = Field(Path("check"), description="folder that check.html and summary.json are written to")
 
 
 def main(job: CheckJob) -> None:
     """Print the findings, the worst first."""
     paths = {"frames": job.frames, "source": job.source, "calibration": job.calibration, "evaluation": job.evaluation}
-    options = ListOptions(hand=job.hand, box=job.box, frame_step=job.frame_step)
+    options = ListOptions(hand=job.hand, box=job.box, frame_step=job.frame_step, limits=job.limits)
     checked = check_and_write(given_sets(paths), options, job.transductive, job.out)
     for each in checked.sets:
         print(f"{each.given.name}: {each.looked.rows.num_rows} frames of {each.given.path}")

@@ -16,7 +16,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "platform"))
 
 from semihand.command_line import run_job
-from semihand.frames.options import Box, Hand
+from semihand.frames.limits import Limits
+from semihand.frames.options import Box, Hand, ListOptions
 from semihand.rounds.config import ProtocolName
 from semihand.rounds.evaluation import champion_of, evaluate_frames, look_without_truth, write_evaluation
 
@@ -33,16 +34,18 @@ class EvaluationJob(BaseSettings):
     label_free: bool = Field(False, description="ask for no truth: bone lengths, joint limits, views, masks, jitter")
     hand: Hand | None = Field(None, description="which hand frames show where nothing says it")
     box: Box | None = Field(None, description="x,y,w,h of the hand in px where a frame has no box")
+    limits: Limits = Field(Limits(), description="what a picture, video or manifest may take before it is refused")
     out: Path = Field(Path("evaluation"), description="folder that summary.json is written to")
 
 
 def main(job: EvaluationJob) -> None:
     """Print the figures and leave them as JSON."""
     model = job.model or champion_of(job.campaign)
+    options = ListOptions(hand=job.hand, box=job.box, limits=job.limits)
     if job.label_free:
-        metrics = look_without_truth(job.frames, model, job.hand, job.box)
+        metrics = look_without_truth(job.frames, model, options)
     else:
-        metrics = evaluate_frames(job.frames, model, job.protocol, job.hand, job.box)
+        metrics = evaluate_frames(job.frames, model, job.protocol, options)
     for name, value in metrics.items():
         print(f"{name:>21} {value:10.3f}")
     protocol = None if job.label_free else job.protocol

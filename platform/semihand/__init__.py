@@ -6,6 +6,7 @@ The flow of a round::
 
 The rooms, from the ground up; each imports only what stands above it in this list:
 
+    reasons   the closed lists of why a frame is refused and how a picture is converted
     hand      the hand itself: skeleton, camera, bones, registration, MANO, metrics
     tables    Arrow schemas and the Delta store
     frames    where frames come from: readers, safe decoding, crops, the synthetic hand

@@ -6,6 +6,7 @@ import pyarrow as pa
 import pytest
 
 from same_bytes import first_difference
+from semihand.frames.limits import Limits
 from semihand.frames.truth import without_truth
 from semihand.methods.semihand.weights import read_card
 from semihand.rounds.steps import RoundSteps
@@ -100,6 +101,16 @@ def test_labels_without_ray_are_the_labels_with_ray(by_one_actor, pool, job, new
     if quarantine.num_rows:
         store.append("quarantine", quarantine, 1)
     assert_same(left_by(store), by_one_actor)
+
+
+def test_limits_reach_the_actors(pool, job, new_store):
+    store = new_store()
+    few = pool.slice(0, 6)
+    label_frames(few, job._replace(limits=Limits(max_side_px=63)), store, TWO_ACTORS)
+    found = left_by(store)
+    assert len(found["labels"]) == 0
+    assert sorted(found["quarantine"]["frame_id"]) == sorted(few["frame_id"].to_pylist())
+    assert set(found["quarantine"]["reason"]) == {"too_large"}
 
 
 def test_another_teacher_or_other_views_label_otherwise(by_one_actor, pool, job, one_thread):

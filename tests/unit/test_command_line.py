@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from semihand.command_line import read_config, refuse, run_job, where_to_look
 from semihand.frames.errors import InputError
+from semihand.frames.limits import STANDARD
 from semihand.rounds.config import RoundConfig
+from semihand.rounds.inputs import list_options
 
 RECIPES = Path(__file__).resolve().parents[2] / "jobs" / "recipes"
 
@@ -57,6 +59,14 @@ def test_lists_paths_and_switches_are_understood():
     assert list(config.box) == [4, 5, 60, 70]
     assert (config.control, config.hand) == (True, "left")
     assert read("--no-control").control is False
+
+
+def test_limits_are_settings_like_any_other():
+    config = read("--limits.max_pixels", "1000000", "--limits.max_item_s", "2.5")
+    assert (config.limits.max_pixels, config.limits.max_item_s) == (1_000_000, 2.5)
+    assert list_options(config).limits == config.limits
+    assert read().limits == STANDARD
+    assert "limits.max_pixels" in problem("--limits.max_pixels", "0")
 
 
 def test_the_environment_changes_nothing(monkeypatch):

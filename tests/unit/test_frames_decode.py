@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from sample_pictures import encode, picture, png_header
 
-from semihand.frames.decode import MAX_JPEG_SCANS, decode_picture, picture_size
+from semihand.frames.decode import decode_picture, picture_size
 from semihand.frames.errors import BadFrame
+from semihand.frames.limits import STANDARD
 from semihand.tables import QUARANTINE_REASONS
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
@@ -84,7 +85,7 @@ def test_each_kind_of_bad_bytes_has_its_reason():
     animation = io.BytesIO()
     frames = [Image.fromarray(picture(seed)) for seed in (9, 10)]
     frames[0].save(animation, "PNG", save_all=True, append_images=frames[1:])
-    scans = jpeg[:-2] + b"\xff\xda" * (MAX_JPEG_SCANS + 1) + jpeg[-2:]
+    scans = jpeg[:-2] + b"\xff\xda" * (STANDARD.max_jpeg_scans + 1) + jpeg[-2:]
     cases = {
         b"": "empty_file",
         b"\xff": "not_a_picture",

@@ -95,7 +95,7 @@ def test_a_row_that_names_a_video_stands_for_all_its_frames(tmp_path):
         ([{"uri": "a.png", "hand": "left", "image": "AAAA"}], "column 'image' holds bytes"),
         (["[", "{", "no"], "no line of it is a JSON object"),
         ([], "no row in it"),
-        ([{"uri": 7, "hand": "left"}], "no 'uri' in it has the type string; row 1: uri is '7'"),
+        ([{"uri": 7, "hand": "left"}], "no 'uri' in it has the type string; row 1: uri is 7, not string"),
         ([{"uri": "gone.png", "hand": "left"}], "no usable frame .1 missing_file."),
     ],
 )
@@ -145,7 +145,7 @@ def test_each_bad_row_has_its_reason_and_leaves_its_neighbours_alone(tmp_path):
         9: (camera | {"distortion": [0.1, 0.2]}, "bad_camera"),
         10: ({"world_to_camera": [1.0, 0, 0, 0, 0, 1, 0, 0, 0, 0, -1, 0]}, "bad_camera"),
         11: ({"world_to_camera": [2.0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 2, 0]}, "bad_camera"),
-        12: ({"uri": "../secret.png"}, "missing_file"),
+        12: ({"uri": "../secret.png"}, "bad_path"),
         13: ({"uri": "/etc/hostname"}, "bad_path"),
         14: ({"uri": "s3://bucket/a.png"}, "bad_path"),
         15: ({"uri": "a\0b.png"}, "bad_path"),

@@ -1,14 +1,16 @@
 """steps/label.py and label_rows.py: a label is a function of its frame alone, and right where the views are."""
 
 import io
+from copy import copy
 
 import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from frames_tables import with_column, with_garbage_truth
+from frames_tables import png, with_column, with_garbage_truth
 from PIL import Image
 
+from semihand.frames.limits import Limits
 from semihand.frames.truth import without_truth
 from semihand.hand.bones import bone_lengths
 from semihand.hand.camera import project
@@ -25,7 +27,7 @@ from semihand.steps.label_rows import LABELLED, split_labelled
 from semihand.steps.rules import Thresholds
 from semihand.steps.selection import SelectConfig, select_labels
 from semihand.steps.subjects import UNNAMED, Lengths
-from semihand.tables import LABELS, QUARANTINE, SELECTIONS, as_numpy, deterministic_columns
+from semihand.tables import LABELS, QUARANTINE, SELECTIONS, as_numpy, content_sha256, deterministic_columns
 from semihand.tables.rows import take_rows
 from semihand.tables.validation import checked_rows
 
@@ -68,6 +70,22 @@ def perfect(frames: pa.Table, margin: float, num_views: int = 3):
         )
 
     return look
+
+
+def test_frames_beyond_the_limits_are_quarantined_and_the_rest_is_labelled_as_before(labeller, labelled, target_frames):
+    large = png(np.zeros((80, 80, 3), np.uint8))
+    images = [large, *target_frames["image"].to_pylist()[1:]]
+    frames = with_column(target_frames, "image", images)
+    hashes = [content_sha256(image) for image in images]
+    frames = with_column(frames, "content_sha256", hashes)
+    tight = copy(labeller)
+    tight.limits = Limits(max_side_px=64)
+    labels, quarantine = split_labelled(tight(frames))
+    assert quarantine.select(["frame_id", "reason"]).to_pylist() == [
+        {"frame_id": target_frames["frame_id"][0].as_py(), "reason": "too_large"}
+    ]
+    expected = by_frame(labelled)
+    assert by_frame(tight(frames)) == {name: expected[name] for name in labels["frame_id"].to_pylist()}
 
 
 def test_labels_keep_the_contract_of_their_table(labelled, target_frames):

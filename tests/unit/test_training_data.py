@@ -6,6 +6,7 @@ import pytest
 import torch
 from frames_tables import with_column, with_garbage_truth
 
+from semihand.frames.limits import Limits
 from semihand.steps.training_data import DataSource, load_data, read_frames
 from semihand.tables import LABELS, SELECTIONS, Store, as_numpy, rows_of
 from semihand.tables.rows import take_rows
@@ -109,3 +110,10 @@ def test_labels_that_come_later_or_belong_to_another_round_change_nothing(tmp_pa
         after = load_data(source_of(tmp_path, versions=pinned), card)
         for ours, theirs in zip(before.target, after.target, strict=True):
             assert torch.equal(ours, theirs)
+
+
+def test_a_fit_reads_frames_within_the_limits_it_is_given(campaign, card, target_frames):
+    tight = load_data(source_of(campaign, limits=Limits(max_side_px=63)), card)
+    assert tight.source.num_rows == tight.target.num_rows == 0
+    wide = load_data(source_of(campaign, limits=Limits(max_side_px=64)), card)
+    assert wide.target.num_rows == target_frames.num_rows

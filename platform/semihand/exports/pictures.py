@@ -12,6 +12,7 @@ from PIL import ExifTags, Image
 
 from semihand.frames.errors import BadFrame
 from semihand.frames.files import read_file
+from semihand.frames.limits import STANDARD, Limits
 from semihand.frames.reading import read_pictures
 
 _SUFFIXES = {"JPEG": ".jpg", "PNG": ".png"}
@@ -45,27 +46,36 @@ class Picture:
         return self.data if self.data is not None and self.suffix == ".jpg" else _encode(self.pixels, "JPEG")
 
 
-def pictures_of(frames: pa.Table) -> Iterator[tuple[int, Picture | BadFrame]]:
+def pictures_of(frames: pa.Table, limits: Limits = STANDARD) -> Iterator[tuple[int, Picture | BadFrame]]:
     """The picture of every row, or why there is none; each row once, in the order of `read_pictures`.
 
     Args:
         frames: uri, image, content_sha256 and video_frame of FRAMES.
+        limits: what a picture may take.
     """
     uris, numbers = frames["uri"].to_pylist(), frames["video_frame"].to_pylist()
-    for row, pixels in read_pictures(frames):
+    for row, pixels in read_pictures(frames, limits):
         if isinstance(pixels, BadFrame):
             yield row, pixels
         elif numbers[row] is not None:
             yield row, Picture(pixels)
         else:
-            yield row, _with_bytes(pixels, frames["image"][row].as_py(), uris[row])
+            yield (
+                row,
+                _with_bytes(
+                    pixels, frames["image"][row].as_py() if uris[row] is None else _again(Path(uris[row]), limits)
+                ),
+            )
 
 
-def _with_bytes(pixels: UInt8[np.ndarray, "height width 3"], data: bytes | None, uri: str | None) -> Picture:
+def _again(path: Path, limits: Limits) -> bytes | None:
     try:
-        data = read_file(Path(uri)) if uri is not None else data
+        return read_file(path, limits.max_picture_bytes)
     except BadFrame:  # gone since it was decoded
-        return Picture(pixels)
+        return None
+
+
+def _with_bytes(pixels: UInt8[np.ndarray, "height width 3"], data: bytes | None) -> Picture:
     suffix = None if data is None else _upright_suffix(data)
     return Picture(pixels) if suffix is None else Picture(pixels, data, suffix)
 

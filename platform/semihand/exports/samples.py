@@ -11,6 +11,7 @@ from jaxtyping import Float
 from semihand.exports.pictures import Picture, pictures_of
 from semihand.frames.crop import crop_hand
 from semihand.frames.errors import BadFrame
+from semihand.frames.limits import STANDARD, Limits
 from semihand.hand.camera import intrinsics_matrix, project
 from semihand.hand.crops import apply_affine
 from semihand.tables.schemas import FRAMES, TRUTH_COLUMNS
@@ -70,7 +71,7 @@ class Sample:
 
 
 def samples_of(
-    frames: pa.Table, labels: pa.Table, fits: list[Fit] | None, crop_px: int | None
+    frames: pa.Table, labels: pa.Table, fits: list[Fit] | None, crop_px: int | None, limits: Limits = STANDARD
 ) -> Iterator[Sample | tuple[str, BadFrame]]:
     """Samples, and the frames whose picture cannot be read any more; in the order of `read_pictures`.
 
@@ -79,10 +80,11 @@ def samples_of(
         labels: the labels.
         fits: of the labels, row for row; None where none were fitted.
         crop_px: cut the hand out and scale it to this side; None for the whole picture.
+        limits: what a picture may take.
     """
     rows = [about | label for about, label in zip(frames.drop_columns(["image"]).to_pylist(), labels.to_pylist(),
                                                   strict=True)]  # fmt: skip
-    for row, picture in pictures_of(frames):
+    for row, picture in pictures_of(frames, limits):
         if isinstance(picture, BadFrame):
             yield rows[row]["frame_id"], picture
             continue

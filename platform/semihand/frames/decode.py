@@ -1,34 +1,27 @@
 """Bytes to pixels, for bytes that may be anything.
 
-Only JPEG, PNG, WebP and BMP are decoded, only at sane sizes, and the header is judged before a pixel is
-allocated. Pictures come upright: EXIF orientation is applied, so boxes, joints and cameras are those of the
-upright picture.
+Only JPEG, PNG, WebP and BMP are decoded, only within limits, and the header is judged before a pixel is allocated.
+Pictures come upright: EXIF orientation is applied, so boxes, joints and cameras are those of the upright picture.
 """
 
 import io
 import struct
 import zlib
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import UInt8, UInt16
 from PIL import ExifTags, Image
 
 from semihand.frames.errors import BadFrame
-
-MIN_SIDE_PX = 16
-MAX_SIDE_PX = 16384
-MAX_PIXELS = 50_000_000
-MAX_JPEG_SCANS = 40  # encoders write about ten; 10,000 scans take minutes to decode
+from semihand.frames.formats import recognise
+from semihand.frames.limits import STANDARD, Limits
 
 # What Pillow raises on broken files: over 9,721 of them, `except OSError` alone missed one in twenty.
 _PILLOW_ERRORS = (
     OSError, ValueError, IndexError, KeyError, TypeError, AttributeError, SyntaxError, RuntimeError, EOFError,
-    MemoryError, OverflowError, struct.error, zlib.error,
+    MemoryError, ArithmeticError, AssertionError, struct.error, zlib.error,
 )  # fmt: skip
-_UNSUPPORTED = {
-    b"GIF8": "GIF", b"II*\0": "TIFF", b"MM\0*": "TIFF", b"8BPS": "PSD", b"%!PS": "PostScript",
-    b"\0\0\0\x0cjP": "JPEG 2000", b"\x76\x2f\x31\x01": "OpenEXR", b"\0\0\x01\0": "ICO", b"qoif": "QOI",
-}  # fmt: skip
 _TRANSPOSITIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -38,61 +31,108 @@ _TRANSPOSITIONS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_MODES = {
+    "1": ("bilevel",), "L": ("grey",), "LA": ("grey", "alpha"), "P": ("palette",), "PA": ("palette", "alpha"),
+    "RGBA": ("alpha",), "CMYK": ("cmyk",),
+}  # fmt: skip
+_DEEP = "I;16"  # begins Pillow's names for one channel of 16 bits
 
 
-def decode_picture(data: bytes) -> UInt8[np.ndarray, "height width 3"]:
-    """The upright RGB picture in these bytes.
+class Header(NamedTuple):
+    """What a picture says of itself before it is decoded.
 
-    Alpha is dropped, grey is repeated, 16-bit grey keeps its high byte, and of a phone's several pictures
-    (MPO) the first is taken. Animations are refused.
+    Attributes:
+        width: of the upright picture, px; `height` likewise.
+        conversions: what brings it to upright 8-bit RGB, of `semihand.reasons.CONVERSIONS`.
+    """
+
+    width: int
+    height: int
+    conversions: tuple[str, ...]
+
+
+def decode_picture(data: bytes, limits: Limits = STANDARD) -> UInt8[np.ndarray, "height width 3"]:
+    """The upright RGB picture in these bytes, converted as its `Header` says. Animations are refused.
 
     Raises:
-        BadFrame: the bytes are no picture, a broken one, one of another format, or one too large or small.
+        BadFrame: the bytes are no picture, a broken one, one of another format, or one beyond the limits.
     """
-    image = _open(data)
-    orientation = _orientation(image)
+    image = _open(data, limits)
     try:
-        image.load()
-        if orientation in _TRANSPOSITIONS:
-            image = image.transpose(_TRANSPOSITIONS[orientation])
-        if image.mode.startswith("I;16"):
-            high_byte = (np.asarray(image) >> 8).astype(np.uint8)
+        upright = _upright(image)
+        if upright.mode.startswith(_DEEP):
+            high_byte = (np.asarray(upright) >> 8).astype(np.uint8)
             return np.repeat(high_byte[..., None], 3, axis=-1)
-        return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+        return np.asarray(upright if upright.mode == "RGB" else upright.convert("RGB"))
     except _PILLOW_ERRORS as error:
         raise _broken(data, error) from error
 
 
-def picture_size(data: bytes) -> tuple[int, int]:
-    """Width and height in px of the upright picture, read from the header alone.
+def decode_depth16(data: bytes, limits: Limits = STANDARD) -> UInt16[np.ndarray, "height width"]:
+    """The numbers of a PNG of one channel of 16 or 8 bits, upright.
+
+    Raises:
+        BadFrame: unreadable, it has other channels; or as `decode_picture`.
+    """
+    image = _open(data, limits)
+    if image.format != "PNG" or not (image.mode == "L" or image.mode.startswith(_DEEP)):
+        raise BadFrame("unreadable", f"a {image.format} of type {image.mode}, not a PNG of one channel of 16 bits")
+    try:
+        return np.asarray(_upright(image)).astype(np.uint16)
+    except _PILLOW_ERRORS as error:
+        raise _broken(data, error) from error
+
+
+def read_header(data: bytes, limits: Limits = STANDARD) -> Header:
+    """Size of the upright picture, and how it would be converted, from its header alone.
 
     Raises:
         BadFrame: as `decode_picture`, as far as the header shows it.
     """
-    image = _open(data)
-    width, height = image.size
-    return (height, width) if _orientation(image) in (5, 6, 7, 8) else (width, height)
+    image = _open(data, limits)
+    turn = _orientation(image)
+    width, height = image.size[::-1] if turn in (5, 6, 7, 8) else image.size
+    found = {"turned"} if turn in _TRANSPOSITIONS else set()
+    found.update(("grey", "deep") if image.mode.startswith(_DEEP) else _MODES.get(image.mode, ()))
+    if "transparency" in image.info:
+        found.add("alpha")
+    if image.format == "PNG" and data[24] == 16:  # IHDR's bit depth; Pillow keeps the high byte of colours unasked
+        found.add("deep")
+    if image.format == "MPO":
+        found.add("first_of_several")
+    return Header(width, height, tuple(sorted(found)))
 
 
-def check_size(width: int, height: int) -> None:
+def picture_size(data: bytes, limits: Limits = STANDARD) -> tuple[int, int]:
+    """Width and height in px of the upright picture, from its header alone.
+
+    Raises:
+        BadFrame: as `read_header`.
+    """
+    return read_header(data, limits)[:2]
+
+
+def check_size(width: int, height: int, limits: Limits) -> None:
     """Refuse pictures that no hand is found in, or that would fill the memory.
 
     Raises:
         BadFrame: too_small or too_large.
     """
     size = f"{width} x {height} px"
-    if min(width, height) < MIN_SIDE_PX:
-        raise BadFrame("too_small", f"{size}, but no side may be below {MIN_SIDE_PX} px")
-    if max(width, height) > MAX_SIDE_PX or width * height > MAX_PIXELS:
-        raise BadFrame("too_large", f"{size}, above {MAX_SIDE_PX} px a side or {MAX_PIXELS // 10**6} Mpx")
+    if min(width, height) < limits.min_side_px:
+        raise BadFrame("too_small", f"{size}, but no side may be below {limits.min_side_px} px")
+    if max(width, height) > limits.max_side_px or width * height > limits.max_pixels:
+        most = f"{limits.max_side_px} px a side or {limits.max_pixels} px in all"
+        raise BadFrame("too_large", f"{size}, above {most}")
 
 
-def _open(data: bytes) -> Image.Image:
-    picture_format = _recognise(data)
-    if picture_format == "JPEG" and (scans := data.count(b"\xff\xda")) > MAX_JPEG_SCANS:
-        raise BadFrame("unsupported_format", f"a JPEG of {scans} scans, above the limit of {MAX_JPEG_SCANS}")
+def _open(data: bytes, limits: Limits) -> Image.Image:
+    picture_format = recognise(data)
+    if picture_format == "JPEG" and (scans := data.count(b"\xff\xda")) > limits.max_jpeg_scans:
+        raise BadFrame("unsupported_format", f"a JPEG of {scans} scans, above the limit of {limits.max_jpeg_scans}")
     if picture_format == "PNG" and data[12:16] == b"IHDR" and len(data) >= 24:
-        check_size(*struct.unpack(">II", data[16:24]))  # also where nothing follows that Pillow would open
+        width, height = struct.unpack(">II", data[16:24])
+        check_size(width, height, limits)  # also where nothing follows that Pillow would open
     try:
         image = Image.open(io.BytesIO(data), formats=(picture_format,))
         animated = image.format in ("PNG", "WEBP") and getattr(image, "is_animated", False)
@@ -100,7 +140,7 @@ def _open(data: bytes) -> Image.Image:
         raise BadFrame("too_large", str(error)) from error
     except _PILLOW_ERRORS as error:
         raise _broken(data, error) from error
-    check_size(*image.size)
+    check_size(*image.size, limits)
     if animated:
         raise BadFrame("unsupported_format", f"an animated {picture_format}; give its frames or a video")
     if image.mode in ("I", "F"):
@@ -108,24 +148,10 @@ def _open(data: bytes) -> Image.Image:
     return image
 
 
-def _recognise(data: bytes) -> str:
-    if not data:
-        raise BadFrame("empty_file", "0 bytes")
-    if data.startswith(b"\xff\xd8\xff"):
-        return "JPEG"
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "PNG"
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "WEBP"
-    # "BM" alone could open a text: the size of the next header tells a bitmap.
-    if data[:2] == b"BM" and data[14:18] in (b"\x0c\0\0\0", b"\x28\0\0\0", b"\x6c\0\0\0", b"\x7c\0\0\0"):
-        return "BMP"
-    other = next((name for start, name in _UNSUPPORTED.items() if data.startswith(start)), None)
-    if data[4:8] == b"ftyp":
-        other = f"ISO media ({data[8:12].decode('ascii', 'replace')})"
-    if other:
-        raise BadFrame("unsupported_format", f"{other}; give JPEG, PNG, WebP or BMP")
-    raise BadFrame("not_a_picture", f"it begins with {data[:12]!r}; pictures are JPEG, PNG, WebP or BMP")
+def _upright(image: Image.Image) -> Image.Image:
+    turn = _orientation(image)  # before loading, which may look behind a PNG's pixels
+    image.load()
+    return image.transpose(_TRANSPOSITIONS[turn]) if turn in _TRANSPOSITIONS else image
 
 
 def _orientation(image: Image.Image) -> int:
@@ -137,6 +163,8 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _broken(data: bytes, error: BaseException) -> BadFrame:
+    if isinstance(error, MemoryError):
+        return BadFrame("too_large", f"{len(data)} bytes, which take more memory to decode than they may")
     reason = "truncated" if "truncated" in str(error).lower() or _ends_early(data) else "unreadable"
     return BadFrame(reason, f"{len(data)} bytes: {error or type(error).__name__}")
 

@@ -5,31 +5,31 @@ import hashlib
 import os
 import stat
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-from semihand.frames.errors import BadFrame
+from semihand.frames import alarm
+from semihand.frames.errors import BadFrame, InputError
 
-MAX_PICTURE_BYTES = 256 * 2**20  # an uncompressed picture of 50 Mpx is 200 MB
+_CHUNK_BYTES = 2**20
 
 
 def resolve_inside(uri: str, folder: Path, root: Path | None) -> Path:
     """The real path of a file, all links followed, once it is known to lie inside the root.
 
     Args:
-        uri: a path, absolute or relative to `folder`.
+        uri: a path, absolute or relative to `folder`; without `..` unless it comes from our own tables, or the
+            caller opened a wider root.
         folder: what relative paths start from.
         root: the resolved folder that the file must lie in; None where the paths are our own.
 
     Raises:
         BadFrame: bad_name, bad_path or missing_file.
     """
-    try:
-        uri.encode("utf-8")
-    except UnicodeEncodeError:
-        shown = os.fsencode(uri).decode("utf-8", "backslashreplace")
-        raise BadFrame("bad_name", f"{shown}: the name is not UTF-8; rename the file") from None
+    _check_name(uri)
     if "://" in uri:
         raise BadFrame("bad_path", f"{uri}: only files are read; copy it below {folder} and give its path")
+    if root == folder and ".." in PurePosixPath(uri).parts:
+        raise BadFrame("bad_path", f"{uri}: '..' is refused; give the path below {folder}, or set root")
     try:
         path = Path(os.path.realpath(folder / uri, strict=True))
     except (FileNotFoundError, NotADirectoryError):
@@ -38,10 +38,18 @@ def resolve_inside(uri: str, folder: Path, root: Path | None) -> Path:
         raise BadFrame("bad_path", f"{uri}: {_message(error)}") from error
     if root is not None and not path.is_relative_to(root):
         raise BadFrame("bad_path", f"{uri}: leads to {path}, outside {root}; move it there or set root")
+    _check_name(str(path))
     return path
 
 
-def read_file(path: Path, limit: int = MAX_PICTURE_BYTES) -> bytes:
+def _check_name(name: str) -> None:
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        raise BadFrame("bad_name", f"{name}: the name is not UTF-8; rename the file") from None
+
+
+def read_file(path: Path, limit: int) -> bytes:
     """All bytes of a regular file that has some.
 
     Raises:
@@ -58,6 +66,8 @@ def read_file(path: Path, limit: int = MAX_PICTURE_BYTES) -> bytes:
         raise BadFrame("unreadable", f"{path}: {_message(error)}") from error
     if not data:
         raise BadFrame("empty_file", f"{path} has 0 bytes")
+    if len(data) > limit:
+        raise BadFrame("too_large", f"{path} has grown beyond the limit of {limit} bytes")
     return data
 
 
@@ -79,13 +89,32 @@ def check_regular(path: Path) -> os.stat_result:
     return state
 
 
-def file_sha256(path: Path) -> str:
-    """The sha256 of a file of any size; hashed once per process while size and times stay the same.
+def check_input(path: Path, limit: int) -> os.stat_result:
+    """The state of a file that describes many frames, and that may be a link; what is none of these may hang.
 
     Raises:
-        BadFrame: as `check_regular`.
+        InputError: it is missing, no regular file, or too large.
+    """
+    try:
+        state = os.stat(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: {_message(error)}; the data set is not complete, or not in its own layout") from None
+    if not stat.S_ISREG(state.st_mode):
+        raise InputError(f"{path} is not a regular file; write it to one")
+    if state.st_size > limit:
+        raise InputError(f"{path}: {state.st_size} bytes, the limit is {limit}")
+    return state
+
+
+def file_sha256(path: Path, limit: int) -> str:
+    """The sha256 of a file of up to so many bytes; hashed once per process while size and times stay the same.
+
+    Raises:
+        BadFrame: too_large, or as `check_regular`.
     """
     state = check_regular(path)
+    if state.st_size > limit:
+        raise BadFrame("too_large", f"{path} has {state.st_size} bytes, above the limit of {limit}")
     try:
         return _file_sha256(path, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
     except OSError as error:
@@ -94,8 +123,12 @@ def file_sha256(path: Path) -> str:
 
 @lru_cache(maxsize=256)
 def _file_sha256(path: Path, *state: int) -> str:
+    digest = hashlib.sha256()
     with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while chunk := file.read(_CHUNK_BYTES):
+            digest.update(chunk)
+            alarm.again()
+    return digest.hexdigest()
 
 
 def _message(error: OSError | ValueError) -> str:

@@ -40,8 +40,13 @@ def find_files(folder: Path) -> list[FoundFile]:
 
     Linked folders are not followed, since a link can lead to its own parent: each is found as a problem.
     """
-    found = []
-    for parent, folders, files in os.walk(folder):
+    found: list[FoundFile] = []
+
+    def closed(error: OSError) -> None:
+        detail = f"{error.filename}: {error.strerror}; let it be read, or take it out"
+        found.append(_found(folder, error.filename, BadFrame("unreadable", detail)))
+
+    for parent, folders, files in os.walk(folder, onerror=closed):
         for name in folders:
             path = os.path.join(parent, name)
             if os.path.islink(path):

@@ -5,9 +5,10 @@ data set by name.
 Nothing but headers is decoded here; what only decoding shows comes up when the frame is read.
 """
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +19,11 @@ from semihand.frames.checks import fill_boxes, fill_cameras
 from semihand.frames.draft import Draft, draft_rows
 from semihand.frames.errors import BadFrame, InputError
 from semihand.frames.folder import PICTURE_EXTENSIONS, VIDEO_EXTENSIONS, find_files
+from semihand.frames.formats import ARCHIVE_EXTENSIONS
 from semihand.frames.identify import fill_identity
+from semihand.frames.inspection import Medium
 from semihand.frames.manifest import JSON_EXTENSIONS, PARQUET_EXTENSIONS, from_frames, read_manifest
-from semihand.frames.media import Medium, inspect_media
+from semihand.frames.media import inspect_media
 from semihand.frames.options import ListOptions
 from semihand.frames.sets.drafts import draft_of
 from semihand.frames.sets.named import is_named, open_set, parts_of
@@ -43,10 +46,27 @@ class Listing:
     Attributes:
         frames: FRAMES; the truth only where the options asked for it and the row's supervision opens it.
         quarantine: QUARANTINE, stage `ingest`; its frame_ids are none of those in `frames`.
+        conversions: how many of `frames` are brought to upright 8-bit RGB by each of
+            `semihand.reasons.CONVERSIONS` that occurs.
     """
 
     frames: pa.Table
     quarantine: pa.Table
+    conversions: Counter[str] = field(default_factory=Counter)
+
+    def __str__(self) -> str:
+        """What was found, in one line."""
+        return count_in_words(self.frames.num_rows, Counter(self.quarantine["reason"].to_pylist()), self.conversions)
+
+
+def count_in_words(num_frames: int, refused: Counter[str], conversions: Counter[str]) -> str:
+    """How many frames there are, how many are quarantined and how many converted, and why."""
+    parts = [f"{num_frames} frames"]
+    if refused:
+        parts.append(f"{refused.total()} quarantined ({_counted(refused)})")
+    if conversions:
+        parts.append(f"converted: {_counted(conversions)}")
+    return ", ".join(parts)
 
 
 def list_frames(path: str | Path, options: ListOptions, round_index: int = 0) -> Listing:
@@ -70,10 +90,11 @@ def list_parts(path: str | Path, options: ListOptions, round_index: int = 0) -> 
     Raises:
         InputError: as `list_frames`, unless only no frame is usable.
     """
+    _check_path(path)
     if not is_named(path):
         yield list_draft(_read(Path(path), options), options, round_index)
         return
-    reader, seen = open_set(path), set[str]()
+    reader, seen = open_set(path, options.limits), set[str]()
     for part in parts_of(reader):
         listing = list_part(reader, part, options, round_index, seen)
         seen.update(listing.frames["frame_id"].to_pylist())
@@ -107,7 +128,9 @@ def joined(listings: Iterable[Listing], path: str | Path) -> Listing:
     """
     found = list(listings)
     listing = Listing(
-        pa.concat_tables([each.frames for each in found]), pa.concat_tables([each.quarantine for each in found])
+        pa.concat_tables([each.frames for each in found]),
+        pa.concat_tables([each.quarantine for each in found]),
+        sum((each.conversions for each in found), Counter()),
     )
     _check_usable(listing, str(path))
     return listing
@@ -120,12 +143,13 @@ def _without_repeats(listing: Listing, seen: Set[str], part: Part, round_index: 
     problems = [BadFrame("duplicate", f"{part.name}: {row['uri']} is in an earlier part, too") for row in rows]
     ids = [frame_id(row["dataset"], f"{row['frame_id']}/repeats/{part.name}") for row in rows]
     repeats = quarantine_rows(ids, [row["uri"] for row in rows], problems, STAGE, round_index)
-    return Listing(filter_rows(listing.frames, ~again), pa.concat_tables([listing.quarantine, repeats]))
+    kept, refused = filter_rows(listing.frames, ~again), pa.concat_tables([listing.quarantine, repeats])
+    return replace(listing, frames=kept, quarantine=refused)
 
 
 def list_draft(draft: Draft, options: ListOptions, round_index: int = 0, is_part: bool = False) -> Listing:
     """List what a source, or a part of one, says; there may be no usable frame in it."""
-    media = inspect_media(draft)
+    media = inspect_media(draft, options.limits)
     draft, media = _expand_videos(draft, media, options)
     for row, medium in enumerate(media):
         if isinstance(medium, BadFrame):
@@ -135,7 +159,19 @@ def list_draft(draft: Draft, options: ListOptions, round_index: int = 0, is_part
     sizes_px = np.array(sizes, np.int64).reshape(-1, 2)
     draft = fill_identity(draft, found, options)
     draft = fill_cameras(fill_boxes(draft, sizes_px, options), sizes_px, options)
-    return _split(draft, options, round_index, is_part)
+    listing = _split(draft, options, round_index, is_part)
+    kept = (medium for row, medium in enumerate(found) if medium and row not in draft.problems)
+    return replace(listing, conversions=Counter(code for medium in kept for code in medium.conversions))
+
+
+def _check_path(path: str | Path) -> None:
+    try:
+        os.path.realpath(path).encode("utf-8")
+    except UnicodeEncodeError:
+        shown = os.fsencode(path).decode("utf-8", "backslashreplace")
+        raise InputError(f"{shown}: the path is not UTF-8, and tables hold paths as UTF-8; rename it") from None
+    except ValueError as error:
+        raise InputError(f"{str(path)!r}: {error}") from None
 
 
 def _read(path: Path, options: ListOptions) -> Draft:
@@ -148,6 +184,8 @@ def _read(path: Path, options: ListOptions) -> Draft:
         return read_manifest(path, options)
     if extension in PICTURE_EXTENSIONS | VIDEO_EXTENSIONS:
         return _from_files(path.parent, path, [path.name], {}, options)
+    if extension in ARCHIVE_EXTENSIONS:
+        raise InputError(f"{path}: archives are not opened; unpack it, and give the folder")
     raise InputError(f"{path}: unknown extension {extension!r}; give .parquet, .jsonl, a video or a folder")
 
 
@@ -233,9 +271,12 @@ def _check_usable(listing: Listing, source: str) -> None:
     problems = listing.quarantine.select(["reason", "detail"]).to_pylist()
     if not problems:
         raise InputError(f"{source}: no frame in it; is the data set complete?")
-    reasons = Counter(problem["reason"] for problem in problems).most_common()
-    counts = ", ".join(f"{count} {reason}" for reason, count in reasons)
+    counts = _counted(Counter(problem["reason"] for problem in problems))
     raise InputError(f"{source}: no usable frame ({counts}); the first: {problems[0]['detail']}")
+
+
+def _counted(codes: Counter[str]) -> str:
+    return ", ".join(f"{count} {code}" for code, count in codes.most_common())
 
 
 def quarantine_rows(

@@ -7,26 +7,28 @@ whole is an InputError, what is wrong in one row is that row's problem.
 """
 
 import difflib
-import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
-from polars.exceptions import PolarsError
 
 from semihand.frames.draft import Column, Draft, draft_rows
-from semihand.frames.errors import BadFrame, InputError
+from semihand.frames.errors import BadFrame, InputError, first_line, shown
+from semihand.frames.files import check_input
+from semihand.frames.limits import Limits
 from semihand.frames.options import ListOptions
+from semihand.frames.strict_json import parse_json
+from semihand.frames.worker import WorkerEnded, borrowed, each, for_a_file, one
 from semihand.tables.arrays import without_nulls
 from semihand.tables.schemas import FRAMES, PICTURE_COLUMNS, TRUTH_COLUMNS
 
 PARQUET_EXTENSIONS = frozenset({".parquet", ".pq"})
 JSON_EXTENSIONS = frozenset({".jsonl", ".ndjson", ".json"})
 MAX_LINE_BYTES = 2**20  # a row of FRAMES with all its truth is 10 kB
+_GROWTH_OF_JSON = 4  # from text to Python's numbers, at least
 
 
 def read_manifest(path: Path, options: ListOptions) -> Draft:
@@ -36,12 +38,26 @@ def read_manifest(path: Path, options: ListOptions) -> Draft:
         InputError: it cannot be read, is empty, has unknown columns, or lacks `hand`.
     """
     parquet = path.suffix.lower() in PARQUET_EXTENSIONS
+    check_input(path, options.limits.max_manifest_bytes // (1 if parquet else _GROWTH_OF_JSON))
     columns, problems = _read_parquet(path, options) if parquet else _read_json_lines(path, options)
     num_rows = max((len(values) for values in columns.values()), default=0)
     if num_rows == 0:
         raise InputError(f"{path}: no row in it; give one row per hand, with hand and uri")
     numbers = np.arange(1, num_rows + 1)
-    return _typed(path, columns, numbers, problems, options)
+    draft = _typed(path, columns, numbers, problems, options)
+    for name in PICTURE_COLUMNS:
+        if name in columns and name in TRUTH_COLUMNS:
+            _note_pictures(draft, name, options)
+    return draft
+
+
+def _note_pictures(draft: Draft, name: str, options: ListOptions) -> None:
+    """Masks and the like are decoded by who learns from them, without the care that strangers' pictures need."""
+    rows = np.flatnonzero(draft.rows[name].is_valid().to_numpy())
+    pictures = ((draft.rows[name][int(row)].as_py(),) for row in rows)
+    for row, problem in zip(rows, each("decodes", pictures, options.limits), strict=True):
+        if problem is not None:
+            draft.note(int(row), BadFrame("bad_truth", f"{name}: {problem}"))
 
 
 def from_rows(table: pa.Table, path: Path, options: ListOptions) -> Draft:
@@ -72,26 +88,52 @@ def _wanted(name: str, options: ListOptions) -> bool:
     return options.with_truth or name not in TRUTH_COLUMNS
 
 
-def _read_parquet(path: Path, options: ListOptions) -> tuple[dict[str, Any], dict[int, BadFrame]]:
+def column_names(path: Path, limits: Limits) -> list[str]:
+    """The columns of a Parquet manifest.
+
+    Raises:
+        InputError: it cannot be read, or holds more than the limits allow.
+    """
+    check_input(path, limits.max_manifest_bytes)
+    names: list[str] = _asked("parquet_names", path, limits)
+    return names
+
+
+def read_pieces(path: Path, names: list[str], num_rows: int, limits: Limits) -> Iterator[pa.Table]:
+    """Columns of a Parquet manifest, so many rows at a time.
+
+    Raises:
+        InputError: as `column_names`, once it shows.
+    """
     try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            names = file.schema_arrow.names
-            _check_names(path, names, options)
-            wanted = [name for name in names if _wanted(name, options)]
-            table = _read_columns(file, path, wanted)
-    except InputError:
-        raise
-    except (pa.ArrowException, PolarsError, OSError, ValueError) as error:
-        raise InputError(f"{path}: not readable as Parquet ({_first_line(error)}); write it again") from error
+        with borrowed(limits) as worker:
+            for answer in worker.ask("parquet_pieces", path, names, num_rows, patience_s=for_a_file(limits)):
+                if isinstance(answer, InputError):
+                    raise answer
+                yield pa.ipc.open_stream(answer[0]).read_all()
+    except WorkerEnded as end:
+        raise _not_readable(path, end.problem) from end
+
+
+def _read_parquet(path: Path, options: ListOptions) -> tuple[dict[str, Any], dict[int, BadFrame]]:
+    names = column_names(path, options.limits)
+    _check_names(path, names, options)
+    wanted = [name for name in names if _wanted(name, options)]
+    (part,) = _asked("parquet", path, options.limits, wanted)
+    table = pa.ipc.open_stream(part).read_all()
     return {name: table[name] for name in wanted}, {}
 
 
-def _read_columns(file: pq.ParquetFile, path: Path, names: list[str]) -> pa.Table:
+def _asked(task: str, path: Path, limits: Limits, *more: Any) -> Any:
+    """What the decoding process, which can do without its memory and its life, says of a file."""
     try:
-        return file.read(columns=names)
-    except pa.ArrowInvalid:
-        # Arrow writes null fixed-size lists that it cannot read back ("Expected all lists to be of size").
-        return pl.read_parquet(path, columns=names).to_arrow()
+        return one(task, path, *more, limits=limits, patience_s=for_a_file(limits))
+    except BadFrame as problem:
+        raise _not_readable(path, problem) from problem
+
+
+def _not_readable(path: Path, problem: BadFrame) -> InputError:
+    return InputError(f"{path}: not readable as Parquet ({problem}); write it again")
 
 
 def _read_json_lines(path: Path, options: ListOptions) -> tuple[dict[str, Any], dict[int, BadFrame]]:
@@ -105,6 +147,9 @@ def _read_json_lines(path: Path, options: ListOptions) -> tuple[dict[str, Any], 
                                      "write one JSON object per line")  # fmt: skip
                 if line.strip(b"\xef\xbb\xbf \t\r\n"):
                     rows.append(_parse_line(line, len(rows), problems))
+                if len(rows) > options.limits.max_manifest_rows:
+                    limit = f"the limit is {options.limits.max_manifest_rows}"
+                    raise InputError(f"{path}: too many rows, {limit}; cut it into parts")
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}; give a readable file") from error
     if not rows:
@@ -120,24 +165,13 @@ def _read_json_lines(path: Path, options: ListOptions) -> tuple[dict[str, Any], 
 
 def _parse_line(line: bytes, row: int, problems: dict[int, BadFrame]) -> dict[str, Any]:
     try:
-        parsed = json.loads(line.decode("utf-8-sig"), parse_constant=_refuse, object_pairs_hook=_no_repeats)
+        parsed = parse_json(line.decode("utf-8-sig"), finite=True)
         if not isinstance(parsed, dict):
             raise ValueError(f"it is {type(parsed).__name__}, not an object")
     except (ValueError, RecursionError) as error:
-        problems[row] = BadFrame("bad_row", f"row {row + 1}: {_first_line(error)[:300]}")
+        problems[row] = BadFrame("bad_row", f"row {row + 1}: {first_line(error)}")
         return {}
     return parsed
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is not JSON; leave out what is unknown")
-
-
-def _no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    keys = [key for key, _ in pairs]
-    if len(set(keys)) < len(keys):
-        raise ValueError(f"a key is given twice: {', '.join(keys)}")
-    return dict(pairs)
 
 
 def _check_names(path: Path, names: list[str], options: ListOptions) -> None:
@@ -177,7 +211,7 @@ def _as_type(path: Path, name: str, values: Any, problems: dict[int, BadFrame]) 
         try:
             pa.array([cell], kind)
         except (pa.ArrowException, TypeError, ValueError, OverflowError):
-            wrong[row] = f"row {row + 1}: {name} is {str(cell)[:80]!r}, not {kind}"
+            wrong[row] = f"row {row + 1}: {name} is {shown(cell, 80)}, not {kind}"
     num_given = sum(cell is not None for cell in cells)
     if len(wrong) == num_given and (num_given > 1 or num_given == len(cells)):
         raise InputError(f"{path}: no {name!r} in it has the type {kind}; {wrong[min(wrong)]}")
@@ -209,7 +243,3 @@ def _filled(cell: Any, kind: pa.DataType) -> Any:
     if cell is None:
         return False if pa.types.is_boolean(kind) else float("nan")
     return cell
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]

@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, PositiveFloat, PositiveInt, model_validator
 
+from semihand.frames.limits import STANDARD, Limits
+
 Hand = Literal["left", "right"]
 Box = tuple[float, float, PositiveFloat, PositiveFloat]
 Intrinsics = tuple[PositiveFloat, PositiveFloat, float, float]
@@ -21,6 +23,7 @@ class ListOptions(BaseModel, frozen=True, extra="forbid"):
     subject_id: str | None = None  # None: unknown, so bone lengths cannot be measured per person
     frame_step: PositiveInt = 1  # every n-th frame of a video; neighbours at 30 Hz differ little
     root: Path | None = None  # files outside it are refused; None: the manifest's or listed folder
+    limits: Limits = STANDARD  # what a picture, video or manifest may take
     with_truth: bool = False  # labelled sets only: an unlabelled pool must never see its own truth
     any_size: bool = False  # take truth that is no hand's size, for a caller that says so itself
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
-import pyarrow.parquet as pq
 from polars.exceptions import PolarsError
 
 from semihand.frames.errors import InputError
+from semihand.frames.limits import STANDARD, Limits
 from semihand.frames.listing import Listing, list_draft, list_frames, list_parts, table_in
-from semihand.frames.manifest import PARQUET_EXTENSIONS, from_frames, from_rows
+from semihand.frames.manifest import PARQUET_EXTENSIONS, column_names, from_frames, from_rows, read_pieces
 from semihand.frames.options import ListOptions
 from semihand.frames.sets.named import is_named
 from semihand.tables.identity import content_sha256
@@ -20,7 +20,6 @@ from semihand.tables.readers import scan_table
 from semihand.tables.schemas import FRAMES, PICTURE_COLUMNS, TRUTH_COLUMNS
 
 ROWS_PER_PIECE = 1000
-_BUFFER_BYTES = 2**20  # or Arrow reads the pictures of a whole row group at once
 _PICTURES_OF_TRUTH = frozenset(PICTURE_COLUMNS) - {"image"}
 
 
@@ -37,43 +36,43 @@ def listed_in_pieces(path: str | Path, options: ListOptions) -> Iterator[Listing
         yield from list_parts(path, options)
         return
     path = Path(path)
-    held = _held(path)
+    held = _held(path, options.limits)
     if held is None:
         yield list_frames(path, options)
         return
-    names = [name for name in _names(held) if name not in _hidden(options)]
-    for start, rows in _rows(held, names):
+    names = [name for name in _names(held, options.limits) if name not in _hidden(options)]
+    for start, rows in _rows(held, names, options.limits):
         draft = from_rows(rows, held, options) if held == path else from_frames(rows, held.resolve(), options)
         yield list_draft(replace(draft, numbers=draft.numbers + start), options)
 
 
-def held_pictures(path: str | Path, digests: Collection[str]) -> dict[str, bytes]:
+def held_pictures(path: str | Path, digests: Collection[str], limits: Limits = STANDARD) -> dict[str, bytes]:
     """Encoded pictures that a table or manifest holds itself, by the sha256 of their content."""
-    held = None if is_named(path) else _held(Path(path))
+    held = None if is_named(path) else _held(Path(path), limits)
     found: dict[str, bytes] = {}
     if held is None or not digests:
         return found
-    for _, rows in _rows(held, ["image"]):
+    for _, rows in _rows(held, ["image"], limits):
         for data in rows["image"].drop_null().to_pylist():
             if (digest := content_sha256(data)) in digests:
                 found[digest] = data
     return found
 
 
-def _held(path: Path) -> Path | None:
+def _held(path: Path, limits: Limits) -> Path | None:
     """The table or Parquet file, if its rows hold pictures themselves."""
     table = table_in(path) if path.is_dir() else None
     if table is None and path.is_file() and path.suffix.lower() in PARQUET_EXTENSIONS:
         table = path
-    return table if table is not None and "image" in _names(table) else None
+    return table if table is not None and "image" in _names(table, limits) else None
 
 
-def _names(held: Path) -> list[str]:
+def _names(held: Path, limits: Limits) -> list[str]:
     if held.is_dir():
         return list(FRAMES.names)
     try:
-        return list(pq.read_schema(held).names)
-    except (pa.ArrowException, OSError):
+        return column_names(held, limits)
+    except InputError:
         return []  # listing it says what is wrong
 
 
@@ -81,30 +80,21 @@ def _hidden(options: ListOptions) -> frozenset[str]:
     return _PICTURES_OF_TRUTH if options.with_truth else frozenset(TRUTH_COLUMNS)
 
 
-def _rows(held: Path, names: list[str]) -> Iterator[tuple[int, pa.Table]]:
+def _rows(held: Path, names: list[str], limits: Limits) -> Iterator[tuple[int, pa.Table]]:
     """Rows, and how many come before them."""
     try:
         if held.is_dir():
-            yield from _sliced(scan_table(open_table(str(held), None), FRAMES).select(names), 0)
+            yield from _sliced(scan_table(open_table(str(held), None), FRAMES).select(names))
         else:
-            yield from _batches(held, names)
+            start = 0
+            for piece in read_pieces(held, names, ROWS_PER_PIECE, limits):
+                yield start, piece
+                start += piece.num_rows
     except (DamagedTable, FileNotFoundError, PolarsError, pa.ArrowException, OSError) as error:
         raise InputError(f"{held}: {error}") from error
 
 
-def _batches(path: Path, names: list[str]) -> Iterator[tuple[int, pa.Table]]:
-    start = 0
-    with pq.ParquetFile(path, page_checksum_verification=True, buffer_size=_BUFFER_BYTES) as file:
-        try:
-            for batch in file.iter_batches(ROWS_PER_PIECE, columns=names):
-                yield start, pa.Table.from_batches([batch])
-                start += batch.num_rows
-        except pa.ArrowInvalid:
-            # Arrow writes null fixed-size lists that it cannot read back ("Expected all lists to be of size").
-            yield from _sliced(pl.scan_parquet(path).select(names), start)
-
-
-def _sliced(rows: pl.LazyFrame, start: int) -> Iterator[tuple[int, pa.Table]]:
+def _sliced(rows: pl.LazyFrame) -> Iterator[tuple[int, pa.Table]]:
     num_rows = rows.select(pl.len()).collect().item()
-    for at in range(start, num_rows, ROWS_PER_PIECE):
+    for at in range(0, num_rows, ROWS_PER_PIECE):
         yield at, rows.slice(at, ROWS_PER_PIECE).collect().to_arrow()

@@ -5,7 +5,7 @@ is always decoded from the last keyframe at or before it, on one thread, so that
 request nor the machine's cores change a byte of it. Pictures come upright, as the display matrix says.
 """
 
-import struct
+import time
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,24 +14,18 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 from jaxtyping import UInt8
 
-from semihand.frames.decode import check_size
 from semihand.frames.errors import BadFrame
 from semihand.frames.files import check_regular
+from semihand.frames.limits import STANDARD, Limits
+from semihand.frames.streams import STREAM_ERRORS, decode_from, open_stream, packets_of
+from semihand.frames.video_header import look_at_first
 
 # BITEXACT and ACCURATE_RND keep the colours of every machine the same, at no measurable cost.
 _COLOURS = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
-_QUARTER_TURNS = ((1, 0, 0, 1), (0, -1, 1, 0), (-1, 0, 0, -1), (0, 1, -1, 0))
-# Playlists and pictures would open as well, and playlists open other files and addresses.
-_OPEN_OPTIONS = {
-    "format_whitelist": "mov,mp4,3gp,matroska,webm,avi,mpeg,mpegts,mpegvideo,asf",
-    "protocol_whitelist": "file",
-}
-_VIDEO_ERRORS = (av.FFmpegError, UnicodeDecodeError, IndexError, MemoryError)
 
 
 @dataclass(frozen=True)
@@ -44,6 +38,7 @@ class VideoIndex:
         times: presentation times in units of `time_base`, ascending; () where the container gives no
             usable ones, and frames are counted by decoding.
         keyframe_times: the times among them at which decoding may start.
+        conversions: what brings its pictures to upright 8-bit RGB, of `semihand.reasons.CONVERSIONS`.
     """
 
     path: Path
@@ -54,67 +49,115 @@ class VideoIndex:
     times: tuple[int, ...]
     keyframe_times: tuple[int, ...]
     time_base: Fraction
+    conversions: tuple[str, ...] = ()
 
     def timestamp_s(self, number: int) -> float | None:
         """Presentation time of a frame in seconds, None where the container gives none."""
         return float(self.times[number] * self.time_base) if self.times else None
 
 
-def index_video(path: Path) -> VideoIndex:
+def index_video(path: Path, limits: Limits = STANDARD) -> VideoIndex:
     """Count a video's frames and find their times; once per process while the file stays the same.
 
     Raises:
-        BadFrame: no readable video, or one that is empty, too large, flipped or of oblong pixels.
+        BadFrame: no readable video, or one that is empty, flipped, of oblong pixels or beyond the limits.
     """
     state = check_regular(path)
-    return _index_video(path, state.st_ino, state.st_size, state.st_mtime_ns)
+    return _index_video(path, limits, state.st_ino, state.st_size, state.st_mtime_ns)
 
 
 @lru_cache(maxsize=64)
-def _index_video(path: Path, *state: int) -> VideoIndex:
+def _index_video(path: Path, limits: Limits, *state: int) -> VideoIndex:
     try:
-        width, height, quarter_turns = _first_frame(path)
-        with _open(path) as container:
-            stream = container.streams.video[0]
-            packets = [packet for packet in container.demux(stream) if packet.size and not packet.is_discard]
-            times = sorted(packet.pts for packet in packets if packet.pts is not None)
-            keyframe_times = sorted(p.pts for p in packets if p.is_keyframe and p.pts is not None)
-            time_base = stream.time_base or Fraction(1)
+        first = look_at_first(path, limits)
+        with open_stream(path, limits) as container:
+            packets = _packet_times(path, container, limits)
+            time_base = container.streams.video[0].time_base or Fraction(1)
+        times = sorted(pts for pts, _ in packets if pts is not None)
+        keyframe_times = sorted(pts for pts, is_keyframe in packets if is_keyframe and pts is not None)
         usable = len(times) == len(packets) == len(set(times)) and keyframe_times[:1] == times[:1]
-        num_frames = len(packets) if usable else sum(1 for _ in _decode_from(path, None))
-    except _VIDEO_ERRORS as error:
+        num_frames = len(packets) if usable else _count(path, limits)
+    except STREAM_ERRORS as error:
         raise BadFrame("unreadable", f"{path}: {error}") from error
     return VideoIndex(
-        path, width, height, quarter_turns, num_frames,
-        tuple(times) if usable else (), tuple(keyframe_times) if usable else (), time_base,
+        path, first.width, first.height, first.quarter_turns, num_frames,
+        tuple(times) if usable else (), tuple(keyframe_times) if usable else (), time_base, first.conversions,
     )  # fmt: skip
 
 
+def _packet_times(path: Path, container: Any, limits: Limits) -> list[tuple[int | None, bool]]:
+    """Presentation time of every packet that holds a picture, and whether decoding may start there."""
+    found, began = [], time.monotonic()
+    for packet in packets_of(container):
+        if packet.size and not packet.is_discard:
+            found.append((packet.pts, packet.is_keyframe))
+        _check_count(path, len(found), limits)
+        _check_time(path, began, limits)
+    return found
+
+
+def _count(path: Path, limits: Limits) -> int:
+    number, began = 0, time.monotonic()
+    for number, _ in enumerate(decode_from(path, None, limits), 1):
+        _check_count(path, number, limits)
+        _check_time(path, began, limits)
+    return number
+
+
+def _check_count(path: Path, number: int, limits: Limits) -> None:
+    if number > limits.max_frames:
+        raise BadFrame("too_many_frames", f"{path} has more than {limits.max_frames} frames; cut it into parts")
+
+
+def _check_time(path: Path, began: float, limits: Limits) -> None:
+    if time.monotonic() > began + limits.max_file_s:
+        raise BadFrame("too_slow", f"{path}: not done in {limits.max_file_s:g} s; cut it into parts")
+
+
 def decode_frames(
-    video: VideoIndex, numbers: Sequence[int]
+    video: VideoIndex, numbers: Sequence[int], limits: Limits = STANDARD
 ) -> Iterator[tuple[int, UInt8[np.ndarray, "height width 3"] | BadFrame]]:
     """The upright RGB pictures of these frames, each number once, ascending but for late ones.
 
     Late are frames that do not decode from the keyframe the container names, and are tried from an earlier
-    one. A frame that does not decode at all comes as the BadFrame that says so.
+    one. A frame that does not decode soundly at all comes as the BadFrame that says so.
     """
+    for group in frame_groups(video, numbers):
+        yield from decode_group(video, group, limits)
+
+
+def frame_groups(video: VideoIndex, numbers: Sequence[int]) -> list[list[int]]:
+    """The numbers, ascending, in groups that are decoded from one keyframe; first those that no frame has."""
     wanted = sorted(set(numbers))
-    for number in wanted:
-        if not 0 <= number < video.num_frames:
-            detail = f"{video.path} has frames 0 to {video.num_frames - 1}, not {number}"
-            yield number, BadFrame("video_frame_missing", detail)
+    absent = [number for number in wanted if not 0 <= number < video.num_frames]
+    present = [number for number in wanted if 0 <= number < video.num_frames]
+    return [group for group in (absent, *_by_keyframe(video, present).values()) if group]
+
+
+def decode_group(
+    video: VideoIndex, group: list[int], limits: Limits = STANDARD
+) -> Iterator[tuple[int, UInt8[np.ndarray, "height width 3"] | BadFrame]]:
+    """As `decode_frames`, for one of `frame_groups`."""
+    if not 0 <= group[0] < video.num_frames:
+        detail = f"{video.path} has frames 0 to {video.num_frames - 1}, not "
+        yield from ((number, BadFrame("video_frame_missing", f"{detail}{number}")) for number in group)
+        return
     reformatter = VideoReformatter()
-    for keyframe, group in _by_keyframe(video, [n for n in wanted if 0 <= n < video.num_frames]).items():
-        missing = set(group)
+    missing = set(group)
+    keyframe = bisect_right(video.keyframe_times, video.times[group[0]]) - 1 if video.times else 0
+    try:
         # Where decoding may start is the container's word; from two keyframes earlier it rarely is wrong.
-        for start in (keyframe, max(keyframe - 2, 0)):
-            for number, frame in _decode_group(video, start, missing):
+        for start in sorted({keyframe, max(keyframe - 2, 0)}, reverse=True):
+            for number, frame in _decode_group(video, start, missing, limits):
                 missing.discard(number)
                 yield number, _upright(video, frame, reformatter)
             if not missing:
                 break
-        for number in sorted(missing):
-            yield number, BadFrame("video_frame_missing", f"{video.path}: frame {number} does not decode")
+        problem = BadFrame("video_frame_missing", f"{video.path}: does not decode, or follows on what does not")
+    except BadFrame as too_slow:
+        problem = too_slow
+    for number in sorted(missing):
+        yield number, BadFrame(problem.reason, f"frame {number} of {problem.detail}")
 
 
 def _by_keyframe(video: VideoIndex, numbers: list[int]) -> dict[int, list[int]]:
@@ -126,90 +169,36 @@ def _by_keyframe(video: VideoIndex, numbers: list[int]) -> dict[int, list[int]]:
     return groups
 
 
-def _decode_group(video: VideoIndex, keyframe: int, numbers: set[int]) -> Iterator[tuple[int, Any]]:
-    """Decode forward from a keyframe until the last of these frames; what is lost or damaged is left out."""
+def _decode_group(video: VideoIndex, keyframe: int, numbers: set[int], limits: Limits) -> Iterator[tuple[int, Any]]:
+    """Decode forward from a keyframe until the last of these frames; what is lost or damaged is left out.
+
+    Raises:
+        BadFrame: too_slow, the next of them is too far.
+    """
     last = max(numbers)
     by_time = {video.times[number]: number for number in numbers} if video.times else {}
     start_time = video.keyframe_times[keyframe] if video.times else None
-    remaining = set(numbers)
+    remaining, began = set(numbers), time.monotonic()
     try:
-        for count, frame in enumerate(_decode_from(video.path, start_time)):
+        for count, (frame, sound) in enumerate(decode_from(video.path, start_time, limits)):
             number = by_time.get(frame.pts) if video.times else count
-            if number in remaining and not frame.is_corrupt:
+            if number in remaining and sound:
                 remaining.discard(number)
                 yield number, frame
+                began = time.monotonic()
+            _check_time(video.path, began, limits)
             place, end = (frame.pts, video.times[last]) if video.times else (count, last)
             if place is not None and place >= end:
                 return
-    except _VIDEO_ERRORS:
+    except STREAM_ERRORS:
         return  # the caller reports every frame that it did not get
 
 
-def _decode_from(path: Path, start_time: int | None) -> Iterator[Any]:
-    """Decoded frames in presentation order, from a keyframe or from the beginning."""
-    with _open(path) as container:
-        stream = container.streams.video[0]
-        if start_time is not None:
-            container.seek(start_time, stream=stream, backward=True)
-        for place, packet in enumerate(container.demux(stream)):
-            if place == 0 and start_time is not None and (packet.pts is None or packet.pts > start_time):
-                break  # the container sought too far
-            yield from _decode_packet(packet)
-        else:
-            return
-    yield from _decode_from(path, None)
-
-
-def _decode_packet(packet: Any) -> list[Any]:
-    try:
-        return list(packet.decode())
-    except av.FFmpegError:
-        return []  # one damaged packet; its frame is missed by time, and later ones may be whole
-
-
-def _open(path: Path) -> Any:
-    container = av.open(str(path), options=_OPEN_OPTIONS, metadata_errors="replace")
-    if not container.streams.video:
-        container.close()
-        raise BadFrame("not_a_picture", f"{path} holds no video stream")
-    context = container.streams.video[0].codec_context
-    if context is None:
-        container.close()
-        raise BadFrame("unsupported_format", f"{path}: no decoder for its video; re-encode it as H.264")
-    context.thread_count = 1
-    return container
-
-
-def _first_frame(path: Path) -> tuple[int, int, int]:
-    """Upright width and height, and the counter-clockwise quarter turns that lead there."""
-    frame = next(_decode_from(path, None), None)
-    if frame is None:
-        raise BadFrame("video_frame_missing", f"{path} holds no frame that decodes")
-    check_size(frame.width, frame.height)
-    with _open(path) as container:
-        aspect = container.streams.video[0].sample_aspect_ratio
-    if aspect not in (None, 0, 1):
-        raise BadFrame("unsupported_format", f"{path}: pixels of shape {aspect}, not square; re-encode it")
-    turns = _quarter_turns(frame)
-    if turns is None:
-        detail = f"{path}: turned by {frame.rotation} degrees or flipped; re-encode it"
-        raise BadFrame("unsupported_format", detail)
-    size = (frame.height, frame.width) if turns % 2 else (frame.width, frame.height)
-    return *size, turns
-
-
-def _quarter_turns(frame: Any) -> int | None:
-    """Counter-clockwise turns that the display matrix asks for; None where it asks for something else."""
-    matrix = frame.side_data.get("DISPLAYMATRIX")
-    if matrix is None:
-        return 0
-    a, b, _, c, d = (number / 65536 for number in struct.unpack("=5i", bytes(matrix)[:20]))
-    near = (turns for turns, turn in enumerate(_QUARTER_TURNS) if np.allclose(turn, (a, b, c, d), atol=1e-3))
-    return next(near, None)
-
-
 def _upright(video: VideoIndex, frame: Any, reformatter: VideoReformatter) -> np.ndarray | BadFrame:
-    rgb: np.ndarray = reformatter.reformat(frame, format="rgb24", interpolation=_COLOURS, threads=1).to_ndarray()
+    try:
+        rgb: np.ndarray = reformatter.reformat(frame, format="rgb24", interpolation=_COLOURS, threads=1).to_ndarray()
+    except STREAM_ERRORS as error:
+        return BadFrame("unreadable", f"{video.path}: {error}")
     if video.quarter_turns:
         rgb = np.ascontiguousarray(np.rot90(rgb, video.quarter_turns))
     if rgb.shape != (video.height, video.width, 3):

@@ -14,8 +14,9 @@ from semihand.tables import Store
 from semihand.tracking import CampaignTracker
 
 _SETTLED = "config.json"
-# What may change while a campaign goes on: how many rounds, on what machine, and what is merely reported.
-_FREE = ("campaign", "rounds", "stop", "cluster", "evaluation", "protocol", "control", "transductive")
+# What may change while a campaign goes on: how many rounds, on what machine and how much of it a frame may take, and
+# what is merely reported.
+_FREE = ("campaign", "rounds", "stop", "cluster", "limits", "evaluation", "protocol", "control", "transductive")
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import pyarrow as pa
 from PIL import Image
 
 from semihand.frames.errors import BadFrame, InputError
+from semihand.frames.limits import Limits
 from semihand.frames.options import ListOptions
 from semihand.frames.pieces import held_pictures
 from semihand.frames.reading import read_pictures
@@ -55,7 +56,7 @@ def check_and_write(sets: Sequence[GivenSet], options: ListOptions, transductive
     shown = {
         (place, row): picture
         for place, each in enumerate(checked.sets)
-        for row, picture in _pictures(each, wanted[place]).items()
+        for row, picture in _pictures(each, wanted[place], options.limits).items()
     }
     (out / "check.html").write_text(check_page(checked, shown))
     return checked
@@ -68,7 +69,7 @@ def as_json(checked: Checked) -> dict[str, Any]:
     return {"passed": not checked.counts["errors"], **checked.counts, "findings": findings, "sets": sets}
 
 
-def _pictures(checked: CheckedSet, rows: Sequence[int]) -> dict[int, tuple[np.ndarray, float]]:
+def _pictures(checked: CheckedSet, rows: Sequence[int], limits: Limits) -> dict[int, tuple[np.ndarray, float]]:
     """Pictures of some rows, small, each with its scale."""
     chosen = take_rows(checked.looked.rows, rows)
     digests = {
@@ -76,11 +77,13 @@ def _pictures(checked: CheckedSet, rows: Sequence[int]) -> dict[int, tuple[np.nd
         for digest, uri in zip(chosen["content_sha256"].to_pylist(), chosen["uri"].to_pylist(), strict=True)
         if uri is None
     }
-    held = held_pictures(checked.given.path, digests)
+    held = held_pictures(checked.given.path, digests, limits)
     images = pa.array([held.get(digest) for digest in chosen["content_sha256"].to_pylist()], pa.binary())
     frames = chosen.append_column(FRAMES.field("image"), images)
     return {
-        rows[place]: _small(picture) for place, picture in read_pictures(frames) if not isinstance(picture, BadFrame)
+        rows[place]: _small(picture)
+        for place, picture in read_pictures(frames, limits)
+        if not isinstance(picture, BadFrame)
     }
 
 

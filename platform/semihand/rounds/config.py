@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field, PositiveFloat, PositiveInt
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from semihand.frames.limits import Limits
 from semihand.frames.options import Box, Hand
 from semihand.methods.semihand.network import NetworkConfig
 from semihand.stages.labelling import LabelClusterConfig
@@ -72,6 +73,7 @@ class RoundConfig(BaseSettings):
     rounds: PositiveInt = Field(2, description="rounds in all; more continue a campaign")
     hand: Hand | None = Field(None, description="which hand frames show where nothing says it")
     box: Box | None = Field(None, description="x,y,w,h of the hand in px where a frame has no box")
+    limits: Limits = Field(Limits(), description="what a picture, video or manifest may take before it is refused")
     frame_step: PositiveInt = Field(1, description="take every n-th frame of a video")
     protocol: ProtocolName = Field("default", description="convention of the reported errors")
     control: bool = Field(False, description="also train source-only for the same steps, to compare")

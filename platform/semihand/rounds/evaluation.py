@@ -1,11 +1,12 @@
 """Evaluate a model by itself: what `jobs/evaluate.py` does."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from semihand.frames.errors import InputError
-from semihand.frames.listing import Listing, joined, list_frames, list_parts
-from semihand.frames.options import Box, Hand, ListOptions
+from semihand.frames.listing import joined, list_frames, list_parts
+from semihand.frames.options import ListOptions
 from semihand.frames.truth import without_pictures_of_truth
 from semihand.methods.semihand.weights import CARD
 from semihand.rounds.config import ProtocolName
@@ -36,35 +37,35 @@ def champion_of(campaign: Path) -> Path:
     return found
 
 
-def evaluate_frames(
-    frames: Path, model: Path, protocol: ProtocolName, hand: Hand | None, box: Box | None
-) -> dict[str, float]:
+def evaluate_frames(frames: Path, model: Path, protocol: ProtocolName, options: ListOptions) -> dict[str, float]:
     """The figures of a model on frames with truth.
 
     Raises:
         InputError: the model or the frames are not there, or none has truth.
     """
     _check_model(model)
-    parts = list_parts(frames, ListOptions(with_truth=True, hand=hand, box=box))
-    listing = joined((Listing(without_pictures_of_truth(each.frames), each.quarantine) for each in parts), frames)
+    parts = list_parts(frames, options.model_copy(update={"with_truth": True}))
+    listing = joined((replace(part, frames=without_pictures_of_truth(part.frames)) for part in parts), frames)
     check_pictures(listing.frames, frames)
+    print(f"{frames}: {listing}")
     try:
-        return evaluate(listing.frames, model, PROTOCOLS[protocol]).metrics
+        return evaluate(listing.frames, model, PROTOCOLS[protocol], limits=options.limits).metrics
     except ValueError as error:
         raise InputError(f"--frames {frames}: {error}") from error
 
 
-def look_without_truth(frames: Path, model: Path, hand: Hand | None, box: Box | None) -> dict[str, float]:
+def look_without_truth(frames: Path, model: Path, options: ListOptions) -> dict[str, float]:
     """Label-free figures of a model on any frames.
 
     Raises:
         InputError: the model or the frames are not there, or none can be labelled.
     """
     _check_model(model)
-    listing = list_frames(frames, ListOptions(hand=hand, box=box))
+    listing = list_frames(frames, options)
     check_pictures(listing.frames, frames)
+    print(f"{frames}: {listing}")
     try:
-        return label_free_quality(listing.frames, model, LabelConfig())
+        return label_free_quality(listing.frames, model, LabelConfig(), options.limits)
     except ValueError as error:
         raise InputError(f"--frames {frames}: {error}") from error
 

@@ -22,6 +22,7 @@ from semihand.exports.label_studio import LabelStudio
 from semihand.exports.samples import FRAME_COLUMNS, Fit, Sample, samples_of
 from semihand.exports.shards import Shards
 from semihand.frames.errors import InputError
+from semihand.frames.limits import Limits
 from semihand.hand.mano import HandModel, Side
 from semihand.rounds.finished import frames_of, labels_of, open_store, sealed_round
 from semihand.steps.hand_fits import fit_labels, hand_models
@@ -53,6 +54,7 @@ class ExportConfig(BaseSettings):
         None, description="cut hands out and scale them to this side (FreiHAND has 224); default: whole pictures"
     )
     mano: list[Path] = Field([], description="your MANO_RIGHT and MANO_LEFT; default: the hand made by code")
+    limits: Limits = Field(Limits(), description="what a picture or video may take before it is left out")
     review: ReviewConfig = ReviewConfig()
 
 
@@ -135,7 +137,9 @@ class _Export:
         for start in range(0, frames.num_rows, _AT_ONCE):
             some = slice(start, start + _AT_ONCE)
             part = _with_images(frames.slice(start, _AT_ONCE), self._store)
-            for sample in samples_of(part, table.slice(start, _AT_ONCE), fits and fits[some], self._config.crop_px):
+            for sample in samples_of(
+                part, table.slice(start, _AT_ONCE), fits and fits[some], self._config.crop_px, self._config.limits
+            ):
                 if isinstance(sample, Sample):
                     for form in forms:
                         form.add(sample)

@@ -14,7 +14,7 @@ from semihand.rounds.config import RoundConfig
 
 def list_options(config: RoundConfig) -> ListOptions:
     """What the user says where frames say nothing."""
-    return ListOptions(hand=config.hand, box=config.box, frame_step=config.frame_step)
+    return ListOptions(hand=config.hand, box=config.box, frame_step=config.frame_step, limits=config.limits)
 
 
 def is_store(path: Path) -> bool:
@@ -57,10 +57,9 @@ def known_frames(
         tables.append(known_poses(listing.frames))
         if enough is not None and enough(pa.concat_tables(tables)):
             break
-    quarantine = joined(listings, path).quarantine
-    if quarantine.num_rows:
-        first = quarantine.slice(0, 1).to_pylist()[0]
-        say(f"{path}: {quarantine.num_rows} frames left out; first: {first['reason']}, {first['detail']}")
+    whole = joined(listings, path)
+    if whole.quarantine.num_rows or whole.conversions:
+        say(f"{path}: {whole}")
     known = pa.concat_tables(tables)
     if known.num_rows == 0:
         raise no_truth(path)

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 
 from semihand.frames.errors import BadFrame
+from semihand.frames.limits import Limits
 from semihand.frames.reading import read_pictures
 from semihand.hand.bones import bone_lengths
 from semihand.methods.semihand.predictor import Predictor
@@ -101,7 +102,7 @@ def round_figures(steps: RoundSteps, student: Path, evaluation: pa.Table | None)
     frames = scan(campaign.store, "frames").sort("frame_id").collect().to_arrow()
     figures = _before_after(steps, student, frames)
     if len(labels):
-        figures |= _label_overlays(labels, frames)
+        figures |= _label_overlays(labels, frames, campaign.config.limits)
         raw = np.stack(labels["bone_mm"].to_list()).astype(np.float64)
         corrected = bone_lengths(labels["corrected_mm"].to_numpy().astype(np.float64))
         figures["bone_lengths"] = bone_lengths_figure(raw, corrected, np.array(read_card(steps.teacher).template_mm))
@@ -113,8 +114,9 @@ def round_figures(steps: RoundSteps, student: Path, evaluation: pa.Table | None)
         figures["threshold_search"] = _search_figure(steps)
     if evaluation is not None:
         protocol = PROTOCOLS[campaign.config.protocol]
-        models = {"teacher": steps.teacher, "student": student}
-        figures["pck"] = pck_curve({k: evaluate(evaluation, v, protocol).error_mm for k, v in models.items()})
+        models, limits = {"teacher": steps.teacher, "student": student}, campaign.config.limits
+        found = {name: evaluate(evaluation, model, protocol, limits=limits) for name, model in models.items()}
+        figures["pck"] = pck_curve({name: each.error_mm for name, each in found.items()})
     return figures
 
 
@@ -143,7 +145,7 @@ def _search_figure(steps: RoundSteps) -> Figure:
     return threshold_search_figure(trials["error_mm"].to_numpy(), labels, done.metrics["error_limit_mm"], 0)
 
 
-def _label_overlays(labels: pl.DataFrame, frames: pa.Table) -> dict[str, Figure]:
+def _label_overlays(labels: pl.DataFrame, frames: pa.Table, limits: Limits) -> dict[str, Figure]:
     """The labels that are thought best and worst, and those that the correction moved most."""
     orders = {
         "labels_best": labels.sort("predicted_error_mm", "stability"),
@@ -159,17 +161,18 @@ def _label_overlays(labels: pl.DataFrame, frames: pa.Table) -> dict[str, Figure]
             f"expected {expected:.1f} mm, moved {moved:.1f} mm"
             for expected, moved in zip(shown["predicted_error_mm"], shown["moved_mm"], strict=True)
         ]
-        figures[name] = _overlay(take_rows(frames, rows), shown["joints_uv_px"].to_numpy(), captions)
+        figures[name] = _overlay(take_rows(frames, rows), limits, shown["joints_uv_px"].to_numpy(), captions)
     return figures
 
 
 def _overlay(
     frames: pa.Table,
+    limits: Limits,
     joints_uv_px: Float[np.ndarray, "frames 21 2"],
     captions: Sequence[str],
     before_uv_px: Float[np.ndarray, "frames 21 2"] | None = None,
 ) -> Figure:
-    pictures = _pictures(frames)
+    pictures = _pictures(frames, limits)
     rows = sorted(pictures)
     before = None if before_uv_px is None else before_uv_px[rows].astype(np.float64)
     return overlay_grid([pictures[row] for row in rows], joints_uv_px[rows].astype(np.float64),
@@ -181,7 +184,8 @@ def _before_after(steps: RoundSteps, student: Path, frames: pa.Table) -> dict[st
     first = steps.campaign.ledger.finished(0, "train")
     assert first is not None
     chosen = frames.slice(0, _SHOWN)
-    before, after = (_predicted(Path(str(model)), chosen) for model in (first.model_uri, student))
+    limits = steps.campaign.config.limits
+    before, after = (_predicted(Path(str(model)), chosen, limits) for model in (first.model_uri, student))
     rows = sorted(before)
     if not rows:
         return {}
@@ -189,28 +193,29 @@ def _before_after(steps: RoundSteps, student: Path, frames: pa.Table) -> dict[st
     captions = [f"moved {value:.1f} px" for value in np.linalg.norm(drawn - dashed, axis=-1).mean(-1)]
     shown = take_rows(chosen, rows)
     return {
-        "same_frames_before_after": _overlay(shown, drawn, captions, dashed),
-        "same_frames_movement": _arrows(shown, dashed, drawn, captions),
+        "same_frames_before_after": _overlay(shown, limits, drawn, captions, dashed),
+        "same_frames_movement": _arrows(shown, limits, dashed, drawn, captions),
     }
 
 
 def _arrows(
     frames: pa.Table,
+    limits: Limits,
     first_uv_px: Float[np.ndarray, "frames 21 2"],
     last_uv_px: Float[np.ndarray, "frames 21 2"],
     captions: Sequence[str],
 ) -> Figure:
-    pictures = _pictures(frames)
+    pictures = _pictures(frames, limits)
     rows = sorted(pictures)
     first, last = (joints[rows].astype(np.float64) for joints in (first_uv_px, last_uv_px))
     return movement_grid([pictures[row] for row in rows], first, last, [captions[row] for row in rows])
 
 
-def _pictures(frames: pa.Table) -> dict[int, np.ndarray]:
-    return {row: picture for row, picture in read_pictures(frames) if not isinstance(picture, BadFrame)}
+def _pictures(frames: pa.Table, limits: Limits) -> dict[int, np.ndarray]:
+    return {row: picture for row, picture in read_pictures(frames, limits) if not isinstance(picture, BadFrame)}
 
 
-def _predicted(model: Path, frames: pa.Table) -> dict[int, np.ndarray]:
+def _predicted(model: Path, frames: pa.Table, limits: Limits) -> dict[int, np.ndarray]:
     predictor = Predictor(model)
-    read = read_crops(frames, predictor.card.network.input_px, predictor.card.crop_margin)
+    read = read_crops(frames, predictor.card.network.input_px, predictor.card.crop_margin, limits)
     return dict(zip(read.rows, predictor.in_pictures(read.pictures, read.cameras.affine), strict=True))

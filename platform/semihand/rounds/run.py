@@ -85,7 +85,7 @@ def pretrain(campaign: Campaign, source: Path, evaluation: pa.Table | None, summ
             template_mm=lengths_mm.tolist(),
             palm_mm=palm_mm.tolist(),
         )
-        data = DataSource(str(source), held_out=config.held_out)
+        data = DataSource(str(source), held_out=config.held_out, limits=config.limits)
         inputs = json.dumps([card.model_dump(mode="json"), config.pretrain.model_dump(mode="json"), data], default=str)
         name = f"{campaign.name}-r0-train-{hashlib.sha256(inputs.encode()).hexdigest()[:10]}"
         fitted = fit(Fit(name, config.pretrain, None, card, data, campaign.folder), config.cluster.train, campaign.say)
@@ -148,4 +148,4 @@ def _promoted(steps: RoundSteps, student: Path, trained: Done, evaluated: Done, 
 def _evaluated(campaign: Campaign, model: Path, frames: pa.Table | None) -> dict[str, float]:
     if frames is None:
         return {}
-    return evaluate(frames, model, PROTOCOLS[campaign.config.protocol]).metrics
+    return evaluate(frames, model, PROTOCOLS[campaign.config.protocol], limits=campaign.config.limits).metrics

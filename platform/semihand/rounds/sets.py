@@ -1,13 +1,14 @@
 """The frames of a campaign: labelled source, unlabelled pool, calibration and evaluation sets."""
 
 import hashlib
+from collections import Counter
 from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
 
 from semihand.frames.errors import InputError
-from semihand.frames.listing import list_frames
+from semihand.frames.listing import count_in_words, list_frames
 from semihand.frames.sets.named import is_named, open_set
 from semihand.frames.synthetic.config import SyntheticConfig
 from semihand.frames.truth import known_poses, open_truth, without_truth
@@ -70,7 +71,7 @@ def calibration_frames(campaign: Campaign, source: Path) -> pa.Table:
     if config.calibration is not None:
         return _checked(campaign, "calibration", config.calibration)
     held_out = open_truth(read_frames(source).slice(0, config.calibrate.num_frames))
-    return harden_frames(held_out, config.harden)
+    return harden_frames(held_out, config.harden, config.limits)
 
 
 def ingest_pool(campaign: Campaign) -> Done:
@@ -83,19 +84,21 @@ def ingest_pool(campaign: Campaign) -> Done:
             domain="target", seed=data.seed + _TARGET, num_frames=data.num_target, size_px=data.size_px
         )
         path = _made(campaign, "target", synthetic)
-    if is_named(path):
-        ingest_set(open_set(path), list_options(config), without_truth, campaign.store, campaign.say)
-    else:
-        _ingest_listed(campaign, path)
-    refused = pl.col("round") == 0
-    metrics = {
-        "frames": float(scan(campaign.store, "frames").select(pl.len()).collect().item()),
-        "quarantined": float(scan(campaign.store, "quarantine").filter(refused).select(pl.len()).collect().item()),
-    }
+    converted = _ingest_named(campaign, path) if is_named(path) else _ingest_listed(campaign, path)
+    num_frames = scan(campaign.store, "frames").select(pl.len()).collect().item()
+    refused = scan(campaign.store, "quarantine").filter(pl.col("round") == 0).select("reason").collect()["reason"]
+    campaign.say(f"{path}: {count_in_words(num_frames, Counter(refused), converted)}")
+    metrics = {"frames": float(num_frames), "quarantined": float(len(refused))}
+    metrics |= {f"converted_{code}": float(count) for code, count in sorted(converted.items())}
     return Done(metrics, versions={name: campaign.store.version(name) for name in ("frames", "quarantine")})
 
 
-def _ingest_listed(campaign: Campaign, path: Path) -> None:
+def _ingest_named(campaign: Campaign, path: Path) -> Counter[str]:
+    options = list_options(campaign.config)
+    return ingest_set(open_set(path, options.limits), options, without_truth, campaign.store, campaign.say)
+
+
+def _ingest_listed(campaign: Campaign, path: Path) -> Counter[str]:
     listing = list_frames(path, list_options(campaign.config))
     check_pictures(listing.frames, path)
     frames = without_truth(listing.frames)
@@ -105,6 +108,7 @@ def _ingest_listed(campaign: Campaign, path: Path) -> None:
         campaign.store.append("frames", take_rows(frames, new))
     if listing.quarantine.num_rows:
         campaign.store.replace_round("quarantine", listing.quarantine, 0)
+    return listing.conversions
 
 
 def check_leakage(
@@ -153,7 +157,7 @@ def _taken_in(campaign: Campaign, name: str, path: Path) -> Path:
     if scan(store, "frames").head(1).collect().is_empty():
         if is_named(path):
             options = list_options(campaign.config).model_copy(update={"with_truth": True})
-            ingest_set(open_set(path), options, known_poses, store, campaign.say)
+            ingest_set(open_set(path, options.limits), options, known_poses, store, campaign.say)
             _say_left_out(campaign, path, store)
         else:
             store.append("frames", known_frames(campaign.config, path, campaign.say))

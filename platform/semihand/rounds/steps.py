@@ -10,6 +10,7 @@ import polars as pl
 import pyarrow as pa
 import ray
 
+from semihand.frames.limits import Limits
 from semihand.frames.truth import without_truth
 from semihand.methods.semihand.weights import read_card
 from semihand.rounds.campaign import Campaign
@@ -132,26 +133,27 @@ class RoundSteps:
             campaign=str(self.campaign.folder),
             round_number=self.number,
             versions=tuple(sorted(versions.items())),
+            limits=self._limits,
         )
         return self._fit("train", self.teacher, data, CURVES)
 
     def train_control(self, start: Path) -> Done:
         """The same steps on the source alone, from where the control stood."""
-        data = DataSource(str(self.source), held_out=self.campaign.config.held_out)
+        data = DataSource(str(self.source), held_out=self.campaign.config.held_out, limits=self._limits)
         return self._fit("control", start, data, "control_" + CURVES)
 
     def evaluate(self, model: Path, frames: pa.Table | None) -> dict[str, float]:
         """The report's figures; they steer nothing."""
         if frames is None:
             return {}
-        return evaluate(frames, model, PROTOCOLS[self.campaign.config.protocol]).metrics
+        return evaluate(frames, model, PROTOCOLS[self.campaign.config.protocol], limits=self._limits).metrics
 
     def promote(self, student: Path, trained_on: dict[str, int]) -> Done:
         """The gate: no worse than allowed on the calibration set, and trained on what this round sealed."""
         limit = self.campaign.config.promote.max_relative_error
         protocol = PROTOCOLS["default"]
-        old = evaluate(self.calibration, self.teacher, protocol).metrics["epe_mm"]
-        new = evaluate(self.calibration, student, protocol).metrics["epe_mm"]
+        old = evaluate(self.calibration, self.teacher, protocol, limits=self._limits).metrics["epe_mm"]
+        new = evaluate(self.calibration, student, protocol, limits=self._limits).metrics["epe_mm"]
         store = self.campaign.store
         record = store.seal_record(self.number)
         consistent = record is not None and trained_on["labels"] == record.labels_version
@@ -177,11 +179,15 @@ class RoundSteps:
             model_uri=str(fitted.model),
         )
 
+    @property
+    def _limits(self) -> Limits:
+        return self.campaign.config.limits
+
     def _job(self, calibration: ErrorModel | None) -> Labelling:
         subjects = scan(self.campaign.store, "subjects").filter(pl.col("round") == self.number).collect().to_arrow()
         lengths = Lengths.of(subjects.select(SUBJECTS.names))
-        second = self.campaign.second_teacher
-        return Labelling(self.campaign.config.label, self.teacher, lengths, calibration, self.number, second)
+        config, second = self.campaign.config.label, self.campaign.second_teacher
+        return Labelling(config, self.teacher, lengths, calibration, self.number, second, self._limits)
 
     def _listing_quarantine(self) -> pa.Table:
         """What listing refused, booked on round 0."""

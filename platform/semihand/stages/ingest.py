@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -39,6 +40,7 @@ class _Listed(NamedTuple):
     number: int
     shards: list[Shard]
     frame_ids: list[str]
+    conversions: Counter[str]
 
 
 def ingest_set(
@@ -47,7 +49,7 @@ def ingest_set(
     keep: Callable[[pa.Table], pa.Table],
     store: Store,
     say: Callable[[str], None] = lambda text: None,
-) -> None:
+) -> Counter[str]:
     """List a data set into the tables `frames` and `quarantine` (round 0) of a store; what is there already stays.
 
     Rows and their order are those of `list_frames`, however many actors there are. Neither pictures nor truth pass
@@ -59,6 +61,9 @@ def ingest_set(
         keep: which frames, and what of them; a function that actors can import.
         store: where they go.
         say: told how far it is.
+
+    Returns:
+        How many frames are converted, as `semihand.frames.listing.Listing` counts them.
 
     Raises:
         InputError: what describes the data set or one of its parts cannot be read.
@@ -77,6 +82,7 @@ def ingest_set(
         seen.update(part.frame_ids)
     for name in _TABLES:
         store.commit(name, [shard for part in listed for shard in part.shards if shard.table == name])
+    return sum((part.conversions for part in listed), Counter())
 
 
 def _list_again(job: _Job, part: Part, seen: set[str]) -> list[Shard]:
@@ -104,7 +110,7 @@ def _listed(job: _Job, parts: list[Part], memory: int, say: Callable[[str], None
         if row["error"]:
             raise InputError(row["error"])
         shards = [Shard.from_row(shard) for shard in json.loads(row["shards"])]
-        yield _Listed(row["number"], shards, json.loads(row["frame_ids"]))
+        yield _Listed(row["number"], shards, json.loads(row["frame_ids"]), Counter(json.loads(row["conversions"])))
         if done % 50 == 0:
             say(f"  {job.reader.name}: {done} of {len(parts)} parts listed")
 
@@ -123,10 +129,11 @@ class _Lister:
         try:
             listing = list_part(self.job.reader, Part(*json.loads(part)), self.job.options)
         except InputError as error:
-            return {"number": number, "error": str(error), "shards": "[]", "frame_ids": "[]"}
+            return {"number": number, "error": str(error), "shards": "[]", "frame_ids": "[]", "conversions": "{}"}
         shards = json.dumps([shard.as_row() for shard in _write(self.job, listing)])
         ids = json.dumps(listing.frames["frame_id"].to_pylist())
-        return {"number": number, "error": "", "shards": shards, "frame_ids": ids}
+        conversions = json.dumps(listing.conversions)
+        return {"number": number, "error": "", "shards": shards, "frame_ids": ids, "conversions": conversions}
 
 
 def _write(job: _Job, listing: Listing) -> list[Shard]:

@@ -10,6 +10,7 @@ import torch
 from pydantic import BaseModel, Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from semihand.frames.crop import shards
+from semihand.frames.limits import STANDARD, Limits
 from semihand.steps.components import ErrorModel
 from semihand.steps.label import FrameLabeller, LabelConfig
 from semihand.steps.label_rows import split_labelled
@@ -38,6 +39,7 @@ class Labelling(NamedTuple):
     calibration: ErrorModel | None
     round_number: int
     second_teacher: Path | None = None
+    limits: Limits = STANDARD  # what reading a frame may take
     previous: pa.Table | None = None  # LABELS of the round before; see `PreviousLabels`
 
 
@@ -54,6 +56,7 @@ class _Labeller:
             job.round_number,
             second_teacher=job.second_teacher,
             previous=PreviousLabels(ray.get(previous[0])) if previous else None,
+            limits=job.limits,
         )
 
     def __call__(self, frames: pa.Table) -> pa.Table:

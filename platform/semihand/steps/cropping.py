@@ -10,6 +10,7 @@ from jaxtyping import Float, UInt8
 
 from semihand.frames.crop import crop_hand
 from semihand.frames.errors import BadFrame
+from semihand.frames.limits import STANDARD, Limits
 from semihand.frames.reading import read_pictures
 from semihand.hand.camera import intrinsics_matrix
 from semihand.hand.crops import crop_affine, square_box
@@ -45,12 +46,12 @@ class FrameBox(NamedTuple):
     distortion: Float[np.ndarray, " 8"]
 
 
-def read_crops(frames: pa.Table, size_px: int, margin: float) -> ReadCrops:
+def read_crops(frames: pa.Table, size_px: int, margin: float, limits: Limits = STANDARD) -> ReadCrops:
     """Read every frame once and cut its hand out; a frame that fails becomes a failure, not an exception."""
     boxes, modalities = _boxes(frames), frames["modality"].to_pylist()
     found: list[tuple[int, np.ndarray, FrameBox]] = []
     failures = []
-    for row, picture in read_pictures(frames):
+    for row, picture in read_pictures(frames, limits):
         if isinstance(picture, BadFrame):
             failures.append((row, picture))
             continue

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Float
 
+from semihand.frames.limits import STANDARD, Limits
 from semihand.frames.truth import open_truth, poses_with
 from semihand.hand.camera import lift, root_depth_from_bones, root_depth_from_scale, scale_mm
 from semihand.hand.crops import apply_affine, invert_affine
@@ -34,7 +35,9 @@ class Evaluation(NamedTuple):
     num_unreadable: int
 
 
-def evaluate(frames: pa.Table, model: Path, protocol: Protocol, device: str = "cpu") -> Evaluation:
+def evaluate(
+    frames: pa.Table, model: Path, protocol: Protocol, device: str = "cpu", limits: Limits = STANDARD
+) -> Evaluation:
     """Predict one view of every frame and compare it with the truth.
 
     The 2.5D prediction is lifted with the true length of the reference bone and the true depth of the root, as
@@ -48,7 +51,7 @@ def evaluate(frames: pa.Table, model: Path, protocol: Protocol, device: str = "c
     """
     known = usable_frames(frames, protocol)
     predictor = Predictor(model, device)
-    read = read_crops(known, predictor.card.network.input_px, predictor.card.crop_margin)
+    read = read_crops(known, predictor.card.network.input_px, predictor.card.crop_margin, limits)
     kept = take_rows(known, read.rows)
     true_mm = as_numpy(kept["joints_mm"]).astype(np.float64)
     uv, depth = predictor.predict_crops(read.pictures)

@@ -11,6 +11,7 @@ from PIL import Image
 from pydantic import BaseModel
 
 from semihand.frames.errors import BadFrame
+from semihand.frames.limits import STANDARD, Limits
 from semihand.frames.reading import read_pictures
 from semihand.methods.semihand.augmentation import AppearanceConfig, change_appearance, change_background
 from semihand.tables import FRAMES
@@ -25,7 +26,7 @@ class HardenConfig(BaseModel, frozen=True, extra="forbid"):
     )
 
 
-def harden_frames(frames: pa.Table, config: HardenConfig) -> pa.Table:
+def harden_frames(frames: pa.Table, config: HardenConfig, limits: Limits = STANDARD) -> pa.Table:
     """The same frames with augmented pictures embedded; a function of each frame's id alone.
 
     Frames that cannot be read are left out.
@@ -33,7 +34,7 @@ def harden_frames(frames: pa.Table, config: HardenConfig) -> pa.Table:
     masks = frames["mask_png"].to_pylist()
     frame_ids = frames["frame_id"].to_pylist()
     rows, images = [], []
-    for row, picture in read_pictures(frames):
+    for row, picture in read_pictures(frames, limits):
         if not isinstance(picture, BadFrame):
             rows.append(row)
             images.append(_png(_hardened(picture, masks[row], frame_ids[row], config.appearance)))

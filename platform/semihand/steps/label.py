@@ -11,6 +11,7 @@ from jaxtyping import Bool, Int
 from pydantic import BaseModel, Field
 
 from semihand.frames.errors import BadFrame
+from semihand.frames.limits import STANDARD, Limits
 from semihand.hand.bones import bone_lengths, crossed_square_lengths
 from semihand.hand.palm import crossed_square_distances
 from semihand.hand.skeleton import MIDDLE_MCP
@@ -59,6 +60,7 @@ class FrameLabeller:
         second_teacher: Path | None = None,
         previous: PreviousLabels | None = None,
         device: str | None = None,
+        limits: Limits = STANDARD,
     ) -> None:
         """Open the models.
 
@@ -71,6 +73,7 @@ class FrameLabeller:
             second_teacher: another model folder; none: teacher_divergence_mm stays null.
             previous: the labels of the round before; none: nothing is carried or compared.
             device: where the models run; none: on CUDA where there is one.
+            limits: what reading a frame may take.
 
         Raises:
             ValueError: a folder holds no such model, or the second does not fit the first or the config.
@@ -81,7 +84,7 @@ class FrameLabeller:
             calibration,
             round_number,
         )
-        self.previous = previous
+        self.previous, self.limits = previous, limits
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self.network, self.card = load_model(teacher, self.device)
         self.second = None if second_teacher is None else self._second(second_teacher)
@@ -100,7 +103,7 @@ class FrameLabeller:
 
     def __call__(self, frames: pa.Table) -> pa.Table:
         """FRAMES to LABELLED, row for row: a label, or the reason why there is none."""
-        read = read_crops(frames, self.card.network.input_px, self.card.crop_margin)
+        read = read_crops(frames, self.card.network.input_px, self.card.crop_margin, self.limits)
         tables = [self._failures(frames, read.failures)] if read.failures else []
         step = self.config.frames_per_pass
         for start in range(0, len(read.rows), step):

@@ -8,6 +8,7 @@ import polars as pl
 import pyarrow as pa
 from jaxtyping import Float
 
+from semihand.frames.limits import STANDARD, Limits
 from semihand.hand.angles import share_within_limits
 from semihand.hand.metrics import bone_length_variation, jitter
 from semihand.hand.skeleton import MIDDLE_MCP
@@ -20,13 +21,16 @@ from semihand.tables import as_numpy
 _MOTION = ["video", "video_frame"]
 
 
-def label_free_quality(frames: pa.Table, model: Path, config: LabelConfig) -> dict[str, float]:
+def label_free_quality(
+    frames: pa.Table, model: Path, config: LabelConfig, limits: Limits = STANDARD
+) -> dict[str, float]:
     """Measures of a model's raw labels: nothing corrected, nothing selected.
 
     Args:
         frames: FRAMES; truth is not looked at.
         model: a model folder.
         config: the views that a label is made of.
+        limits: what reading a frame may take.
 
     Returns:
         What `measures` finds, and `frames` and `unusable`, how many were labelled and how many could not be.
@@ -35,7 +39,8 @@ def label_free_quality(frames: pa.Table, model: Path, config: LabelConfig) -> di
         ValueError: the folder holds no model, or no frame could be labelled.
     """
     template_mm = np.array(read_card(model).template_mm)
-    labels, failures = split_labelled(FrameLabeller(config, model, Lengths({UNNAMED: template_mm}), None, 0)(frames))
+    labeller = FrameLabeller(config, model, Lengths({UNNAMED: template_mm}), None, 0, limits=limits)
+    labels, failures = split_labelled(labeller(frames))
     if labels.num_rows == 0:
         raise ValueError(f"none of the {frames.num_rows} frames could be labelled; look at what they hold")
     return {"frames": float(labels.num_rows), "unusable": float(failures.num_rows)} | measures(frames, labels)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import polars as pl
 import pyarrow as pa
 
+from semihand.frames.limits import STANDARD, Limits
 from semihand.frames.truth import open_truth, without_truth
 from semihand.methods.semihand.weights import ModelCard
 from semihand.steps.train import Data
@@ -21,6 +22,7 @@ class DataSource(NamedTuple):
     campaign: str | None = None  # the store of frames, labels and selections; None: source only
     round_number: int = 0
     versions: tuple[tuple[str, int], ...] = ()  # of the campaign's tables
+    limits: Limits = STANDARD  # what reading a frame may take
 
 
 def load_data(data: DataSource, card: ModelCard, with_registered: bool = False) -> Data:
@@ -32,14 +34,14 @@ def load_data(data: DataSource, card: ModelCard, with_registered: bool = False) 
         with_registered: also read the corrected poses of the labels, for the registration term of eq. 5.
     """
     source = read_frames(data.source).slice(data.held_out)
-    crops = source_crops(open_truth(source), card)
+    crops = source_crops(open_truth(source), card, data.limits)
     if data.campaign is None:
         return Data(crops, None)
     versions = dict(data.versions)
     frames = without_truth(read_frames(data.campaign, version=versions.get("frames")))
     labels = selected_labels(data.campaign, data.round_number, versions)
     registered = registered_labels(data.campaign, data.round_number, versions) if with_registered else None
-    return Data(crops, target_crops(frames, labels, card, registered))
+    return Data(crops, target_crops(frames, labels, card, registered, data.limits))
 
 
 def selected_labels(campaign: str, round_number: int, versions: dict[str, int]) -> pl.DataFrame:

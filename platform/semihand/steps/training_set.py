@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from semihand.frames.crop import crop_hand
+from semihand.frames.limits import STANDARD, Limits
 from semihand.methods.semihand.batches import Crops, Poses, no_poses, pose_in_crop
 from semihand.methods.semihand.weights import ModelCard
 from semihand.steps.cropping import ReadCrops, as_bytes, read_crops
@@ -16,13 +17,13 @@ from semihand.tables import as_numpy
 from semihand.tables.rows import take_rows
 
 
-def source_crops(frames: pa.Table, card: ModelCard) -> Crops:
+def source_crops(frames: pa.Table, card: ModelCard, limits: Limits = STANDARD) -> Crops:
     """Crops of labelled frames, truth and mask beside them; frames that cannot be read are left out.
 
     A joint that the truth does not know weighs nothing.
     """
     size = card.network.input_px
-    read = read_crops(frames, size, card.crop_margin)
+    read = read_crops(frames, size, card.crop_margin, limits)
     kept = take_rows(frames, read.rows)
     uv, depth = pose_in_crop(as_numpy(kept["joints_mm"], np.nan).astype(np.float64), *read.cameras)
     known = np.isfinite(uv).all(-1) & np.isfinite(depth)
@@ -56,7 +57,11 @@ def _masks(frames: pa.Table, size_px: int, margin: float) -> tuple[torch.Tensor,
 
 
 def target_crops(
-    frames: pa.Table, labels: pl.DataFrame, card: ModelCard, registered: pl.DataFrame | None = None
+    frames: pa.Table,
+    labels: pl.DataFrame,
+    card: ModelCard,
+    registered: pl.DataFrame | None = None,
+    limits: Limits = STANDARD,
 ) -> Crops:
     """Crops of unlabelled frames with the poses that labelling gave them.
 
@@ -66,8 +71,9 @@ def target_crops(
             selected, has weight 0 and still serves the consistency losses.
         card: the network's input.
         registered: frame_id and corrected_mm of the round's labels; None where nothing asks for them.
+        limits: what reading a frame may take.
     """
-    read = read_crops(frames, card.network.input_px, card.crop_margin)
+    read = read_crops(frames, card.network.input_px, card.crop_margin, limits)
     pictures = as_bytes(read.pictures)
     num = len(read.rows)
     return Crops(

@@ -8,6 +8,8 @@ divergences are lower-is-better. Floats are finite unless a column says otherwis
 
 import pyarrow as pa
 
+from semihand.reasons import QUARANTINE_REASONS as QUARANTINE_REASONS
+
 VERSION = "1"
 
 MODALITIES = ("rgb", "depth")
@@ -20,30 +22,6 @@ ROUND_STEPS = (
     "promote",
 )  # fmt: skip
 ROUND_STATUSES = ("started", "finished", "failed", "skipped")
-
-QUARANTINE_REASONS: tuple[str, ...] = (
-    "unreadable",  # the bytes open as a picture but do not decode
-    "empty_file",
-    "truncated",
-    "not_a_picture",
-    "too_large",
-    "too_small",
-    "unsupported_format",
-    "missing_file",
-    "changed",  # the content is no longer what was listed
-    "bad_name",  # a file name that is not UTF-8
-    "bad_path",  # outside the data set's root, a loop, or not a regular file
-    "bad_box",
-    "bad_camera",
-    "bad_truth",
-    "bad_hand",
-    "bad_row",  # a manifest row that cannot be read at all
-    "duplicate",
-    "video_frame_missing",
-    "not_finite",  # the labeller's answer holds NaN or infinity
-    "no_pose",  # the labeller has no answer for this frame
-    "crashed",  # the frame kills whatever opens it
-)
 
 PICTURE_COLUMNS: tuple[str, ...] = ("image", "mask_png", "depth_png", "parts_png")
 TRUTH_COLUMNS: tuple[str, ...] = (

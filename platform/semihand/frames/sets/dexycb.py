@@ -17,7 +17,6 @@ subject's 100, so they need all of these. Frames carry no times, and their rate 
 """
 
 import re
-import reprlib
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -25,7 +24,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from semihand.frames.errors import InputError
+from semihand.frames.errors import InputError, shown
 from semihand.frames.sets.columns import camera, joints_in_space, pose_of_camera
 from semihand.frames.sets.entries import at
 from semihand.frames.sets.files import depth_png, entry_array, mask_png, read_annotation, read_depth16, read_npz
@@ -133,7 +132,7 @@ class Dexycb(SetReader):
 
     def _truth(self, meta: Any, folder: str, frame: int) -> Row:
         path = self.folder / folder / f"labels_{frame:06d}.npz"
-        labels = read_npz(path)
+        labels = read_npz(path, self.limits)
         joints_m = entry_array(labels.get("joint_3d"), (1, 21, 3), f"{path}: joint_3d")[0]
         if (joints_m == -1).all():
             return {}
@@ -142,7 +141,7 @@ class Dexycb(SetReader):
             row["mask_png"] = mask_png(labels["seg"] == _HAND)
         depth = path.with_name(f"aligned_depth_to_color_{frame:06d}.png")
         if self.options.depth and depth.is_file():
-            row["depth_png"] = depth_png(read_depth16(depth).astype(np.float64))
+            row["depth_png"] = depth_png(read_depth16(depth, self.limits).astype(np.float64))
         if self.options.mano is not None and meta["mano_sides"] == ["right"]:
             row |= self._fit(meta, entry_array(labels.get("pose_m"), (1, 51), f"{path}: pose_m")[0])
         return row
@@ -169,7 +168,7 @@ class Dexycb(SetReader):
         fine &= lists[1] in (["right"], ["left"])
         fine &= all(isinstance(name, str) and _CALIBRATION.fullmatch(name) is not None for name in calibrations)
         if not fine:
-            raise InputError(f"{path}: not DexYCB's: {reprlib.repr(meta)}; download it again")
+            raise InputError(f"{path}: not DexYCB's: {shown(meta, 200)}; download it again")
         return meta
 
 

@@ -1,10 +1,9 @@
 """Entries of annotation files that strangers wrote: what stands where, or the row's problem."""
 
-import reprlib
 from pathlib import Path
 from typing import Any, TypeVar
 
-from semihand.frames.errors import BadFrame, InputError
+from semihand.frames.errors import BadFrame, InputError, shown
 from semihand.frames.sets.files import read_annotation
 
 T = TypeVar("T", int, str)
@@ -25,7 +24,7 @@ def field(entry: Any, key: str, kind: type[T], where: str) -> T:
     """
     value = at(entry, key)
     if not isinstance(value, kind):
-        raise BadFrame("bad_row", f"{where}: {key} is {reprlib.repr(value)}, not {kind.__name__}")
+        raise BadFrame("bad_row", f"{where}: {key} is {shown(value)}, not {kind.__name__}")
     return value
 
 

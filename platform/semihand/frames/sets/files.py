@@ -1,37 +1,44 @@
 """The files of data sets: annotations that may be broken, masks and depths in their own codings."""
 
 import io
-import json
-import reprlib
-import zipfile
-import zlib
+import tokenize
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import scipy.io
 import yaml
 from jaxtyping import Bool, Float, Shaped, UInt8, UInt16
 from PIL import Image
 
-from semihand.frames.decode import decode_picture
-from semihand.frames.errors import BadFrame, InputError
-from semihand.frames.files import MAX_PICTURE_BYTES, read_file
+from semihand.frames.errors import BadFrame, InputError, first_line, shown
+from semihand.frames.files import check_input, read_file
+from semihand.frames.limits import STANDARD, Limits
+from semihand.frames.strict_json import parse_json
+from semihand.frames.worker import for_a_file, one
 from semihand.hand.pickles import read_pickle
 
-MAX_ANNOTATION_BYTES = 4 * 2**30  # InterHand2.6M's joints are 1 GB of JSON
-MAX_YAML_BYTES = 2**20  # a calibration; its parser takes minutes for more
+MAX_ANNOTATION_BYTES = 2 * 2**30  # InterHand2.6M's joints are 1 GB of JSON
+MAX_PARSED_BYTES = 16 * 2**30  # COCO-WholeBody's people are 8 GB of Python's numbers
+_LIST_BYTES, _NUMBER_BYTES = 72, 36  # of Python's, at most
+MAX_PICKLE_BYTES = 2**30  # RHD's are 0.2 GB
+MAX_YAML_BYTES = 2**18  # parsed in Python; DexYCB's are a page
+MAX_TEXT_BYTES = 256 * 2**20
 _CACHED = 4  # files that parts of one data set share
 _kept_bytes: dict[Path, int] = {}
 _DAMAGE = (
-    ValueError, OSError, RecursionError, NotImplementedError, TypeError, KeyError, IndexError, EOFError, AttributeError,
-    MemoryError, RuntimeError, zlib.error, zipfile.BadZipFile, yaml.YAMLError,
+    ValueError, OSError, RecursionError, TypeError, EOFError, MemoryError, OverflowError, SyntaxError,
+    tokenize.TokenError, yaml.YAMLError,
 )  # fmt: skip
 
 
 class _PlainLoader(yaml.SafeLoader):  # type: ignore[misc]
     """Plain values only, and Python's tuples, which DexYCB's calibration is written with, as lists."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):  # ten that name one another stand for more than memory holds
+            raise yaml.YAMLError("it repeats a part of itself by an alias: refused")
+        return super().compose_node(parent, index)
 
 
 _PlainLoader.add_constructor("tag:yaml.org,2002:python/tuple", yaml.SafeLoader.construct_sequence)
@@ -41,15 +48,10 @@ def read_annotation(path: Path) -> Any:
     """What a .json, .yml, .npy, .pkl, .pickle or .mat file holds; parsed once per process for parts that share it.
 
     Raises:
-        InputError: it is missing, too large or damaged, or a pickle asks for more than arrays.
+        InputError: it is missing, too large or damaged, gives a key twice, or a pickle asks for more than arrays.
     """
-    try:
-        state = path.stat()
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}; the data set is not complete, or not in its own layout") from error
-    limit = MAX_YAML_BYTES if path.suffix == ".yml" else MAX_ANNOTATION_BYTES
-    if state.st_size > limit:
-        raise InputError(f"{path}: {state.st_size} bytes, the limit is {limit}")
+    limits = {".yml": MAX_YAML_BYTES, ".pkl": MAX_PICKLE_BYTES, ".pickle": MAX_PICKLE_BYTES}
+    state = check_input(path, limits.get(path.suffix, MAX_ANNOTATION_BYTES))
     _kept_bytes[path] = state.st_size
     return _parsed(path, state.st_mtime_ns, state.st_size)
 
@@ -69,16 +71,33 @@ def forget_annotations() -> None:
 def _parsed(path: Path, *state: int) -> Any:
     try:
         if path.suffix == ".json":
-            return json.loads(path.read_bytes())
+            return parse_json(_checked_json(path.read_bytes()))
         if path.suffix == ".mat":
-            return scipy.io.loadmat(path)
+            return one("mat", path, patience_s=for_a_file(STANDARD))
         if path.suffix == ".npy":
-            return np.load(path, allow_pickle=False)
+            return _read_npy(path)
         if path.suffix == ".yml":
             return yaml.load(path.read_bytes(), Loader=_PlainLoader)
-        return read_pickle(path, MAX_ANNOTATION_BYTES)
-    except _DAMAGE as error:
-        raise InputError(f"{path}: cannot be read ({str(error)[:200]}); download it again") from error
+        return read_pickle(path, MAX_PICKLE_BYTES)
+    except InputError:
+        raise
+    except (BadFrame, *_DAMAGE) as error:
+        raise InputError(f"{path}: cannot be read ({first_line(error)}); download it again") from error
+
+
+def _checked_json(data: bytes) -> bytes:
+    """The text, once it is known what it takes when it is parsed."""
+    parsed = _LIST_BYTES * (data.count(b"[") + data.count(b"{")) + _NUMBER_BYTES * data.count(b",")
+    if parsed > MAX_PARSED_BYTES:
+        raise ValueError(f"it takes {parsed} bytes of memory, the limit is {MAX_PARSED_BYTES}")
+    return data
+
+
+def _read_npy(path: Path) -> Shaped[np.ndarray, "..."]:
+    array = np.load(path, allow_pickle=False)
+    if not isinstance(array, np.ndarray):  # a zip opens as well
+        raise ValueError("no single array in it")
+    return array
 
 
 def read_lines(path: Path) -> list[str]:
@@ -88,7 +107,7 @@ def read_lines(path: Path) -> list[str]:
         InputError: it is missing, too large or no text.
     """
     try:
-        text = read_file(path).decode()
+        text = read_file(path, MAX_TEXT_BYTES).decode()
     except BadFrame as problem:
         raise InputError(f"{problem.detail}; the data set is not complete, or not in its own layout") from problem
     except UnicodeDecodeError as error:
@@ -102,65 +121,84 @@ def entry_array(entry: Any, shape: tuple[int, ...], where: str) -> Float[np.ndar
     Raises:
         BadFrame: bad_truth, it has another shape or holds something else.
     """
-    if isinstance(entry, np.ndarray) and entry.shape != shape:
-        raise BadFrame("bad_truth", f"{where} has shape {entry.shape}, not {shape}")
+    if not isinstance(entry, np.ndarray):
+        # Before numpy looks: lists that name one another stand for more numbers than memory holds.
+        _check_lists(entry, shape, where)
+    elif entry.dtype.kind not in "biufSU":
+        raise BadFrame("bad_truth", f"{where} is an array of {entry.dtype}, not of numbers")
     try:
-        if _is_nested(entry, shape):
-            return np.asarray(entry, dtype=np.float64).reshape(shape)
-    except (TypeError, ValueError):
-        pass
-    raise BadFrame("bad_truth", f"{where} holds {reprlib.repr(entry)}, not numbers of shape {shape}")
+        array = np.asarray(entry, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        raise BadFrame("bad_truth", f"{where} holds {shown(entry)}, not numbers") from None
+    if array.shape != shape:
+        raise BadFrame("bad_truth", f"{where} has shape {array.shape}, not {shape}")
+    return array
 
 
-def _is_nested(entry: Any, shape: tuple[int, ...]) -> bool:
-    """Whether lists lie in lists as a shape wants; in YAML and pickles a page may name itself a billion times over."""
-    if isinstance(entry, np.ndarray):
-        return bool(entry.shape == shape)
-    if not shape:
-        return not isinstance(entry, (list, tuple, dict))
-    is_list = isinstance(entry, (list, tuple)) and len(entry) == shape[0]
-    return is_list and all(_is_nested(each, shape[1:]) for each in entry)
+def _check_lists(entry: Any, shape: tuple[int, ...], where: str) -> None:
+    layer = [entry]
+    for length in shape:
+        if not all(_length(part) == length for part in layer):
+            raise BadFrame("bad_truth", f"{where} is {shown(entry)}, not of shape {shape}")
+        layer = [below for part in layer for below in part]
+    if any(isinstance(number, (list, tuple, dict)) for number in layer):
+        raise BadFrame("bad_truth", f"{where} holds {shown(entry)}, not numbers of shape {shape}")
 
 
-def read_npz(path: Path) -> dict[str, Shaped[np.ndarray, "..."]]:
+def _length(part: Any) -> int | None:
+    if isinstance(part, np.ndarray):
+        return part.shape[0] if part.ndim else None
+    return len(part) if isinstance(part, list | tuple) else None
+
+
+def read_npz(path: Path, limits: Limits) -> dict[str, Shaped[np.ndarray, "..."]]:
     """The arrays of an .npz that belongs to one frame.
 
     Raises:
-        BadFrame: unreadable or too_large, or as `read_file`.
+        BadFrame: unreadable or beyond the limits, or as `semihand.frames.files.read_file`.
     """
-    data = io.BytesIO(read_file(path))
-    try:
-        with zipfile.ZipFile(data) as archive:
-            unpacked = sum(entry.file_size for entry in archive.infolist())
-        if unpacked > MAX_PICTURE_BYTES:
-            raise BadFrame("too_large", f"{path}: {unpacked} bytes unpacked, above the limit of {MAX_PICTURE_BYTES}")
-        with np.load(data, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
-    except _DAMAGE as error:
-        raise BadFrame("unreadable", f"{path}: {str(error)[:200]}") from error
+    arrays: dict[str, np.ndarray] = one("npz", path, limits=limits)
+    return arrays
 
 
-def read_picture(path: Path) -> UInt8[np.ndarray, "height width 3"]:
+def read_picture(path: Path, limits: Limits) -> UInt8[np.ndarray, "height width 3"]:
     """The pixels of a mask, or of a depth picture packed into 8-bit channels.
 
     Raises:
         BadFrame: see `semihand.frames.files.read_file` and `semihand.frames.decode.decode_picture`.
     """
-    return decode_picture(read_file(path))
+    picture: np.ndarray = one("file_picture", path, limits=limits)
+    return picture
 
 
-def read_depth16(path: Path) -> UInt16[np.ndarray, "height width"]:
+def read_depth16(path: Path, limits: Limits) -> UInt16[np.ndarray, "height width"]:
     """The numbers of a 16-bit depth picture.
 
     Raises:
-        BadFrame: unreadable, or as `read_file` and `decode_picture`.
+        BadFrame: see `semihand.frames.files.read_file` and `semihand.frames.decode.decode_depth16`.
     """
-    data = read_file(path)
-    decode_picture(data)  # judges format and size
-    numbers = np.asarray(Image.open(io.BytesIO(data), formats=("PNG",)))
-    if numbers.ndim != 2 or numbers.dtype.kind not in "iu" or numbers.min() < 0 or numbers.max() > 65535:
-        raise BadFrame("unreadable", f"{path}: {numbers.dtype} of shape {numbers.shape}, not one channel of 16 bits")
-    return numbers.astype(np.uint16)
+    depth: np.ndarray = one("depth16", path, limits=limits)
+    return depth
+
+
+def read_size(path: Path, limits: Limits) -> tuple[int, int]:
+    """Width and height in px of a picture as it is shown upright.
+
+    Raises:
+        BadFrame: see `semihand.frames.files.read_file` and `semihand.frames.decode.read_header`.
+    """
+    size: tuple[int, int] = one("size", path, limits=limits)
+    return size
+
+
+def count_frames(path: Path, limits: Limits) -> int:
+    """The number of a video's frames.
+
+    Raises:
+        BadFrame: see `semihand.frames.video.index_video`.
+    """
+    num: int = one("index", path, limits=limits, patience_s=for_a_file(limits)).num_frames
+    return num
 
 
 def mask_png(hand: Bool[np.ndarray, "height width"]) -> bytes:

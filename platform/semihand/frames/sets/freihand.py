@@ -80,7 +80,7 @@ class Freihand(SetReader):
         row = joints_in_space(joints_mm, self._intrinsics(split, sample)) | {"supervision": "3d"}
         mask = self._mask(split, sample)
         if mask.is_file():
-            row["mask_png"] = mask_png(read_picture(mask).max(-1) > (127 if split == "training" else 0))
+            row["mask_png"] = mask_png(read_picture(mask, self.limits).max(-1) > (127 if split == "training" else 0))
         if self.options.mano is not None and (self.folder / f"{split}_mano.json").is_file():
             row |= self._fit(split, sample, joints_mm)
         return row

@@ -29,7 +29,6 @@ from jaxtyping import Bool, Float
 from PIL import Image
 from scipy.spatial.transform import Rotation
 
-from semihand.frames.decode import picture_size
 from semihand.frames.errors import BadFrame, InputError
 from semihand.frames.files import check_regular, read_file, resolve_inside
 from semihand.frames.sets.columns import camera, joints_in_space, pose_of_camera
@@ -41,6 +40,7 @@ from semihand.frames.sets.files import (
     read_annotation,
     read_lines,
     read_picture,
+    read_size,
 )
 from semihand.frames.sets.reader import PROBLEM, Part, Row, SetOptions, SetReader, guarded, spans
 from semihand.hand.pickles import read_pickle
@@ -119,13 +119,19 @@ class Ho3d(SetReader):
         ):
             if path.is_file():
                 picture = resolve_inside(self._picture(folder, number), self.folder, self.folder)
-                row["mask_png"] = mask_png(_of_colour(path, colour, picture_size(read_file(picture))))
+                row["mask_png"] = mask_png(self._of_colour(path, colour, read_size(picture, self.limits)))
                 break
         depth = self.folder / folder / "depth" / f"{number}.png"
         if self.options.depth and depth.is_file():
-            low, high, _ = np.moveaxis(read_picture(depth).astype(np.float64), -1, 0)
+            low, high, _ = np.moveaxis(read_picture(depth, self.limits).astype(np.float64), -1, 0)
             row["depth_png"] = depth_png((low + 256 * high) * _DEPTH_UNIT_MM)
         return row
+
+    def _of_colour(self, path: Path, colour: int, size_px: tuple[int, int]) -> Bool[np.ndarray, "height width"]:
+        picture = read_picture(path, self.limits) > 127  # JPEG mixes colours at edges
+        hand = picture[..., colour] & (picture.sum(-1) == 1)
+        scaled: np.ndarray = np.asarray(Image.fromarray(hand).resize(size_px, Image.Resampling.NEAREST))
+        return scaled
 
     def _picture(self, folder: str, number: str) -> str:
         of_v2 = f"{folder}/rgb/{number}.png"
@@ -171,13 +177,6 @@ def _fit(meta: object) -> Row:
         "mano_translation_mm": 1000 * (_FROM_OPENGL @ wrist_m - rest_m),
         "supervision": "mano",
     }
-
-
-def _of_colour(path: Path, colour: int, size_px: tuple[int, int]) -> Bool[np.ndarray, "height width"]:
-    picture = read_picture(path) > 127  # JPEG mixes colours at edges
-    hand = picture[..., colour] & (picture.sum(-1) == 1)
-    scaled: np.ndarray = np.asarray(Image.fromarray(hand).resize(size_px, Image.Resampling.NEAREST))
-    return scaled
 
 
 @lru_cache(maxsize=64)

@@ -72,7 +72,7 @@ class Icvl(SetReader):
 
     def _truth(self, uri: str, numbers: str) -> Row:
         centres = entry_array(numbers.split(), (3 * NUM_CENTRES,), f"label of {uri}").reshape(NUM_CENTRES, 3)
-        raw_mm = read_depth16(self.folder / uri).astype(np.float64)
+        raw_mm = read_depth16(self.folder / uri, self.limits).astype(np.float64)
         return {
             "bbox_px": box_around(centres[:, :2]),
             "box_source": "truth",

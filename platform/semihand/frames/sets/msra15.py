@@ -92,7 +92,8 @@ class Msra15(SetReader):
             yield guarded(row, partial(self._row, uri, labels))
 
     def _row(self, uri: str, labels: list[str] | None) -> Row:
-        depth_mm, box_px = _read_patch(read_file(resolve_inside(uri, self.folder, self.folder)), uri)
+        path = resolve_inside(uri, self.folder, self.folder)
+        depth_mm, box_px = _read_patch(read_file(path, self.limits.max_picture_bytes), uri)
         known: Row = {} if labels is None else _truth(uri, labels) | {"depth_png": depth_png(depth_mm)}
         return known | {"uri": None, "image": packed_png(depth_mm), "bbox_px": box_px, "box_source": "given"}
 

@@ -32,11 +32,10 @@ from semihand.frames.errors import BadFrame, InputError
 from semihand.frames.files import resolve_inside
 from semihand.frames.options import Hand
 from semihand.frames.sets.columns import joints_in_picture
-from semihand.frames.sets.files import entry_array, read_annotation
+from semihand.frames.sets.files import count_frames, entry_array, read_annotation
 from semihand.frames.sets.folders import names_in
 from semihand.frames.sets.reader import Part, Row, SetOptions, SetReader, guarded, spans
 from semihand.frames.sets.rigs import View, read_rig
-from semihand.frames.video import index_video
 from semihand.hand.skeleton import NUM_JOINTS
 
 _PICTURE = r"[\w.-]+\.(?i:jpg|jpeg|png)"
@@ -95,7 +94,7 @@ class Multiview(SetReader):
         if video is None:
             return None, names_in(self.folder / name, _PICTURE)
         try:
-            num = index_video(resolve_inside(video, self.folder, self.folder)).num_frames
+            num = count_frames(resolve_inside(video, self.folder, self.folder), self.limits)
         except BadFrame as problem:
             raise InputError(problem.detail) from problem
         return video, list(range(0, num, self.options.frame_step))

@@ -103,10 +103,10 @@ class Mvhand(SetReader):
         row = joints_in_space(joints_mm, _intrinsics(view)) | {"supervision": "3d"}
         depth, mask = (self.folder / recording / kind / f"{frame:05d}_{view}" for kind in ("depth", "mask"))
         if self.options.depth and depth.with_suffix(".png").is_file():
-            packed = read_picture(depth.with_suffix(".png")).astype(np.float64)
+            packed = read_picture(depth.with_suffix(".png"), self.limits).astype(np.float64)
             row["depth_png"] = depth_png(packed[..., 2] + 256 * packed[..., 1])
         if mask.with_suffix(".jpg").is_file():
-            row["mask_png"] = mask_png(read_picture(mask.with_suffix(".jpg")).max(-1) > 127)
+            row["mask_png"] = mask_png(read_picture(mask.with_suffix(".jpg"), self.limits).max(-1) > 127)
         return row
 
 

@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl
 from pydantic import ValidationError
 
 from semihand.frames.errors import InputError
+from semihand.frames.limits import STANDARD, Limits
 from semihand.frames.sets.coco_wholebody import CocoWholeBody
 from semihand.frames.sets.dexter_object import DexterObject
 from semihand.frames.sets.dexycb import Dexycb
@@ -58,7 +59,7 @@ def is_named(path: str | Path) -> bool:
     return _NAMED.match(str(path)) is not None and not Path(path).exists()
 
 
-def open_set(text: str | Path) -> SetReader:
+def open_set(text: str | Path, limits: Limits = STANDARD) -> SetReader:
     """The reader of a data set and options that stand in one text.
 
     Raises:
@@ -80,7 +81,7 @@ def open_set(text: str | Path) -> SetReader:
     folder = Path(found["folder"]).expanduser()
     if not folder.is_dir():
         raise InputError(f"{text}: no folder {folder}; give the one that {reader.name} was unpacked into")
-    return reader(folder.resolve(), options)
+    return reader(folder.resolve(), options, limits)
 
 
 def parts_of(reader: SetReader) -> list[Part]:

@@ -84,7 +84,7 @@ class Nyu(SetReader):
         points_mm = points[view - 1, number - 1] * [1, -1, 1]
         if not (np.isfinite(points_mm).all() and (points_mm[:, 2] > 0).all()):
             raise BadFrame("bad_truth", f"joint_data.mat: points of {uri} are not in front of the camera")
-        packed = read_picture(self.folder / uri).astype(np.float64)
+        packed = read_picture(self.folder / uri, self.limits).astype(np.float64)
         return joints_in_space(reorder_to_semihand(points_mm[list(EVALUATED)], "nyu14"), K) | {
             "bbox_px": box_around(project(points_mm, K)),
             "depth_png": depth_png(256 * packed[..., 1] + packed[..., 2]),

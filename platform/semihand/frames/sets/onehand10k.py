@@ -20,13 +20,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from semihand.frames.decode import picture_size
 from semihand.frames.errors import BadFrame
-from semihand.frames.files import read_file
 from semihand.frames.options import Hand
 from semihand.frames.sets.columns import joints_in_picture
 from semihand.frames.sets.entries import at, read_list, with_images
-from semihand.frames.sets.files import entry_array, mask_png, read_lines, read_picture
+from semihand.frames.sets.files import entry_array, mask_png, read_lines, read_picture, read_size
 from semihand.frames.sets.folders import names_in
 from semihand.frames.sets.reader import Part, Row, SetOptions, SetReader, guarded, spans
 from semihand.hand.skeleton import NUM_JOINTS
@@ -70,13 +68,13 @@ class OneHand10K(SetReader):
     def _truth(self, split: str, name: str, read_label: Callable[[], Label]) -> Row:
         size, joints = read_label()
         folder = self.folder / FOLDERS[split]
-        found = picture_size(read_file(folder / "source" / name))
+        found = read_size(folder / "source" / name, self.limits)
         if found != tuple(size):
             raise BadFrame("bad_truth", f"{name} has {found[0]} x {found[1]} px, its label {size[0]:g} x {size[1]:g}")
         row = joints_in_picture(joints[:, :2], joints[:, 2] > 0) | {"supervision": "2d"}
         mask = folder / "mask" / PurePosixPath(name).with_suffix(".png")
         if mask.is_file():
-            grey = read_picture(mask).max(-1).astype(np.float64)
+            grey = read_picture(mask, self.limits).max(-1).astype(np.float64)
             if grey.shape[::-1] != found:
                 raise BadFrame("bad_truth", f"{mask} has {grey.shape[1]} x {grey.shape[0]} px, its picture has not")
             row["mask_png"] = mask_png(grey > (grey.min() + grey.max()) / 2)

@@ -15,7 +15,6 @@ Joints are in our order, left hands included, [x, y, flag], valid where the flag
 Whether pixels count from 0 or 1 is not stated: 0 is taken. Only hand_labels has a test split.
 """
 
-import json
 import re
 from collections.abc import Iterator
 from typing import Any, Literal
@@ -28,6 +27,7 @@ from semihand.frames.sets.columns import joints_in_picture
 from semihand.frames.sets.entries import at, field, read_list
 from semihand.frames.sets.files import entry_array
 from semihand.frames.sets.reader import PROBLEM, ROWS_PER_PART, Part, Row, SetOptions, SetReader, guarded, spans
+from semihand.frames.strict_json import parse_json
 from semihand.hand.skeleton import FINGERTIPS
 
 _LIST = "hand143_panopticdb/hands_v143_14817.json"
@@ -113,7 +113,7 @@ class Panoptic(SetReader):
     def _hand(self, name: str) -> Any:
         path = resolve_inside(name, self.folder, self.folder)
         try:
-            return json.loads(read_file(path, _MAX_BYTES))
+            return parse_json(read_file(path, _MAX_BYTES))
         except (ValueError, RecursionError) as error:
             raise BadFrame("bad_truth", f"{path}: not a readable JSON ({str(error)[:100]})") from error
 

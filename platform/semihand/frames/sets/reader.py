@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, NamedTuple
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from semihand.frames.errors import BadFrame
+from semihand.frames.limits import STANDARD, Limits
 
 ROWS_PER_PART = 1000
 PROBLEM = "problem"
@@ -49,14 +50,15 @@ class SetReader(ABC):
     Options: ClassVar[type[SetOptions]] = SetOptions
     are_crops: ClassVar[bool] = False
 
-    def __init__(self, folder: Path, options: Any) -> None:
+    def __init__(self, folder: Path, options: Any, limits: Limits = STANDARD) -> None:
         """A data set in its folder; nothing is opened yet.
 
         Args:
             folder: the data set's root.
             options: of the reader's own `Options`.
+            limits: what a mask, depth picture or video may take.
         """
-        self.folder, self.options = folder, options
+        self.folder, self.options, self.limits = folder, options, limits
 
     @abstractmethod
     def parts(self) -> list[Part]:

@@ -79,10 +79,10 @@ class Rhd(SetReader):
         joints_mm = 1000 * reorder_to_semihand(_of_hand(entry, "xyz", side), "rhd")
         row = joints_in_space(joints_mm, _intrinsics(entry)) | {"supervision": "3d"}
         if mask.is_file():
-            part = read_picture(mask)[..., 0] - np.int64(_FIRST_PART + side * _NUM_PARTS)
+            part = read_picture(mask, self.limits)[..., 0] - np.int64(_FIRST_PART + side * _NUM_PARTS)
             row["mask_png"] = mask_png((part >= 0) & (part < _NUM_PARTS))
         if self.options.depth and depth.is_file():
-            high, low, _ = np.moveaxis(read_picture(depth).astype(np.float64), -1, 0)
+            high, low, _ = np.moveaxis(read_picture(depth, self.limits).astype(np.float64), -1, 0)
             row["depth_png"] = depth_png((256 * high + low) / 65535 * _DEEPEST_MM)
         return row
 

@@ -1,6 +1,5 @@
 """Rigs: calibrated cameras that look at one hand, from our own file or from stereo calibrations of others."""
 
-import json
 import re
 import tomllib
 from pathlib import Path
@@ -16,6 +15,7 @@ from semihand.frames.sets.columns import camera, pose_of_camera
 from semihand.frames.sets.files import entry_array, read_lines
 from semihand.frames.sets.folders import names_in
 from semihand.frames.sets.reader import Row
+from semihand.frames.strict_json import parse_json
 from semihand.hand.camera import project
 from semihand.hand.lens import DISTORTION_SIZES
 
@@ -89,7 +89,7 @@ class _Cameras(BaseModel, frozen=True, extra="forbid"):
 def _read_own(path: Path) -> dict[str, View]:
     try:
         text = read_file(path, _MAX_BYTES).decode()
-        found = _Cameras.model_validate(tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)).cameras
+        found = _Cameras.model_validate(tomllib.loads(text) if path.suffix == ".toml" else parse_json(text)).cameras
     except ValidationError as error:
         first = error.errors()[0]
         raise InputError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None

@@ -24,12 +24,11 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float
 
-from semihand.frames.decode import picture_size
 from semihand.frames.errors import BadFrame, InputError
-from semihand.frames.files import read_file, resolve_inside
+from semihand.frames.files import resolve_inside
 from semihand.frames.sets.columns import joints_in_picture
 from semihand.frames.sets.entries import at, field, read_list, with_images
-from semihand.frames.sets.files import entry_array
+from semihand.frames.sets.files import entry_array, read_size
 from semihand.frames.sets.fits import mano_model
 from semihand.frames.sets.reader import PROBLEM, OwnFile, Part, Row, SetOptions, SetReader, guarded, spans
 from semihand.hand.mano import LICENSED_NUM_VERTICES, SEMIHAND_FROM_MANO, TIP_VERTICES
@@ -102,7 +101,7 @@ class Youtube3d(SetReader):
             BadFrame: bad_truth, it has other proportions; or the picture is missing or broken.
         """
         labelled = np.array([field(image, name, int, where) for name in ("width", "height")], np.float64)
-        size = np.array(picture_size(read_file(resolve_inside(image["name"], self.folder, self.folder))))
+        size = np.array(read_size(resolve_inside(image["name"], self.folder, self.folder), self.limits))
         scale: np.ndarray = size / labelled.clip(1)
         if abs(scale[0] / scale[1] - 1) > _ASPECT_TOLERANCE:
             raise BadFrame("bad_truth", f"{where}: a picture of {size.tolist()} px, labelled at {labelled.tolist()}")

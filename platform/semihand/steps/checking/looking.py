@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ import pyarrow as pa
 from jaxtyping import Int, UInt8
 
 from semihand.frames.errors import BadFrame
+from semihand.frames.limits import Limits
 from semihand.frames.listing import Listing
 from semihand.frames.options import ListOptions
 from semihand.frames.pieces import listed_in_pieces
@@ -69,13 +71,14 @@ def look_at(path: str | Path, options: ListOptions) -> Looked:
     """
     empty, refused = nothing(), list[Refused]()
     rows, sizes_px, thumbs = [empty.rows], [empty.sizes_px], [empty.thumbs]
+    look = partial(_look, limits=options.limits)
     with ThreadPoolExecutor(min(_MAX_THREADS, os.cpu_count() or 1)) as threads:
         for listing in listed_in_pieces(path, options):
             frames = listing.frames
             rows.append(frames.select(_KEPT))
             refused += _not_listed(listing)
             slices = (frames.slice(start, _ROWS_PER_THREAD) for start in range(0, frames.num_rows, _ROWS_PER_THREAD))
-            for sizes, small, problems in threads.map(_look, (part.select(_READ) for part in slices)):
+            for sizes, small, problems in threads.map(look, (part.select(_READ) for part in slices)):
                 sizes_px.append(sizes)
                 thumbs.append(small)
                 refused += problems
@@ -87,11 +90,11 @@ def _not_listed(listing: Listing) -> Iterator[Refused]:
         yield Refused(row["uri"] or f"frame {row['frame_id']}", row["reason"], row["detail"])
 
 
-def _look(frames: pa.Table) -> tuple[np.ndarray, np.ndarray, list[Refused]]:
+def _look(frames: pa.Table, limits: Limits) -> tuple[np.ndarray, np.ndarray, list[Refused]]:
     sizes_px = np.zeros((frames.num_rows, 2), np.int64)
     thumbs = np.zeros((frames.num_rows, SIDE, SIDE), np.uint8)
     problems = []
-    for row, picture in read_pictures(frames):
+    for row, picture in read_pictures(frames, limits):
         if isinstance(picture, BadFrame):
             uri = frames["uri"][row].as_py()
             problems.append(Refused(uri or "a picture in the table", picture.reason, picture.detail))

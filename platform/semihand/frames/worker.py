@@ -1,0 +1,232 @@
+"""Whoever opens what strangers wrote asks a process of its own, which can be ended and replaced.
+
+A picture that hangs its decoder, crashes it or fills the memory costs its own row: the process ends, by the kernel's
+timer if by nothing else, the row is quarantined as too_slow or crashed, and another process goes on with the next.
+The process works ahead while its answer is being used, so that on two cores decoding costs next to nothing.
+"""
+
+import atexit
+import contextlib
+import mmap
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from multiprocessing import Pipe
+from pathlib import Path
+from typing import Any
+
+import semihand
+from semihand.frames.errors import BadFrame
+from semihand.frames.limits import STANDARD, Limits
+
+_MODULE = "semihand.frames.worker_process"
+_ITEMS_PER_REQUEST = 32
+_START_S = 300.0  # what a process may take to start, on a machine that is busy with others
+_GRACE_S = 10.0  # beyond the process's own limit: it cannot be ended while the kernel waits for a disk
+_idle: dict[tuple[int, Limits], list["Worker"]] = {}
+
+
+class WorkerEnded(Exception):  # noqa: N818  (it is not an error of the program's)
+    """The process ended before it answered.
+
+    Attributes:
+        problem: what this means for the item that it was at.
+    """
+
+    def __init__(self, problem: BadFrame) -> None:
+        super().__init__(str(problem))
+        self.problem = problem
+
+
+class Worker:
+    """One decoding process."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.at_rest = True  # whether all that was asked is answered
+        self._started = False
+        self._memory_fd = _memory()
+        self._shared: mmap.mmap | None = None
+        self._connection, theirs = Pipe()
+        self._process = _start(theirs.fileno(), self._memory_fd, limits)
+        theirs.close()
+
+    def lives(self) -> bool:
+        """Whether the process is still there."""
+        return self._process.poll() is None
+
+    def ask(self, task: str, *arguments: Any, patience_s: float) -> Iterator[Any]:
+        """The answers of a task of `semihand.frames.tasks`.
+
+        Args:
+            task: its name.
+            arguments: what it is given.
+            patience_s: after it without an answer the process is taken for lost, whatever it waits for.
+
+        Raises:
+            WorkerEnded: the process ended; it cannot be asked again.
+            RuntimeError: it did not even start, which is not the fault of what it was to open.
+        """
+        self.at_rest = False
+        self._wait_until_started()
+        try:
+            self._connection.send_bytes(pickle.dumps((task, arguments)))
+            while answer := self._receive(patience_s):
+                yield answer[0]
+        except (EOFError, ConnectionError) as error:
+            raise WorkerEnded(self._what_happened()) from error
+        self.at_rest = True
+
+    def _wait_until_started(self) -> None:
+        if self._started:
+            return
+        with contextlib.suppress(EOFError, ConnectionError):
+            self._started = self._connection.poll(_START_S) and bool(self._connection.recv_bytes())
+        if not self._started:
+            raise RuntimeError(
+                f"{sys.executable} -m {_MODULE} does not start (exit code {self.end()}); its own message stands above, "
+                "on stderr. Pictures are opened in that process alone."
+            )
+
+    def _receive(self, patience_s: float) -> tuple[Any, ...]:
+        """An answer, or the empty tuple at the end."""
+        if not self._connection.poll(patience_s):
+            self.end()
+            raise WorkerEnded(BadFrame("too_slow", f"no answer in {patience_s:g} s"))
+        pickled, sizes = pickle.loads(self._connection.recv_bytes())
+        answer: tuple[Any, ...] = pickle.loads(pickled, buffers=self._copies(sizes) if sizes else ())
+        return answer
+
+    def _copies(self, sizes: list[int]) -> list[bytearray]:
+        if self._shared is None or len(self._shared) < sum(sizes):
+            self._shared = mmap.mmap(self._memory_fd, sum(sizes), prot=mmap.PROT_READ)
+        start, copies = 0, []
+        with memoryview(self._shared) as shared:
+            for size in sizes:
+                copies.append(bytearray(shared[start : start + size]))
+                start += size
+        with contextlib.suppress(ConnectionError):  # it may have died since, which the next answer will show
+            self._connection.send_bytes(b"copied")
+        return copies
+
+    def _what_happened(self) -> BadFrame:
+        code = self.end()
+        if code == -signal.SIGALRM:
+            return BadFrame("too_slow", f"not done in {self.limits.max_item_s:g} s; see --limits.max_item_s")
+        how = f"signal {signal.Signals(-code).name}" if code is not None and code < 0 else f"exit code {code}"
+        return BadFrame("crashed", f"it ended the process that opened it ({how})")
+
+    def end(self) -> int | None:
+        """End the process, if it has not, and say how it did; None where it cannot even be ended."""
+        self.at_rest = False
+        self._connection.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(0.5)  # one that has ended by itself should say how
+        self._process.kill()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(1)
+        if self._memory_fd >= 0:
+            os.close(self._memory_fd)
+            self._memory_fd = -1
+        return self._process.returncode
+
+
+def _memory() -> int:
+    """A file that both processes can map, and that leaves nothing behind."""
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("semihand-pictures")
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
+
+
+def _start(connection_fd: int, memory_fd: int, limits: Limits) -> "subprocess.Popen[bytes]":
+    package = str(Path(semihand.__file__).parents[1])
+    search = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
+    one_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1"}
+    # -P: a picture folder that is the working directory must not bring its own modules.
+    command = [sys.executable, "-P", "-W", "ignore", "-m", _MODULE, str(connection_fd), str(memory_fd)]
+    return subprocess.Popen(
+        [*command, limits.model_dump_json()],
+        env=os.environ | one_thread | {"PYTHONPATH": search},
+        pass_fds=(connection_fd, memory_fd),
+        stdin=subprocess.DEVNULL,
+    )
+
+
+@contextlib.contextmanager
+def borrowed(limits: Limits) -> Iterator[Worker]:
+    """A decoding process of these limits: one that rests, or a new one. It is kept unless it was left in the middle."""
+    resting = _idle.setdefault((os.getpid(), limits), [])
+    worker = None
+    while worker is None:
+        try:
+            found = resting.pop()
+        except IndexError:
+            worker = Worker(limits)
+        else:
+            worker = found if found.lives() else None
+    try:
+        yield worker
+    finally:
+        if worker.at_rest:
+            resting.append(worker)
+        else:
+            worker.end()
+
+
+def each(
+    task: str, items: Iterable[tuple[Any, ...]], limits: Limits = STANDARD, patience_s: float | None = None
+) -> Iterator[Any]:
+    """One answer per item, in order; a BadFrame for an item that ends the process.
+
+    Args:
+        task: of those in `semihand.frames.tasks` that answer item by item.
+        items: the arguments for each.
+        limits: what an item may take.
+        patience_s: see `Worker.ask`; None: a little more than an item may take.
+    """
+    patience_s = patience_s or limits.max_item_s + _GRACE_S
+    items = iter(items)
+    waiting = list(islice(items, _ITEMS_PER_REQUEST))
+    while waiting:
+        with borrowed(limits) as worker:
+            try:
+                for answer in worker.ask(task, waiting, patience_s=patience_s):
+                    del waiting[0]
+                    yield answer
+            except WorkerEnded as end:
+                del waiting[0]
+                yield end.problem
+        waiting += islice(items, _ITEMS_PER_REQUEST - len(waiting))
+
+
+def one(task: str, *item: Any, limits: Limits = STANDARD, patience_s: float | None = None) -> Any:
+    """The answer for one item.
+
+    Raises:
+        BadFrame: the item cannot be used.
+    """
+    (answer,) = each(task, [item], limits, patience_s)
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
+
+
+def for_a_file(limits: Limits) -> float:
+    """How long to wait for an answer that is about a whole file of frames."""
+    return 2 * limits.max_file_s + limits.max_item_s + _GRACE_S  # it is hashed as well
+
+
+def dismiss(keep: int = 0) -> None:
+    """End the processes that rest, but for so many of each kind."""
+    for (owner, _), resting in list(_idle.items()):
+        while owner == os.getpid() and len(resting) > keep:
+            resting.pop().end()
+
+
+atexit.register(dismiss)
