@@ -60,12 +60,9 @@ def pictures_of(frames: pa.Table, limits: Limits = STANDARD) -> Iterator[tuple[i
         elif numbers[row] is not None:
             yield row, Picture(pixels)
         else:
-            yield (
-                row,
-                _with_bytes(
-                    pixels, frames["image"][row].as_py() if uris[row] is None else _again(Path(uris[row]), limits)
-                ),
-            )
+            uri = uris[row]
+            data = frames["image"][row].as_py() if uri is None else _again(Path(uri), limits)
+            yield row, _with_bytes(pixels, data)
 
 
 def _again(path: Path, limits: Limits) -> bytes | None:
