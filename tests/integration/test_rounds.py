@@ -27,7 +27,7 @@ from semihand.tables import SCHEMAS, TRUTH_COLUMNS, Store, deterministic_columns
 
 RECIPES = Path(__file__).resolve().parents[2] / "jobs" / "recipes"
 LOOSE = Thresholds(max_stability=1e6, max_feasibility_mm=1e6, min_mask_agreement=0.0)
-NUM_GOOD = 12
+NUM_GOOD, NUM_POINTS = 12, 8
 
 
 def no_constant(name):
@@ -81,9 +81,14 @@ def own_data(tiny_campaign, teacher, tmp_path_factory):
     folder = tmp_path_factory.mktemp("own")
     good = write_pictures(folder / "pictures", read_frames(tiny_campaign.folder / "target"), NUM_GOOD)
     pq.write_table(read_frames(tiny_campaign.folder / "source"), folder / "labelled.parquet")
+    points = read_frames(tiny_campaign.folder / "source").slice(0, NUM_POINTS).drop_columns(["joints_mm"])
+    place = points.schema.get_field_index("supervision")
+    points = points.set_column(place, "supervision", pa.array(["2d"] * NUM_POINTS))
+    pq.write_table(points, folder / "points.parquet")
     arguments = {
         "recipe": "tiny", "campaign": folder / "campaign", "frames": folder / "pictures", "hand": "right",
-        "source": folder / "labelled.parquet", "calibration": tiny_campaign.folder / "evaluation",
+        "source": folder / "labelled.parquet", "source_2d": folder / "points.parquet",
+        "calibration": tiny_campaign.folder / "evaluation",
         "teacher": teacher, "train.num_steps": 4, "select.num_trials": 0, "cluster.train.cpus_per_worker": 1,
         "rounds": 1,
     }  # fmt: skip
@@ -120,6 +125,9 @@ def test_a_labelled_manifest_is_the_source_and_checked_frames_calibrate(own_data
         }.items()
     }
     assert ids["source"] == ids["theirs"]
+    points = scan(config.campaign / "source_2d", "frames").collect()
+    assert points["joints_uv_px"].null_count() == 0
+    assert len(points) == points["joints_mm"].null_count() == NUM_POINTS
     errors = pl.read_parquet(config.campaign / "rounds" / "1" / "calibration.parquet")
     assert len(errors) > 40
     labels = scan(config.campaign, "labels").collect()

@@ -11,7 +11,7 @@ from semihand.command_line import read_config, refuse, run_job, where_to_look
 from semihand.frames.errors import InputError
 from semihand.frames.limits import STANDARD
 from semihand.rounds.config import RoundConfig
-from semihand.rounds.inputs import list_options
+from semihand.rounds.given_frames import list_options
 
 RECIPES = Path(__file__).resolve().parents[2] / "jobs" / "recipes"
 

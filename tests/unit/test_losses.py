@@ -152,6 +152,18 @@ def test_the_gradients_are_the_numerical_ones(config: LossConfig):
     assert gradcheck(loss, [value.clone().requires_grad_() for value in ours[:3]])
 
 
+@pytest.mark.parametrize("config", [PRINTED, HUBER])
+def test_where_only_the_picture_is_known_depth_neither_counts_nor_learns(config: LossConfig):
+    ours, truth = prediction(15), prediction(16, mask=True)
+    flat = truth._replace(depth=torch.where(torch.arange(21) < 5, torch.nan, truth.depth))
+    same_depth = truth._replace(depth=torch.where(torch.arange(21) < 5, ours.depth, truth.depth))
+    torch.testing.assert_close(pose_distance(ours, flat, config), pose_distance(ours, same_depth, config))
+    ours.depth.requires_grad_()
+    label_loss(ours, flat, torch.ones(2, 21), config).backward()
+    assert (ours.depth.grad[:, :5] == 0).all()
+    assert (ours.depth.grad[:, 5:] != 0).all()
+
+
 def test_the_huber_gradient_is_finite_where_the_distance_is_zero():
     ours = prediction(13)
     ours.uv.requires_grad_()

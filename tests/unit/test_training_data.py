@@ -99,6 +99,20 @@ def test_frames_kept_for_calibration_are_not_trained_on(campaign, card):
     assert torch.equal(kept.source.pictures, whole.source.pictures[3:])
 
 
+def test_frames_with_truth_in_the_picture_are_learned_from_beside_the_source(campaign, tmp_path, source_frames, card):
+    supervision = ["2d", "none", *["3d"] * (source_frames.num_rows - 2)]
+    stored(tmp_path / "points", with_column(source_frames, "supervision", supervision))
+    alone = load_data(DataSource(str(campaign / "source")), card).source
+    both = load_data(DataSource(str(campaign / "source"), str(tmp_path / "points"), held_out=3), card).source
+    num_3d = alone.num_rows - 3
+    assert both.num_rows == num_3d + source_frames.num_rows - 1
+    assert torch.equal(both.depth[:num_3d], alone.depth[3:])
+    assert both.depth[num_3d:].isnan().all()
+    hidden = read_frames(tmp_path / "points")["supervision"].to_pylist().index("none")
+    shown = [row for row in range(alone.num_rows) if row != hidden]
+    torch.testing.assert_close(both.uv[num_3d:], alone.uv[shown], atol=0.02, rtol=0)
+
+
 def test_labels_that_come_later_or_belong_to_another_round_change_nothing(tmp_path, source_frames, target_frames, card):
     stored(tmp_path / "source", source_frames)
     store = stored(tmp_path / "pool", target_frames, labels_of(target_frames, ROUND))

@@ -18,7 +18,7 @@ from semihand.hand.camera import intrinsics_matrix, project, relative_depth
 from semihand.hand.crops import apply_affine
 from semihand.methods.semihand.batches import pose_in_crop, unlabelled
 from semihand.steps.cropping import read_crops
-from semihand.steps.training_set import source_crops, target_crops
+from semihand.steps.training_set import source_2d_crops, source_crops, target_crops
 from semihand.tables import as_numpy, fixed_list_column
 from semihand.tables.rows import take_rows
 
@@ -61,6 +61,27 @@ def test_source_joints_lie_on_the_mask_that_was_cut_out_with_the_picture(source_
     on_hand = near[torch.arange(crops.num_rows).unsqueeze(1), v, u]
     assert on_hand.float().mean() > 0.95
     assert near.float().mean() < 0.8
+
+
+def test_truth_in_the_picture_lies_where_truth_in_space_does_and_knows_no_depth(source_frames, card):
+    flat = with_column(source_frames, "joints_mm", [None] * source_frames.num_rows)
+    ours, theirs = source_2d_crops(flat, card), source_crops(source_frames, card)
+    assert torch.equal(ours.pictures, theirs.pictures)
+    assert torch.equal(ours.masks, theirs.masks)
+    torch.testing.assert_close(ours.uv, theirs.uv, atol=0.02, rtol=0)
+    assert ours.depth.isnan().all()
+    assert (ours.joint_weight == 1).all()
+
+
+def test_a_joint_that_the_truth_in_the_picture_does_not_know_weighs_nothing(source_frames, card):
+    num, uv_px = source_frames.num_rows, as_numpy(source_frames["joints_uv_px"]).copy()
+    uv_px[0, 3] = np.nan
+    valid = np.ones((num, 21), bool)
+    valid[0, 3] = valid[1, 7] = False
+    frames = with_column(source_frames, "joints_uv_px", uv_px.tolist())
+    crops = source_2d_crops(with_column(frames, "joints_valid", valid.tolist()), card)
+    np.testing.assert_array_equal(crops.joint_weight.numpy(), valid)
+    assert torch.isfinite(crops.uv).all()
 
 
 def test_a_frame_without_mask_says_so(source_frames, card):

@@ -78,6 +78,12 @@ def known_poses(frames: pa.Table) -> pa.Table:
     return filter_rows(known, known["joints_mm"].is_valid())
 
 
+def known_points(frames: pa.Table) -> pa.Table:
+    """The rows whose joints in the picture may be read, with the truth that their supervision opens."""
+    known = open_truth(frames)
+    return filter_rows(known, known["joints_uv_px"].is_valid())
+
+
 def whole_poses(frames: pa.Table) -> pa.Table:
     """The rows whose 21 joints are all known in space; what measures errors in mm can use no others."""
     return poses_with(frames, range(NUM_JOINTS), NUM_JOINTS)

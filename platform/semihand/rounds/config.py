@@ -63,6 +63,9 @@ class RoundConfig(BaseSettings):
         None,
         description="labelled source: path, data set, or source|randomised; default source, with --frames randomised",
     )
+    source_2d: Path | None = Field(
+        None, description="frames with truth in the picture, to learn from beside the source: path or data set"
+    )
     teacher: Path | None = Field(None, description="a model folder to start from, instead of pre-training")
     second_teacher: Path | None = Field(
         None, description="another model folder: how far both are apart stands beside every label"

@@ -8,7 +8,7 @@ import pyarrow as pa
 from semihand.frames.errors import InputError
 from semihand.frames.listing import joined, list_parts
 from semihand.frames.options import ListOptions
-from semihand.frames.truth import known_poses, without_truth
+from semihand.frames.truth import known_points, known_poses, without_truth
 from semihand.rounds.config import RoundConfig
 
 
@@ -38,14 +38,16 @@ def known_frames(
     path: Path,
     say: Callable[[str], None] = lambda text: None,
     enough: Callable[[pa.Table], bool] | None = None,
+    keep: Callable[[pa.Table], pa.Table] = known_poses,
 ) -> pa.Table:
-    """The frames of a path whose 3D truth may be read.
+    """The frames of a path whose truth may be read, in space unless said otherwise.
 
     Args:
         config: what the user said.
         path: where they lie.
         say: told of frames that are left out.
         enough: of a public data set, parts are listed until this says so; None: all of them.
+        keep: which frames have the truth that is wanted.
 
     Raises:
         InputError: there is none, the pictures measure depth, or the path cannot be listed.
@@ -54,7 +56,7 @@ def known_frames(
     for listing in list_parts(path, list_options(config).model_copy(update={"with_truth": True})):
         check_pictures(listing.frames, path)
         listings.append(listing)
-        tables.append(known_poses(listing.frames))
+        tables.append(keep(listing.frames))
         if enough is not None and enough(pa.concat_tables(tables)):
             break
     whole = joined(listings, path)
@@ -62,7 +64,7 @@ def known_frames(
         say(f"{path}: {whole}")
     known = pa.concat_tables(tables)
     if known.num_rows == 0:
-        raise no_truth(path)
+        raise no_truth(path, keep)
     return known
 
 
@@ -80,8 +82,10 @@ def check_pictures(frames: pa.Table, path: Path) -> None:
         )
 
 
-def no_truth(path: Path) -> InputError:
-    """What to say of frames that lack it."""
+def no_truth(path: Path, keep: Callable[[pa.Table], pa.Table] = known_poses) -> InputError:
+    """What to say of frames that lack what is to be kept of them."""
+    if keep is known_points:
+        return InputError(f"{path} has no frame with 2D truth: give joints_uv_px, and supervision '2d', '3d' or 'mano'")
     return InputError(
         f"{path} has no frame with 3D truth: give joints_mm, and supervision '3d' or 'mano', for its rows"
     )

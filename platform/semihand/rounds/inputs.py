@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from semihand.frames.errors import InputError
 from semihand.frames.sets.files import forget_annotations
-from semihand.frames.truth import open_truth, whole_poses
+from semihand.frames.truth import known_points, open_truth, whole_poses
 from semihand.methods.semihand.weights import load_model
 from semihand.rounds.config import RoundConfig
 from semihand.rounds.given_frames import check_pool, is_store, known_frames, no_truth
@@ -78,6 +78,8 @@ def _check_taken_in(config: RoundConfig) -> pa.Table | None:
         pool = check_pool(config, config.frames)
     if config.source_domain is None:
         _check_source(config)
+    if config.source_2d is not None:
+        _check_source_2d(config, config.source_2d)
     behind = config.data.backgrounds
     if behind is not None and not behind.is_dir():
         raise InputError(f"--data.backgrounds {behind}: no such folder; name one with pictures, or leave it out")
@@ -186,6 +188,15 @@ def _check_source(config: RoundConfig) -> None:
     if lacks := _lacks(config, known):
         raise InputError(f"--source {path}: {lacks}")
     _check_masks(config, path)
+
+
+def _check_source_2d(config: RoundConfig, path: Path) -> None:
+    if not is_store(path):
+        known_frames(config, path, enough=lambda known: known.num_rows > 0, keep=known_points)
+        return
+    known = scan(path, "frames").filter(pl.col("supervision") != "none", pl.col("joints_uv_px").is_not_null())
+    if known.select("frame_id").head(1).collect().is_empty():
+        raise no_truth(path, known_points)
 
 
 def _lacks(config: RoundConfig, known: pa.Table) -> str | None:

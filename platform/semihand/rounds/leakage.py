@@ -58,9 +58,9 @@ def refuse_leakage(config: RoundConfig, pool: pa.Table, judging: Mapping[str, pa
 
 def _refusal(called: str, shared: Shared) -> str:
     return (
-        f"{called} shares {shared.said()} with the frames to be labelled: it would judge a model by what the model "
-        "learned from. Leave them out of one of both (where different people have one name, rename them), or say "
-        "--transductive if it is meant."
+        f"{called} shares {shared.said()} with the frames to be labelled or learned from: it would judge a model by "
+        "what the model learned from. Leave them out of one of both (where different people have one name, rename "
+        "them), or say --transductive if it is meant."
     )
 
 

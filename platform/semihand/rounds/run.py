@@ -20,6 +20,8 @@ from semihand.rounds.sets import (
     check_leakage,
     evaluation_frames,
     ingest_pool,
+    labelled_data,
+    source_2d_folder,
     source_folder,
 )
 from semihand.rounds.steps import CURVES, RoundSteps
@@ -27,7 +29,7 @@ from semihand.rounds.summary import Summary, write_summary
 from semihand.stages.training import Fit, fit
 from semihand.steps.evaluate import PROTOCOLS, evaluate
 from semihand.steps.subjects import template_of_frames
-from semihand.steps.training_data import DataSource, read_frames
+from semihand.steps.training_data import read_frames
 
 
 def run_rounds(config: RoundConfig) -> Summary:
@@ -45,7 +47,7 @@ def run_rounds(config: RoundConfig) -> Summary:
         teacher = control = Path(str(pretrained.model_uri))
         for number in range(1, config.rounds + 1):
             tags = check_leakage(campaign, source, evaluation, calibration)
-            steps = RoundSteps(campaign, number, teacher, source, calibration, tags)
+            steps = RoundSteps(campaign, number, teacher, source, calibration, tags, source_2d_folder(campaign))
             teacher, control = run_round(steps, control, evaluation, summary)
             write_summary(campaign.folder, summary)
             summary.stopped = reason_to_end(campaign, number)
@@ -85,7 +87,7 @@ def pretrain(campaign: Campaign, source: Path, evaluation: pa.Table | None, summ
             template_mm=lengths_mm.tolist(),
             palm_mm=palm_mm.tolist(),
         )
-        data = DataSource(str(source), held_out=config.held_out, limits=config.limits)
+        data = labelled_data(config, source, source_2d_folder(campaign))
         inputs = json.dumps([card.model_dump(mode="json"), config.pretrain.model_dump(mode="json"), data], default=str)
         name = f"{campaign.name}-r0-train-{hashlib.sha256(inputs.encode()).hexdigest()[:10]}"
         fitted = fit(Fit(name, config.pretrain, None, card, data, campaign.folder), config.cluster.train, campaign.say)

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
@@ -11,8 +12,9 @@ from semihand.frames.errors import InputError
 from semihand.frames.listing import count_in_words, list_frames
 from semihand.frames.sets.named import is_named, open_set
 from semihand.frames.synthetic.config import SyntheticConfig
-from semihand.frames.truth import known_poses, open_truth, without_truth
+from semihand.frames.truth import known_points, known_poses, open_truth, without_truth
 from semihand.rounds.campaign import Campaign
+from semihand.rounds.config import RoundConfig
 from semihand.rounds.given_frames import check_pictures, is_store, known_frames, list_options, no_truth
 from semihand.rounds.leakage import refuse_leakage
 from semihand.rounds.ledger import Done
@@ -20,7 +22,7 @@ from semihand.stages.ingest import ingest_set
 from semihand.stages.synthesis import synthesise
 from semihand.steps.checking.sharing import WHO
 from semihand.steps.harden import harden_frames
-from semihand.steps.training_data import read_frames
+from semihand.steps.training_data import DataSource, read_frames
 from semihand.tables import FRAMES, Store, scan
 from semihand.tables.rows import take_rows
 
@@ -45,6 +47,21 @@ def source_folder(campaign: Campaign) -> Path:
     if is_store(path):
         return path.resolve()
     return _taken_in(campaign, "source", path)
+
+
+def source_2d_folder(campaign: Campaign) -> Path | None:
+    """Frames with truth in the picture as a store, None where there are none."""
+    path = campaign.config.source_2d
+    if path is None:
+        return None
+    return path.resolve() if is_store(path) else _taken_in(campaign, "source_2d", path, known_points)
+
+
+def labelled_data(config: RoundConfig, source: Path, source_2d: Path | None) -> DataSource:
+    """What is learned from by its truth, but for the frames that are held out for calibration."""
+    return DataSource(
+        str(source), None if source_2d is None else str(source_2d), held_out=config.held_out, limits=config.limits
+    )
 
 
 def evaluation_frames(campaign: Campaign) -> pa.Table | None:
@@ -121,6 +138,9 @@ def check_leakage(
     """
     config = campaign.config
     pool = scan(campaign.store, "frames").select(WHO).collect().to_arrow()
+    points = source_2d_folder(campaign)
+    if points is not None:
+        pool = pa.concat_tables([pool, scan(points, "frames").select(WHO).collect().to_arrow()])
     if config.calibration is None:  # the frames as they were before they were hardened
         held_out = scan(source, "frames").sort("frame_id").head(config.calibrate.num_frames)
         calibration = held_out.select(WHO).collect().to_arrow()
@@ -150,27 +170,27 @@ def _made(campaign: Campaign, name: str, synthetic: SyntheticConfig) -> Path:
     return folder
 
 
-def _taken_in(campaign: Campaign, name: str, path: Path) -> Path:
+def _taken_in(campaign: Campaign, name: str, path: Path, keep: Callable[[pa.Table], pa.Table] = known_poses) -> Path:
     """A user's labelled set as a store in the campaign's folder."""
     store = Store(campaign.folder / name)
     store.create(["frames"])
     if scan(store, "frames").head(1).collect().is_empty():
         if is_named(path):
             options = list_options(campaign.config).model_copy(update={"with_truth": True})
-            ingest_set(open_set(path, options.limits), options, known_poses, store, campaign.say)
-            _say_left_out(campaign, path, store)
+            ingest_set(open_set(path, options.limits), options, keep, store, campaign.say)
+            _say_left_out(campaign, path, store, keep)
         else:
-            store.append("frames", known_frames(campaign.config, path, campaign.say))
+            store.append("frames", known_frames(campaign.config, path, campaign.say, keep=keep))
     return campaign.folder / name
 
 
-def _say_left_out(campaign: Campaign, path: Path, store: Store) -> None:
+def _say_left_out(campaign: Campaign, path: Path, store: Store, keep: Callable[[pa.Table], pa.Table]) -> None:
     left_out = scan(store, "quarantine").select("reason", "detail").collect()
     if len(left_out):
         reason, detail = left_out.row(0)
         campaign.say(f"{path}: {len(left_out)} frames left out; first: {reason}, {detail}")
     if scan(store, "frames").head(1).collect().is_empty():
-        raise no_truth(path)
+        raise no_truth(path, keep)
 
 
 def _checked(campaign: Campaign, name: str, path: Path) -> pa.Table:

@@ -17,6 +17,7 @@ from semihand.rounds.campaign import Campaign
 from semihand.rounds.choosing import find_rule, labels_to_select, rule_of_round
 from semihand.rounds.givens import accepted_labels, keep_calibration, previous_calibration, previous_labels, template_of
 from semihand.rounds.ledger import Done
+from semihand.rounds.sets import labelled_data
 from semihand.stages.labelling import Labelling, label_frames, labelled_blocks
 from semihand.stages.training import Fit, fit
 from semihand.steps.calibrate import Calibration, label_errors
@@ -46,6 +47,7 @@ class RoundSteps:
     source: Path
     calibration: pa.Table
     tags: Mapping[str, str] = field(default_factory=dict)  # of the round's record
+    source_2d: Path | None = None
 
     @property
     def folder(self) -> Path:
@@ -125,22 +127,20 @@ class RoundSteps:
         selected = pa.compute.sum(selections["selected"]).as_py() or 0
         return Done({"selected": float(selected)}, versions={"selections": store.version("selections")})
 
+    def _labelled(self) -> DataSource:
+        """What is learned from without labels of the round."""
+        return labelled_data(self.campaign.config, self.source, self.source_2d)
+
     def train(self, versions: dict[str, int]) -> Done:
         """Fine-tune the teacher's weights on source and selected labels."""
-        data = DataSource(
-            str(self.source),
-            held_out=self.campaign.config.held_out,
-            campaign=str(self.campaign.folder),
-            round_number=self.number,
-            versions=tuple(sorted(versions.items())),
-            limits=self._limits,
+        data = self._labelled()._replace(
+            campaign=str(self.campaign.folder), round_number=self.number, versions=tuple(sorted(versions.items()))
         )
         return self._fit("train", self.teacher, data, CURVES)
 
     def train_control(self, start: Path) -> Done:
         """The same steps on the source alone, from where the control stood."""
-        data = DataSource(str(self.source), held_out=self.campaign.config.held_out, limits=self._limits)
-        return self._fit("control", start, data, "control_" + CURVES)
+        return self._fit("control", start, self._labelled(), "control_" + CURVES)
 
     def evaluate(self, model: Path, frames: pa.Table | None) -> dict[str, float]:
         """The report's figures; they steer nothing."""

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from semihand.methods.semihand.batches import Crops
+from semihand.methods.semihand.batches import Crops, concatenated
 from semihand.methods.semihand.network import Prediction
 from semihand.methods.semihand.objective import View, perturbed_view, source_view, target_view
 from semihand.steps.train_config import TrainConfig, World
@@ -75,4 +75,4 @@ def joined(cells: list[tuple[View, Crops]]) -> tuple[View, Crops]:
     uv, depth, mask = (torch.cat(column) for column in zip(*(view.truth[:3] for view in views), strict=True))
     pictures = torch.cat([view.pictures for view in views])
     view = View(pictures, Prediction(uv, depth, mask), torch.cat([view.warp for view in views]))
-    return view, Crops(*(torch.cat(column) for column in zip(*crops, strict=True)))
+    return view, concatenated(crops)

@@ -7,10 +7,11 @@ import polars as pl
 import pyarrow as pa
 
 from semihand.frames.limits import STANDARD, Limits
-from semihand.frames.truth import open_truth, without_truth
+from semihand.frames.truth import known_points, open_truth, without_truth
+from semihand.methods.semihand.batches import concatenated
 from semihand.methods.semihand.weights import ModelCard
 from semihand.steps.train import Data
-from semihand.steps.training_set import source_crops, target_crops
+from semihand.steps.training_set import source_2d_crops, source_crops, target_crops
 from semihand.tables import FRAMES, scan
 
 
@@ -18,6 +19,7 @@ class DataSource(NamedTuple):
     """Everything a fit reads, by path and version."""
 
     source: str  # a store whose frames are the labelled source
+    source_2d: str | None = None  # a store of frames whose joints are known in the picture alone
     held_out: int = 0  # its first frames by id are kept for calibration
     campaign: str | None = None  # the store of frames, labels and selections; None: source only
     round_number: int = 0
@@ -35,6 +37,9 @@ def load_data(data: DataSource, card: ModelCard, with_registered: bool = False) 
     """
     source = read_frames(data.source).slice(data.held_out)
     crops = source_crops(open_truth(source), card, data.limits)
+    if data.source_2d is not None:
+        points = source_2d_crops(known_points(read_frames(data.source_2d)), card, data.limits)
+        crops = concatenated([crops, points])
     if data.campaign is None:
         return Data(crops, None)
     versions = dict(data.versions)

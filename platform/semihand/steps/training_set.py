@@ -1,15 +1,18 @@
 """What a student is trained on: labelled source crops and selected target crops, in memory as bytes."""
 
 import io
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
 import torch
+from jaxtyping import Bool, Float
 from PIL import Image
 
 from semihand.frames.crop import crop_hand
 from semihand.frames.limits import STANDARD, Limits
+from semihand.hand.crops import apply_affine
 from semihand.methods.semihand.batches import Crops, Poses, no_poses, pose_in_crop
 from semihand.methods.semihand.weights import ModelCard
 from semihand.steps.cropping import ReadCrops, as_bytes, read_crops
@@ -18,24 +21,50 @@ from semihand.tables.rows import take_rows
 
 
 def source_crops(frames: pa.Table, card: ModelCard, limits: Limits = STANDARD) -> Crops:
-    """Crops of labelled frames, truth and mask beside them; frames that cannot be read are left out.
+    """Crops of frames with truth in space and masks beside them; frames that cannot be read are left out.
 
     A joint that the truth does not know weighs nothing.
     """
-    size = card.network.input_px
-    read = read_crops(frames, size, card.crop_margin, limits)
+    read = read_crops(frames, card.network.input_px, card.crop_margin, limits)
     kept = take_rows(frames, read.rows)
     uv, depth = pose_in_crop(as_numpy(kept["joints_mm"], np.nan).astype(np.float64), *read.cameras)
     known = np.isfinite(uv).all(-1) & np.isfinite(depth)
-    masks, has_mask = _masks(kept, size, card.crop_margin)
+    return _with_truth(kept, read, card, Truth(uv, np.where(known, depth, 0), known))
+
+
+def source_2d_crops(frames: pa.Table, card: ModelCard, limits: Limits = STANDARD) -> Crops:
+    """The same of frames with truth in the picture; the depth of their joints is NaN, whatever else is known.
+
+    Args:
+        frames: FRAMES with joints_uv_px and, where some of them are not to be believed, joints_valid.
+        card: the network's input.
+        limits: what reading a frame may take.
+    """
+    read = read_crops(frames, card.network.input_px, card.crop_margin, limits)
+    kept = take_rows(frames, read.rows)
+    uv = apply_affine(read.cameras.affine, as_numpy(kept["joints_uv_px"], np.nan).astype(np.float64))
+    known = np.isfinite(uv).all(-1) & as_numpy(kept["joints_valid"], 1.0).astype(bool)
+    return _with_truth(kept, read, card, Truth(uv, np.full(known.shape, np.nan), known))
+
+
+class Truth(NamedTuple):
+    """What is known of the joints of crops."""
+
+    uv: Float[np.ndarray, "batch 21 2"]
+    depth: Float[np.ndarray, "batch 21"]
+    known: Bool[np.ndarray, "batch 21"]
+
+
+def _with_truth(frames: pa.Table, read: ReadCrops, card: ModelCard, truth: Truth) -> Crops:
+    masks, has_mask = _masks(frames, card.network.input_px, card.crop_margin)
     return Crops(
         as_bytes(read.pictures),
         masks,
         has_mask,
-        torch.from_numpy(np.where(known[..., None], uv, 0).astype(np.float32)),
-        torch.from_numpy(np.where(known, depth, 0).astype(np.float32)),
-        torch.from_numpy(known.astype(np.float32)),
-        *no_poses(len(uv)),
+        torch.from_numpy(np.where(truth.known[..., None], truth.uv, 0).astype(np.float32)),
+        torch.from_numpy(truth.depth.astype(np.float32)),
+        torch.from_numpy(truth.known.astype(np.float32)),
+        *no_poses(len(truth.uv)),
     )
 
 

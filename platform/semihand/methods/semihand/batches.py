@@ -1,5 +1,6 @@
 """Crops and what is known of them, ready to be trained on, in pixels of a 64 px crop and reference bones."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -21,7 +22,7 @@ class Crops(NamedTuple):
     masks: UInt8[Tensor, "batch 1 rows columns"]  # 0 or 255; all 0 where none is known
     has_mask: Float[Tensor, " batch"]
     uv: Float[Tensor, "batch 21 2"]
-    depth: Float[Tensor, "batch 21"]
+    depth: Float[Tensor, "batch 21"]  # NaN: only the place in the picture is known
     joint_weight: Float[Tensor, "batch 21"]  # 0: nothing is known of the joint
     # The label put on its subject's bone lengths, r of eq. 5; it counts whether the label was selected or not.
     registered_uv: Float[Tensor, "batch 21 2"]
@@ -36,6 +37,11 @@ class Crops(NamedTuple):
     def num_rows(self) -> int:
         """How many crops there are."""
         return int(self.pictures.shape[0])
+
+
+def concatenated(parts: Sequence[Crops]) -> Crops:
+    """The rows of each part after those of the part before."""
+    return Crops(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
 
 def pose_in_crop(

@@ -35,9 +35,11 @@ class LossConfig(BaseModel, frozen=True, extra="forbid"):
 def pose_distance(a: Prediction, b: Prediction, config: LossConfig) -> Float[Tensor, "batch 21"]:
     """ℓ of eq. 2 for every joint: ‖uv₁ − uv₂‖² + λ_d ‖d₁ − d₂‖², px² of a 64 px crop.
 
-    With `distance="huber"` the square grows into a straight line beyond `huber_px`.
+    With `distance="huber"` the square grows into a straight line beyond `huber_px`. Where the depth of `b` is NaN,
+    only its place in the picture is known: the depth term is 0.
     """
-    squared = (a.uv - b.uv).square().sum(-1) + config.depth_weight * (a.depth - b.depth).square()
+    depth = torch.where(b.depth.isnan(), a.depth.detach(), b.depth)
+    squared = (a.uv - b.uv).square().sum(-1) + config.depth_weight * (a.depth - depth).square()
     if config.distance == "squared":
         return squared
     delta = config.huber_px
