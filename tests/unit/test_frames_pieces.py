@@ -1,5 +1,7 @@
 """frames/pieces.py: piece by piece is the same as at once, but for the pictures of the truth."""
 
+import re
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -7,9 +9,12 @@ import pytest
 from frames_tables import with_column
 from sample_pictures import write_folder, write_video
 
+from hostile.bombs import tables
 from semihand.frames import pieces
 from semihand.frames.errors import InputError
+from semihand.frames.limits import STANDARD, Limits
 from semihand.frames.listing import list_frames
+from semihand.frames.manifest import column_names, read_pieces
 from semihand.frames.options import ListOptions
 from semihand.frames.pieces import held_pictures, listed_in_pieces
 from semihand.tables import Store, as_numpy
@@ -78,3 +83,21 @@ def test_held_pictures_are_found_by_their_content(target_frames, tmp_path, small
     found = held_pictures(tmp_path / "m.parquet", {digests[1], digests[8], "of none"})
     assert found == {digests[1]: images[1], digests[8]: images[8]}
     assert held_pictures(tmp_path / "m.parquet", set()) == {}
+
+
+REFUSED = ["a dictionary of gigabytes", "six million rows", "no text", "foreign extension", "a broken page", "half"]
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_hostile_manifest_is_refused_in_pieces_as_it_is_at_once(tmp_path, name):
+    path = tmp_path / "m.parquet"
+    path.write_bytes(tables()[name]())
+    with pytest.raises(InputError, match=re.escape(str(path))):
+        list(read_pieces(path, column_names(path, STANDARD), 1000, STANDARD))
+
+
+def test_a_manifest_of_pictures_beyond_the_limit_is_refused_before_it_is_read(target_frames, tmp_path):
+    pq.write_table(target_frames, tmp_path / "m.parquet")
+    few = ListOptions(limits=Limits(max_manifest_rows=9))
+    with pytest.raises(InputError, match="10 rows, the limit is 9"):
+        list(listed_in_pieces(tmp_path / "m.parquet", few))

@@ -32,7 +32,7 @@ def truth_frames(num: int = 4, seed: int = 0) -> pa.Table:
     joints_mm[:, 0] = (0, 0, 400)
     joints_mm[:, 9] = (0, -90, 400)
     images = [encode(picture(index)) for index in range(num)]
-    masks = [rng.bytes(20) for _ in range(num)]
+    masks = [encode(picture(100 + index), "PNG") for index in range(num)]
     columns = {
         "frame_id": [frame_id("t", f"{index}.png") for index in range(num)],
         "dataset": ["t"] * num, "image": images, "content_sha256": [content_sha256(each) for each in images],

@@ -53,7 +53,7 @@ def test_derivatives_are_those_that_autograd_finds_through_smplx(bending, seed):
     by_angle, by_shape = torch.autograd.functional.jacobian(coordinates, (rotvec, shape))
     posed = pose_joints(model, rotvec, shape)
     expected = by_angle.reshape(63, -1, 48).transpose(0, 1)
-    np.testing.assert_allclose(pose_derivatives(model, posed, rotvec), expected, atol=5e-3)
+    np.testing.assert_allclose(pose_derivatives(model, posed, rotvec), expected, atol=2e-2)
     np.testing.assert_allclose(shape_derivatives(model, posed), by_shape.transpose(0, 1), atol=1e-3)
 
 

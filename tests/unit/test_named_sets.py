@@ -118,7 +118,7 @@ def test_a_data_set_without_parts_says_so(made):
 
 
 def test_checks_before_a_round_look_at_no_more_parts_than_they_need(made):
-    check_inputs(read("--frames", made, "--evaluation", made), begun=False)
+    check_inputs(read("--frames", made, "--evaluation", made, "--transductive"), begun=False)
     assert Made.listed == [0, 0]
     with pytest.raises(InputError, match=r"--calibration made:.* has 12 frames with 3D truth, but 20 are the least"):
         check_inputs(read("--calibration", made), begun=False)
@@ -137,7 +137,7 @@ def test_pictures_that_measure_depth_are_refused_by_name(made, option):
 
 def test_depth_is_refused_by_evaluation_too(made, teacher):
     with pytest.raises(InputError, match="measure depth"):
-        evaluate_frames(Path(f"{made}?depth=3"), teacher, "default", None, None)
+        evaluate_frames(Path(f"{made}?depth=3"), teacher, "default", ListOptions())
 
 
 def test_an_evaluation_set_that_the_protocol_cannot_use_is_refused_before_pre_training(source_frames, tmp_path):

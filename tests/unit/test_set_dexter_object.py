@@ -81,11 +81,11 @@ def test_the_box_holds_the_hand_and_not_only_its_tips(dexter, hands):
 
 
 def test_a_model_is_evaluated_on_its_tips(dexter, teacher):
-    figures = evaluate_frames(Path(f"dexter_object:{dexter}"), teacher, "do", None, None)
+    figures = evaluate_frames(Path(f"dexter_object:{dexter}"), teacher, "do", ListOptions())
     assert figures["frames"] == 7
     assert figures["epe_mm"] > 0
     with pytest.raises(InputError, match=r"none knows wrist.*--protocol do"):
-        evaluate_frames(Path(f"dexter_object:{dexter}"), teacher, "default", None, None)
+        evaluate_frames(Path(f"dexter_object:{dexter}"), teacher, "default", ListOptions())
 
 
 def test_an_unlabelled_pool_needs_no_annotations(dexter):

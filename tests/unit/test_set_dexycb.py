@@ -228,14 +228,14 @@ def test_a_calibration_that_names_itself_over_and_over_is_refused_at_once(dexycb
     mano = save_mano(tmp_path / "hand.npz")
     path = dexycb / "calibration/mano_20200709_140042_subject-01_right/mano.yml"
     path.write_text(f"{LAUGHS}betas: *a29\n")
-    listing = list_frames(f"dexycb:{dexycb}?setup=s1&mano={mano}", TRUTH)
-    assert listing.quarantine["reason"].to_pylist() == ["bad_truth"] * 2
+    with pytest.raises(InputError, match=r"mano\.yml: cannot be read \(it repeats a part of itself by an alias"):
+        list_frames(f"dexycb:{dexycb}?setup=s1&mano={mano}", TRUTH)
     path = dexycb / FIRST / "meta.yml"
     path.write_text(f"{LAUGHS}{path.read_text().replace('num_frames: 2', 'num_frames: *a29')}")
-    with pytest.raises(InputError, match=r"meta\.yml: not DexYCB's"):
+    with pytest.raises(InputError, match=r"meta\.yml: cannot be read"):
         list_frames(f"dexycb:{dexycb}?setup=s1", TRUTH)
-    path.write_text("# " + "x" * 2**20)
-    with pytest.raises(InputError, match="the limit is 1048576"):
+    path.write_text("# " + "x" * 2**18)
+    with pytest.raises(InputError, match="the limit is 262144"):
         list_frames(f"dexycb:{dexycb}?setup=s1", TRUTH)
 
 

@@ -46,20 +46,15 @@ def read_columns(path: Path, names: list[str], limits: Limits) -> list[pa.Buffer
     """The columns of these names as one Arrow stream, or why they cannot be read."""
     try:
         table = _read(path, names)
+        unpacked = _unpacked_bytes(table)
+        return _too_large(path, unpacked, limits) if unpacked > limits.max_manifest_bytes else _as_stream(table)
     except _DAMAGE as error:
         return _unreadable(path, error)
-    return _checked(path, table, limits)
 
 
-def _checked(path: Path, table: pa.Table, limits: Limits) -> list[pa.Buffer] | InputError:
-    try:
-        unpacked = table.nbytes + sum(_spread_bytes(column) for column in table.columns)
-        if unpacked > limits.max_manifest_bytes:
-            return _too_large(path, unpacked, limits)
-        table = _plain(table)
-        table.validate(full=True)  # text that is not UTF-8, for one
-    except _DAMAGE as error:
-        return _unreadable(path, error)
+def _as_stream(table: pa.Table) -> list[pa.Buffer]:
+    table = _plain(table)
+    table.validate(full=True)  # text that is not UTF-8, for one
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as stream:
         stream.write_table(table)
@@ -68,19 +63,16 @@ def _checked(path: Path, table: pa.Table, limits: Limits) -> list[pa.Buffer] | I
 
 def read_pieces(path: Path, names: list[str], num_rows: int, limits: Limits) -> Iterator[list[pa.Buffer] | InputError]:
     """As `read_columns`, but so many rows after the other, and never more of a row group's pictures in memory."""
-    pieces = _pieces(path, names, num_rows)
-    while True:
-        try:
-            table = next(pieces)
-        except StopIteration:
-            return
-        except _DAMAGE as error:
-            yield _unreadable(path, error)
-            return
-        answer = _checked(path, table, limits)
-        yield answer
-        if isinstance(answer, InputError):
-            return
+    unpacked = 0
+    try:
+        for table in _pieces(path, names, num_rows):
+            unpacked += _unpacked_bytes(table)
+            if unpacked > limits.max_manifest_bytes:
+                yield _too_large(path, unpacked, limits)
+                return
+            yield _as_stream(table)
+    except _DAMAGE as error:
+        yield _unreadable(path, error)
 
 
 def _pieces(path: Path, names: list[str], num_rows: int) -> Iterator[pa.Table]:
@@ -111,6 +103,10 @@ def _read(path: Path, names: list[str]) -> pa.Table:
     except pa.ArrowInvalid:
         # Arrow writes null fixed-size lists that it cannot read back ("Expected all lists to be of size").
         return pl.read_parquet(path, columns=names).to_arrow()
+
+
+def _unpacked_bytes(table: pa.Table) -> int:
+    return int(table.nbytes) + sum(_spread_bytes(column) for column in table.columns)
 
 
 def _spread_bytes(column: pa.ChunkedArray) -> int:
