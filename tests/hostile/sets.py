@@ -150,9 +150,10 @@ def coco(root: Path, hands: list[Hand]) -> list[str]:
 
 #: how each is made, and what is asked for
 SETS: dict[str, tuple[Callable[[Path, list[Hand]], list[str]], str]] = {
-    "freihand": (freihand, "version=gs"), "rhd": (rhd, ""), "ho3d": (ho3d, ""), "dexycb": (dexycb, "split=all&depth=yes"),
-    "stb": (stb, "split=evaluation&view=BB_left"), "mvhand": (mvhand, ""), "multiview": (multiview, "hand=left"),
-    "panoptic": (panoptic, "release=hand_labels"), "coco_wholebody": (coco, "split=val"),
+    "freihand": (freihand, "version=gs"), "rhd": (rhd, ""), "ho3d": (ho3d, ""),
+    "dexycb": (dexycb, "split=all&depth=yes"), "stb": (stb, "split=evaluation&view=BB_left"),
+    "mvhand": (mvhand, ""), "multiview": (multiview, "hand=left"), "panoptic": (panoptic, "release=hand_labels"),
+    "coco_wholebody": (coco, "split=val"),
 }  # fmt: skip
 
 

@@ -11,14 +11,14 @@ from pydantic import ValidationError
 from sample_pictures import write_folder
 
 from semihand.command_line import read_config
-from semihand.frames.errors import InputError
+from semihand.frames.errors import BadFrame, InputError
 from semihand.frames.listing import list_frames, list_parts
 from semihand.frames.options import ListOptions
 from semihand.frames.sets.columns import joints_in_space
 from semihand.frames.sets.files import forget_annotations, kept_bytes, read_annotation
 from semihand.frames.sets.freihand import FreihandOptions
 from semihand.frames.sets.named import READERS, describe_sets, is_named, open_set
-from semihand.frames.sets.reader import Part, SetOptions, SetReader, guarded
+from semihand.frames.sets.reader import PROBLEM, Part, SetOptions, SetReader, guarded
 from semihand.rounds.config import RoundConfig
 from semihand.rounds.evaluation import evaluate_frames
 from semihand.rounds.inputs import check_inputs
@@ -36,6 +36,7 @@ class MadeOptions(SetOptions):
     behind: int = -1  # the part whose hands are behind the camera
     again: int = -1  # the part that lists the first part's pictures again
     depth: int = -1  # the part whose pictures measure depth
+    nameless: bool = False  # every part has a row that names no picture
     empty: bool = False
 
 
@@ -53,6 +54,8 @@ class Made(SetReader):
     def rows(self, part: Part, with_truth: bool) -> Iterator[dict]:
         number = part.about["number"]
         self.listed.append(number)
+        if self.options.nameless:
+            yield {PROBLEM: BadFrame("bad_row", "names no picture"), "hand": "right"}
         first = 0 if number == self.options.again else ROWS * number
         for picture in range(first, first + ROWS):
             row = {"uri": f"hand_{picture:03}.png", "hand": "right", "split": "train"}
@@ -102,6 +105,13 @@ def test_what_two_parts_list_is_the_first_ones_and_quarantined_under_another_id_
     ids = listing.frames["frame_id"].to_pylist() + listing.quarantine["frame_id"].to_pylist()
     assert len(set(ids)) == len(ids) == NUM_PARTS * ROWS
     assert "part 2" in listing.quarantine["detail"][0].as_py()
+
+
+@pytest.mark.parametrize("query", ["nameless=yes", "again=2&behind=2", "again=2&nameless=yes"])
+def test_no_two_rows_of_all_parts_share_an_id(made, query):
+    listing = list_frames(f"{made}?{query}", TRUTH)
+    assert listing.quarantine.num_rows > 0
+    assert len(set(listing.ids())) == len(listing.ids()) == (NUM_PARTS * (ROWS + ("nameless" in query)))
 
 
 @pytest.mark.parametrize(("query", "said"), [("metres=1", "wrist to middle MCP"), ("behind=1", "behind the camera")])

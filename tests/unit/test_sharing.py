@@ -52,6 +52,14 @@ def test_nulls_are_shared_with_nobody_and_pictures_are_the_same_by_their_bytes_a
     assert shared_by(ours, frames(still("a.png"))).said() == "nothing"
 
 
+def test_other_versions_of_an_instant_are_shared_within_a_data_set():
+    mine = frames(still("gs/1.png", dataset="freihand", instant_id="1"))
+    other_background = frames(still("hom/1.png", dataset="freihand", instant_id="1", content_sha256="other"))
+    assert shared_by(mine, other_background).said() == "1 instant (1)"
+    assert not shared_by(mine, frames(still("a.png", dataset="mine", instant_id="1", content_sha256="other")))
+    assert not shared_by(frames(still("a.png", instant_id="")), frames(still("b.png", instant_id="")))
+
+
 def test_two_videos_of_one_name_are_one_recording_only_if_their_bytes_are_the_same():
     mine = frames(video("/mine/clip.mp4", 0, "A", sequence_id="clip.mp4"))
     same_name = frames(video("/other/clip.mp4", 1, "B", sequence_id="clip.mp4"))

@@ -5,7 +5,6 @@ data set by name.
 Nothing but headers is decoded here; what only decoding shows comes up when the frame is read.
 """
 
-import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass, field, replace
@@ -13,17 +12,14 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from polars.exceptions import PolarsError
 
 from semihand.frames.checks import fill_boxes, fill_cameras
-from semihand.frames.draft import Draft, draft_rows
+from semihand.frames.draft import Draft
 from semihand.frames.errors import BadFrame, InputError
-from semihand.frames.folder import PICTURE_EXTENSIONS, VIDEO_EXTENSIONS, find_files
-from semihand.frames.formats import ARCHIVE_EXTENSIONS
 from semihand.frames.identify import fill_identity
 from semihand.frames.inspection import Medium
-from semihand.frames.manifest import JSON_EXTENSIONS, PARQUET_EXTENSIONS, from_frames, read_manifest
 from semihand.frames.media import inspect_media
+from semihand.frames.opening import check_path, open_path
 from semihand.frames.options import ListOptions
 from semihand.frames.sets.drafts import draft_of
 from semihand.frames.sets.named import is_named, open_set, parts_of
@@ -31,10 +27,8 @@ from semihand.frames.sets.reader import Part, SetReader
 from semihand.frames.truth import check_truth, open_truth, without_truth
 from semihand.tables.arrays import rows_of
 from semihand.tables.identity import frame_id
-from semihand.tables.log import DamagedTable, open_table
-from semihand.tables.readers import scan_table
 from semihand.tables.rows import filter_rows, take_rows
-from semihand.tables.schemas import FRAMES, QUARANTINE, TRUTH_COLUMNS
+from semihand.tables.schemas import FRAMES, QUARANTINE
 
 STAGE = "ingest"
 
@@ -46,13 +40,17 @@ class Listing:
     Attributes:
         frames: FRAMES; the truth only where the options asked for it and the row's supervision opens it.
         quarantine: QUARANTINE, stage `ingest`; its frame_ids are none of those in `frames`.
-        conversions: how many of `frames` are brought to upright 8-bit RGB by each of
+        conversions: how many pictures that can be used are brought to upright 8-bit RGB by each of
             `semihand.reasons.CONVERSIONS` that occurs.
     """
 
     frames: pa.Table
     quarantine: pa.Table
     conversions: Counter[str] = field(default_factory=Counter)
+
+    def ids(self) -> list[str]:
+        """The frame_id of every row of both tables."""
+        return [*self.frames["frame_id"].to_pylist(), *self.quarantine["frame_id"].to_pylist()]
 
     def __str__(self) -> str:
         """What was found, in one line."""
@@ -90,14 +88,14 @@ def list_parts(path: str | Path, options: ListOptions, round_index: int = 0) -> 
     Raises:
         InputError: as `list_frames`, unless only no frame is usable.
     """
-    _check_path(path)
+    check_path(path)
     if not is_named(path):
-        yield list_draft(_read(Path(path), options), options, round_index)
+        yield list_draft(open_path(Path(path), options), options, round_index)
         return
     reader, seen = open_set(path, options.limits), set[str]()
     for part in parts_of(reader):
         listing = list_part(reader, part, options, round_index, seen)
-        seen.update(listing.frames["frame_id"].to_pylist())
+        seen.update(listing.ids())
         yield listing
 
 
@@ -111,7 +109,7 @@ def list_part(
         part: one of its parts.
         options: what the frames do not say themselves.
         round_index: the round that quarantined rows are booked on.
-        seen: the frames of earlier parts, which are none of this one.
+        seen: the ids of earlier parts, which are none of this one's.
 
     Raises:
         InputError: what describes the part as a whole cannot be read.
@@ -137,14 +135,20 @@ def joined(listings: Iterable[Listing], path: str | Path) -> Listing:
 
 
 def _without_repeats(listing: Listing, seen: Set[str], part: Part, round_index: int) -> Listing:
-    """Frames that an earlier part lists too are quarantined here, under ids of their own."""
+    """Frames that an earlier part has too are quarantined here; no row in quarantine keeps an id that is taken."""
     again = np.array([name in seen for name in listing.frames["frame_id"].to_pylist()], bool)
     rows = filter_rows(listing.frames.select(["frame_id", "dataset", "uri"]), again).to_pylist()
     problems = [BadFrame("duplicate", f"{part.name}: {row['uri']} is in an earlier part, too") for row in rows]
-    ids = [frame_id(row["dataset"], f"{row['frame_id']}/repeats/{part.name}") for row in rows]
+    ids = [_own_id(row["frame_id"], part) for row in rows]
     repeats = quarantine_rows(ids, [row["uri"] for row in rows], problems, STAGE, round_index)
-    kept, refused = filter_rows(listing.frames, ~again), pa.concat_tables([listing.quarantine, repeats])
-    return replace(listing, frames=kept, quarantine=refused)
+    refused = listing.quarantine["frame_id"].to_pylist()
+    named = pa.array([_own_id(name, part) if name in seen else name for name in refused], pa.string())
+    renamed = listing.quarantine.set_column(0, QUARANTINE.field("frame_id"), named)
+    return Listing(filter_rows(listing.frames, ~again), pa.concat_tables([renamed, repeats]), listing.conversions)
+
+
+def _own_id(name: str, part: Part) -> str:
+    return frame_id("repeats", f"{name}/{part.name}")
 
 
 def list_draft(draft: Draft, options: ListOptions, round_index: int = 0, is_part: bool = False) -> Listing:
@@ -162,70 +166,6 @@ def list_draft(draft: Draft, options: ListOptions, round_index: int = 0, is_part
     listing = _split(draft, options, round_index, is_part)
     kept = (medium for row, medium in enumerate(found) if medium and row not in draft.problems)
     return replace(listing, conversions=Counter(code for medium in kept for code in medium.conversions))
-
-
-def _check_path(path: str | Path) -> None:
-    try:
-        os.path.realpath(path).encode("utf-8")
-    except UnicodeEncodeError:
-        shown = os.fsencode(path).decode("utf-8", "backslashreplace")
-        raise InputError(f"{shown}: the path is not UTF-8, and tables hold paths as UTF-8; rename it") from None
-    except ValueError as error:
-        raise InputError(f"{str(path)!r}: {error}") from None
-
-
-def _read(path: Path, options: ListOptions) -> Draft:
-    if not path.exists():
-        raise InputError(f"{path}: no such file or folder; give a manifest, a folder of pictures or a video")
-    if path.is_dir():
-        return _read_folder(path, options)
-    extension = path.suffix.lower()
-    if extension in PARQUET_EXTENSIONS | JSON_EXTENSIONS:
-        return read_manifest(path, options)
-    if extension in PICTURE_EXTENSIONS | VIDEO_EXTENSIONS:
-        return _from_files(path.parent, path, [path.name], {}, options)
-    if extension in ARCHIVE_EXTENSIONS:
-        raise InputError(f"{path}: archives are not opened; unpack it, and give the folder")
-    raise InputError(f"{path}: unknown extension {extension!r}; give .parquet, .jsonl, a video or a folder")
-
-
-def _read_folder(path: Path, options: ListOptions) -> Draft:
-    table = table_in(path)
-    if table is not None:
-        return from_frames(_read_table(table, options), table.resolve(), options)
-    if (path / "frames.parquet").is_file():
-        return read_manifest(path / "frames.parquet", options)
-    found = find_files(path)
-    if not found:
-        raise InputError(f"{path}: no picture or video in it; give a folder of .jpg, .png, .webp, .bmp or .mp4")
-    problems = {row: file.problem for row, file in enumerate(found) if file.problem}
-    return _from_files(path, path, [file.key for file in found], problems, options)
-
-
-def table_in(folder: Path) -> Path | None:
-    """The FRAMES table that a folder is or holds."""
-    tables = (folder, folder / "tables" / "frames", folder / "frames")
-    return next((table for table in tables if (table / "_delta_log").is_dir()), None)
-
-
-def _read_table(path: Path, options: ListOptions) -> pa.Table:
-    """A FRAMES table of our own, its truth left on the disk unless it was asked for."""
-    hidden = [] if options.with_truth else list(TRUTH_COLUMNS)
-    try:
-        return scan_table(open_table(str(path), None), FRAMES).drop(hidden).collect().to_arrow()
-    except (DamagedTable, FileNotFoundError, PolarsError) as error:
-        raise InputError(f"{path}: {error}") from error
-
-
-def _from_files(
-    folder: Path, path: Path, keys: list[str], problems: dict[int, BadFrame], options: ListOptions
-) -> Draft:
-    if options.hand is None:
-        raise InputError(f"{path}: pictures do not say which hand they show; pass --hand left|right")
-    folder = folder.resolve()
-    rows = draft_rows(len(keys), {"uri": pa.array(keys, pa.string())})
-    root = options.root.resolve() if options.root else folder
-    return Draft(rows, folder, root, str(path), np.arange(1, len(keys) + 1), problems)
 
 
 def _expand_videos(

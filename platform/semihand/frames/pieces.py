@@ -10,17 +10,17 @@ from polars.exceptions import PolarsError
 
 from semihand.frames.errors import InputError
 from semihand.frames.limits import STANDARD, Limits
-from semihand.frames.listing import Listing, list_draft, list_frames, list_parts, table_in
+from semihand.frames.listing import Listing, list_draft, list_frames, list_parts
 from semihand.frames.manifest import PARQUET_EXTENSIONS, column_names, from_frames, from_rows, read_pieces
+from semihand.frames.opening import FRAMES_FILE, table_in
 from semihand.frames.options import ListOptions
 from semihand.frames.sets.named import is_named
 from semihand.tables.identity import content_sha256
 from semihand.tables.log import DamagedTable, open_table
 from semihand.tables.readers import scan_table
-from semihand.tables.schemas import FRAMES, PICTURE_COLUMNS, TRUTH_COLUMNS
+from semihand.tables.schemas import FRAMES, PICTURES_OF_TRUTH, TRUTH_COLUMNS
 
 ROWS_PER_PIECE = 1000
-_PICTURES_OF_TRUTH = frozenset(PICTURE_COLUMNS) - {"image"}
 
 
 def listed_in_pieces(path: str | Path, options: ListOptions) -> Iterator[Listing]:
@@ -42,7 +42,7 @@ def listed_in_pieces(path: str | Path, options: ListOptions) -> Iterator[Listing
         return
     names = [name for name in _names(held, options.limits) if name not in _hidden(options)]
     for start, rows in _rows(held, names, options.limits):
-        draft = from_rows(rows, held, options) if held == path else from_frames(rows, held.resolve(), options)
+        draft = from_rows(rows, held, options) if held.is_file() else from_frames(rows, held.resolve(), options)
         yield list_draft(replace(draft, numbers=draft.numbers + start), options)
 
 
@@ -62,6 +62,8 @@ def held_pictures(path: str | Path, digests: Collection[str], limits: Limits = S
 def _held(path: Path, limits: Limits) -> Path | None:
     """The table or Parquet file, if its rows hold pictures themselves."""
     table = table_in(path) if path.is_dir() else None
+    if table is None and (path / FRAMES_FILE).is_file():
+        path = path / FRAMES_FILE
     if table is None and path.is_file() and path.suffix.lower() in PARQUET_EXTENSIONS:
         table = path
     return table if table is not None and "image" in _names(table, limits) else None
@@ -77,7 +79,7 @@ def _names(held: Path, limits: Limits) -> list[str]:
 
 
 def _hidden(options: ListOptions) -> frozenset[str]:
-    return _PICTURES_OF_TRUTH if options.with_truth else frozenset(TRUTH_COLUMNS)
+    return frozenset(PICTURES_OF_TRUTH) if options.with_truth else frozenset(TRUTH_COLUMNS)
 
 
 def _rows(held: Path, names: list[str], limits: Limits) -> Iterator[tuple[int, pa.Table]]:

@@ -10,7 +10,7 @@ from semihand.frames.errors import BadFrame, InputError
 from semihand.hand.skeleton import MIDDLE_MCP, NUM_JOINTS, WRIST
 from semihand.tables.arrays import as_numpy
 from semihand.tables.rows import filter_rows, take_rows, without_values
-from semihand.tables.schemas import TRUTH_COLUMNS
+from semihand.tables.schemas import PICTURES_OF_TRUTH, TRUTH_COLUMNS
 
 _PICTURE_TRUTH = frozenset({"joints_uv_px", "joints_valid", "mask_png", "parts_png"})
 _SPACE_TRUTH = _PICTURE_TRUTH | {"joints_mm", "depth_png"}
@@ -48,7 +48,7 @@ def without_truth(frames: pa.Table) -> pa.Table:
 
 def without_pictures_of_truth(frames: pa.Table) -> pa.Table:
     """The same rows without masks, depths and parts, which figures of joints do not need and which fill the memory."""
-    names = [name for name in ("mask_png", "depth_png", "parts_png") if name in frames.column_names]
+    names = [name for name in PICTURES_OF_TRUTH if name in frames.column_names]
     return _replace(frames, {name: pa.nulls(frames.num_rows, frames.schema.field(name).type) for name in names})
 
 

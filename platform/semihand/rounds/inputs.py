@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from semihand.frames.errors import InputError
 from semihand.frames.sets.files import forget_annotations
-from semihand.frames.truth import known_points, open_truth, whole_poses
+from semihand.frames.truth import known_points, known_poses, open_truth, whole_poses
 from semihand.methods.semihand.weights import load_model
 from semihand.rounds.config import RoundConfig
 from semihand.rounds.given_frames import check_pool, is_store, known_frames, no_truth
@@ -162,7 +162,7 @@ def _check_guarantee(config: RoundConfig) -> None:
             "--select.guarantee is a promise about frames like the pool's, but the calibration set is made of "
             "augmented source frames. Give checked frames with --calibration, or leave the guarantee out."
         )
-    known = pl.DataFrame(pl.from_arrow(known_frames(config, config.calibration).select(["frame_id", "sequence_id"])))
+    known = pl.DataFrame(pl.from_arrow(known_frames(config, config.calibration, keep=_known_recordings)))
     names = recordings(known)
     try:
         to_fit = recordings_to_fit(set(names), guarantee)
@@ -174,6 +174,10 @@ def _check_guarantee(config: RoundConfig) -> None:
             f"--calibration {config.calibration}: {num} frames are left to fit the expected error to, but "
             f"{LEAST_FRAMES} are the least. Give more, or raise --select.guarantee.fit_share."
         )
+
+
+def _known_recordings(frames: pa.Table) -> pa.Table:
+    return known_poses(frames).select(["frame_id", "sequence_id"])
 
 
 def _check_source(config: RoundConfig) -> None:

@@ -43,7 +43,7 @@ def refuse_leakage(config: RoundConfig, pool: pa.Table, judging: Mapping[str, pa
         judging: the evaluation and calibration sets that there are.
 
     Raises:
-        InputError: a subject, sequence or picture of theirs is in the pool; names some.
+        InputError: a subject, sequence, instant or picture of theirs is in the pool; names some.
     """
     judges, tags = judges_of(config), {"transductive": str(config.transductive).lower()}
     for name, frames in judging.items():

@@ -25,6 +25,7 @@ from semihand.steps.harden import harden_frames
 from semihand.steps.training_data import DataSource, read_frames
 from semihand.tables import FRAMES, Store, scan
 from semihand.tables.rows import take_rows
+from semihand.tables.schemas import PICTURES_OF_TRUTH
 
 # Seeds of the sets made by code, apart from one another: frames of one are never frames of another.
 _TARGET, _EVALUATION = 1000, 2000
@@ -112,7 +113,14 @@ def ingest_pool(campaign: Campaign) -> Done:
 
 def _ingest_named(campaign: Campaign, path: Path) -> Counter[str]:
     options = list_options(campaign.config)
-    return ingest_set(open_set(path, options.limits), options, without_truth, campaign.store, campaign.say)
+    converted = ingest_set(open_set(path, options.limits), options, without_truth, campaign.store, campaign.say)
+    _refuse_depth(campaign.store, path)
+    return converted
+
+
+def _refuse_depth(store: Store, path: Path) -> None:
+    """A look at all parts of a data set, of which `check_inputs` saw the first."""
+    check_pictures(scan(store, "frames").select("modality").collect().to_arrow(), path)
 
 
 def _ingest_listed(campaign: Campaign, path: Path) -> Counter[str]:
@@ -178,6 +186,7 @@ def _taken_in(campaign: Campaign, name: str, path: Path, keep: Callable[[pa.Tabl
         if is_named(path):
             options = list_options(campaign.config).model_copy(update={"with_truth": True})
             ingest_set(open_set(path, options.limits), options, keep, store, campaign.say)
+            _refuse_depth(store, path)
             _say_left_out(campaign, path, store, keep)
         else:
             store.append("frames", known_frames(campaign.config, path, campaign.say, keep=keep))
@@ -200,6 +209,6 @@ def _checked(campaign: Campaign, name: str, path: Path) -> pa.Table:
     # Named by what it holds: another evaluation set may follow in the same campaign.
     digest = hashlib.sha256(f"{path} {list_options(campaign.config)}".encode()).hexdigest()[:8]
     folder = _taken_in(campaign, f"{name}-{digest}", path)
-    unread = [pl.lit(None, pl.Binary).alias(name) for name in ("mask_png", "depth_png", "parts_png")]
+    unread = [pl.lit(None, pl.Binary).alias(name) for name in PICTURES_OF_TRUTH]
     frames = scan(folder, "frames").with_columns(unread).sort("frame_id").collect().to_arrow()
     return pa.Table.from_arrays([frames[name].cast(FRAMES.field(name).type) for name in FRAMES.names], schema=FRAMES)

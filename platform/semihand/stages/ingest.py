@@ -35,11 +35,11 @@ class _Job(NamedTuple):
 
 
 class _Listed(NamedTuple):
-    """What an actor says of a part: its files, and the ids of its frames, kept or not."""
+    """What an actor says of a part: its files, and the ids of all its rows, kept or not."""
 
     number: int
     shards: list[Shard]
-    frame_ids: list[str]
+    ids: list[str]
     conversions: Counter[str]
 
 
@@ -76,10 +76,10 @@ def ingest_set(
     listed = sorted(_listed(job, parts, memory, say))
     seen: set[str] = set()
     for place, part in enumerate(listed):
-        if not seen.isdisjoint(part.frame_ids):
+        if not seen.isdisjoint(part.ids):
             shards = ray.get(ray.remote(max_calls=1)(_list_again).remote(job, parts[place], seen))
             listed[place] = part._replace(shards=shards)
-        seen.update(part.frame_ids)
+        seen.update(part.ids)
     for name in _TABLES:
         store.commit(name, [shard for part in listed for shard in part.shards if shard.table == name])
     return sum((part.conversions for part in listed), Counter())
@@ -110,7 +110,7 @@ def _listed(job: _Job, parts: list[Part], memory: int, say: Callable[[str], None
         if row["error"]:
             raise InputError(row["error"])
         shards = [Shard.from_row(shard) for shard in json.loads(row["shards"])]
-        yield _Listed(row["number"], shards, json.loads(row["frame_ids"]), Counter(json.loads(row["conversions"])))
+        yield _Listed(row["number"], shards, json.loads(row["ids"]), Counter(json.loads(row["conversions"])))
         if done % 50 == 0:
             say(f"  {job.reader.name}: {done} of {len(parts)} parts listed")
 
@@ -129,11 +129,11 @@ class _Lister:
         try:
             listing = list_part(self.job.reader, Part(*json.loads(part)), self.job.options)
         except InputError as error:
-            return {"number": number, "error": str(error), "shards": "[]", "frame_ids": "[]", "conversions": "{}"}
+            return {"number": number, "error": str(error), "shards": "[]", "ids": "[]", "conversions": "{}"}
         shards = json.dumps([shard.as_row() for shard in _write(self.job, listing)])
-        ids = json.dumps(listing.frames["frame_id"].to_pylist())
+        ids = json.dumps(listing.ids())
         conversions = json.dumps(listing.conversions)
-        return {"number": number, "error": "", "shards": shards, "frame_ids": ids, "conversions": conversions}
+        return {"number": number, "error": "", "shards": shards, "ids": ids, "conversions": conversions}
 
 
 def _write(job: _Job, listing: Listing) -> list[Shard]:

@@ -23,7 +23,8 @@ ROUND_STEPS = (
 )  # fmt: skip
 ROUND_STATUSES = ("started", "finished", "failed", "skipped")
 
-PICTURE_COLUMNS: tuple[str, ...] = ("image", "mask_png", "depth_png", "parts_png")
+PICTURES_OF_TRUTH: tuple[str, ...] = ("mask_png", "depth_png", "parts_png")
+PICTURE_COLUMNS: tuple[str, ...] = ("image", *PICTURES_OF_TRUTH)
 TRUTH_COLUMNS: tuple[str, ...] = (
     "joints_uv_px",
     "joints_mm",

@@ -110,6 +110,8 @@ class Multiview(SetReader):
 def _truth(joints: Any, view: View, instant: str) -> Row:
     joints_mm, uv_px = view.of_world(entry_array(joints, (NUM_JOINTS, 3), f"joints.json, {instant}"))
     known = np.isfinite(uv_px).all(-1)
+    if not known.any():
+        return {}
     return joints_in_picture(uv_px, known) | {
         "joints_mm": np.where(known[:, None], joints_mm, np.nan),
         "supervision": "3d",

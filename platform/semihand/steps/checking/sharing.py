@@ -6,7 +6,7 @@ import polars as pl
 import pyarrow as pa
 
 #: What is looked at of FRAMES.
-WHO = ["content_sha256", "video_frame", "uri", "sequence_id", "subject_id"]
+WHO = ["content_sha256", "video_frame", "uri", "sequence_id", "subject_id", "dataset", "instant_id"]
 
 _NAMED = 3  # of each kind, in messages
 
@@ -18,23 +18,27 @@ class Shared:
     Attributes:
         subjects: subject_ids of both.
         sequences: sequence_ids of both, and names in the second set of videos that are in both.
+        instants: instant_ids of both, of data sets of one name: other views or versions of the same hands.
         pictures: where in the second set pictures of both lie.
         num_unknown: frames of the second set, of `num_frames`, without a subject_id.
     """
 
     subjects: tuple[str, ...]
     sequences: tuple[str, ...]
+    instants: tuple[str, ...]
     pictures: tuple[str, ...]
     num_unknown: int
     num_frames: int
 
     def __bool__(self) -> bool:
         """Whether they share anything."""
-        return bool(self.subjects or self.sequences or self.pictures)
+        return bool(self.subjects or self.sequences or self.instants or self.pictures)
 
     def said(self) -> str:
         """How many of each, and the first of them."""
-        kinds = {"subject": self.subjects, "sequence": self.sequences, "picture": self.pictures}
+        kinds = {
+            "subject": self.subjects, "sequence": self.sequences, "instant": self.instants, "picture": self.pictures,
+        }  # fmt: skip
         parts = [
             f"{len(names)} {kind}{'s' if len(names) > 1 else ''} "
             f"({', '.join(names[:_NAMED])}{', …' if len(names) > _NAMED else ''})"
@@ -59,6 +63,7 @@ def shared_by(first: pa.Table, second: pa.Table) -> Shared:
     return Shared(
         subjects=_common(ours, theirs, "subject_id"),
         sequences=_common_sequences(ours, theirs),
+        instants=_common_instants(ours, theirs),
         pictures=_common_pictures(ours, theirs),
         num_unknown=theirs["subject_id"].null_count(),
         num_frames=len(theirs),
@@ -68,7 +73,7 @@ def shared_by(first: pa.Table, second: pa.Table) -> Shared:
 def _who(frames: pa.Table) -> pl.DataFrame:
     """The rows, and whether their sequence is one that somebody named."""
     rows = pl.DataFrame(pl.from_arrow(frames.select(WHO)))
-    rows = rows.with_columns(pl.col(name).replace("", None) for name in ("sequence_id", "subject_id"))
+    rows = rows.with_columns(pl.col(name).replace("", None) for name in ("sequence_id", "subject_id", "instant_id"))
     is_video = pl.col("video_frame").is_not_null()
     by_file = is_video & pl.col("uri").str.ends_with(pl.concat_str(pl.lit("/"), "sequence_id"))
     return rows.with_columns((pl.col("sequence_id").is_not_null() & ~by_file.fill_null(False)).alias("named"))
@@ -87,6 +92,12 @@ def _common_sequences(ours: pl.DataFrame, theirs: pl.DataFrame) -> tuple[str, ..
     same = videos[1].join(videos[0].group_by("content_sha256").agg(pl.col("named").all()), on="content_sha256")
     unnamed = same.filter(~(pl.col("named") & pl.col("named_right")))
     return tuple(sorted(common | set(unnamed.select(pl.coalesce("sequence_id", "uri"))["sequence_id"])))
+
+
+def _common_instants(ours: pl.DataFrame, theirs: pl.DataFrame) -> tuple[str, ...]:
+    key = ["dataset", "instant_id"]
+    same = theirs.select(key).drop_nulls().unique().join(ours.select(key).unique(), on=key, how="semi")
+    return tuple(sorted(same["instant_id"]))
 
 
 def _common_pictures(ours: pl.DataFrame, theirs: pl.DataFrame) -> tuple[str, ...]:
