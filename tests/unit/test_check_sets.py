@@ -18,6 +18,7 @@ from semihand.frames.options import ListOptions
 from semihand.frames.synthetic import SyntheticConfig, generate_frames
 from semihand.hand.camera import intrinsics_matrix, project
 from semihand.hand.skeleton import JOINT_ORDERS, reorder_from_semihand
+from semihand.steps.checking import across
 from semihand.steps.checking.findings import Teller
 from semihand.steps.checking.in_space import find_in_space
 from semihand.steps.checking.sets import GivenSet, check_sets
@@ -257,6 +258,28 @@ def test_what_is_learned_from_by_joints_in_the_picture_may_not_be_judged_by_eith
     checked = compare(two_sets[0], {"source_2d": "pool.parquet", judge: "judged.parquet"}, transductive)
     found = {each.code: each.severity for each in checked.findings if " and " in each.set}
     assert found["shared_subject"] == found["shared_picture"] == ("note" if transductive else "error")
+
+
+def test_of_very_many_pictures_some_are_compared_evenly_and_all_by_their_bytes(two_sets, monkeypatch):
+    monkeypatch.setattr("semihand.steps.checking.across.MOST_PAIRS", 4 * 9)
+    checked = compare(two_sets[0], {"frames": "pool.parquet", "evaluation": "judged.parquet"})
+    found = {each.code: each for each in checked.findings if " and " in each.set}
+    thinned = found["thinned"]
+    assert (thinned.severity, thinned.count, thinned.num_checked) == ("note", 36 - 9, 40)
+    assert found["shared_picture"].count == 1
+    assert {pair.rows[0] for pair in checked.alike} <= set(np.linspace(0, 35, 9).astype(int))
+
+
+@given(st.integers(0, 400), st.integers(0, 400))
+def test_thinned_groups_make_no_more_pairs_than_the_limit_and_a_small_one_stays_whole(num, num_others):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(across, "MOST_PAIRS", 900)
+        kept = across._thinned(np.arange(num), np.arange(num_others))
+    sizes = [len(rows) for rows in kept]
+    assert sizes[0] * sizes[1] <= 900
+    assert sizes == [num, num_others] or sizes[0] * sizes[1] > 900 / 2
+    assert all(len(np.unique(rows)) == len(rows) for rows in kept)
+    assert all(len(rows) == whole for rows, whole in zip(kept, (num, num_others), strict=True) if whole <= 30)
 
 
 def test_the_splits_of_one_set_are_compared(two_sets, tmp_path):

@@ -1,4 +1,4 @@
-"""How much one picture, video or manifest may take, in bytes, pixels, frames and seconds."""
+"""How much one picture, video, manifest or annotation file may take, in bytes, pixels, frames and seconds."""
 
 from pydantic import BaseModel, PositiveFloat, PositiveInt, model_validator
 
