@@ -15,8 +15,8 @@ from semihand.tables.rows import take_rows
 
 Numbers = Int[np.ndarray, " _"]
 
-#: Of pictures of two groups; as many take half an hour of one core: docs/check_frames.md.
-MOST_PAIRS = 20_000**2
+#: Of pictures of two groups; as many take 4 minutes of one core, 24 where all are of one scene: docs/check_frames.md.
+MOST_PAIRS = 50_000**2
 
 KINDS = ("subject", "sequence", "picture", "near_duplicate")
 
