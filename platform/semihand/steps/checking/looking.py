@@ -83,7 +83,10 @@ def look_at_pool(path: str | Path, options: ListOptions) -> tuple[Looked, list[R
         return look_at(path, unlabelled), [Refused(str(path), UNUSABLE, str(error))]
     if all(each.is_listed for each in known.refused):
         return known, []
-    bare = look_at(path, unlabelled, but=frozenset(known.rows["frame_id"].to_pylist()))
+    try:
+        bare = look_at(path, unlabelled, but=frozenset(known.rows["frame_id"].to_pylist()))
+    except InputError:  # boxes drawn from the truth: a finding of its own
+        return known, []
     missing = {each.where for each in bare.refused}
     lost = [each for each in known.refused if not each.is_listed and each.where not in missing]
     refused = (*bare.refused, *(each for each in known.refused if each.is_listed))
