@@ -22,6 +22,7 @@ from semihand.command_line import run_job
 from semihand.frames.limits import Limits
 from semihand.frames.options import Box, Hand, ListOptions
 from semihand.rounds.checking import check_and_write, given_sets
+from semihand.steps.checking.sets import ROLES
 
 
 class CheckJob(BaseSettings):
@@ -31,6 +32,7 @@ class CheckJob(BaseSettings):
 
     frames: list[str] = Field([], description="manifest, folder, video, table or NAME:FOLDER; several are compared")
     source: list[str] = Field([], description="the labelled source")
+    source_2d: list[str] = Field([], description="frames learned from by their joints in the picture alone")
     calibration: list[str] = Field([], description="checked real frames")
     evaluation: list[str] = Field([], description="frames with truth, for the report alone")
     hand: Hand | None = Field(None, description="which hand frames show where nothing says it")
@@ -43,7 +45,7 @@ class CheckJob(BaseSettings):
 
 def main(job: CheckJob) -> None:
     """Print the findings, the worst first."""
-    paths = {"frames": job.frames, "source": job.source, "calibration": job.calibration, "evaluation": job.evaluation}
+    paths = {role: getattr(job, role) for role in ROLES}
     options = ListOptions(hand=job.hand, box=job.box, frame_step=job.frame_step, limits=job.limits)
     checked = check_and_write(given_sets(paths), options, job.transductive, job.out)
     for each in checked.sets:

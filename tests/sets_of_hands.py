@@ -7,6 +7,10 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 from PIL import Image
 
+from semihand.frames.listing import list_frames
+from semihand.frames.options import ListOptions
+from semihand.frames.sets.files import forget_annotations, kept_bytes
+from semihand.frames.sets.named import open_set
 from semihand.frames.synthetic import SyntheticConfig, generate_frames
 from semihand.frames.synthetic.generic_hand import build_generic_hand
 from semihand.tables import as_numpy
@@ -112,6 +116,19 @@ def assert_no_truth(frames):
         assert frames[name].null_count == frames.num_rows
     assert set(frames["supervision"].to_pylist()) == {"none"}
     assert "truth" not in frames["box_source"].to_pylist()
+
+
+def assert_annotations_are_counted(name):
+    """What an actor reserves memory for is what listing with truth keeps parsed, more than `parts` alone does."""
+    forget_annotations()
+    reader = open_set(name)
+    reader.parts()
+    of_parts, counted = kept_bytes(), kept_bytes(reader.annotations(with_truth=True))
+    assert kept_bytes(reader.annotations(with_truth=False)) < counted
+    forget_annotations()
+    list_frames(name, ListOptions(with_truth=True))
+    assert kept_bytes() == counted > of_parts
+    forget_annotations()
 
 
 def assert_joints_lie_on_the_hand(frames):

@@ -2,6 +2,7 @@
 
     python tests/bench/check_rates.py                   # synthetic hands; a minute on one core
     python tests/bench/check_rates.py --real ../shared/data
+    python tests/bench/check_rates.py --real ../shared/data --times     # how long near duplicates take, instead
 
 Hands are posed and seen as the synthetic domains have them, joints then moved by noise. Copies of pictures are coded
 anew, resized and cropped at random; "found" is a copy that is reported with any picture, "false" a pair of two pictures
@@ -10,11 +11,13 @@ of which none is a copy.
 
 import argparse
 import io
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from scipy.ndimage import gaussian_filter
 
 from semihand.frames.synthetic import SyntheticConfig, generate_frames
 from semihand.frames.video import decode_frames, index_video
@@ -91,13 +94,41 @@ def _copy(pixels: np.ndarray, quality: int, scale: float, cut: float, rng: np.ra
     return np.asarray(Image.open(buffer))
 
 
+def report_times(real: Path, rng: np.random.Generator) -> None:
+    """CPU time of looking for near duplicates among pictures of which none are alike, and among those of one scene."""
+    video = index_video(real / "hand_video" / "human_hand_video.mp4")
+    frames = decode_frames(video, range(0, video.num_frames, 2))
+    scene = np.stack([thumbnail(frame) for _, frame in frames if isinstance(frame, np.ndarray)]).astype(float)
+
+    def noise(num: int, blur: float) -> np.ndarray:
+        return gaussian_filter(rng.normal(size=(num, 32, 32)), (0, blur, blur))
+
+    def of_scene(num: int) -> np.ndarray:
+        return np.clip(scene[rng.integers(0, len(scene), num)] + 40 * noise(num, 1.5), 0, 255)
+
+    def alone(num: int) -> np.ndarray:
+        grey = noise(num, 3.0)
+        low, high = (reach((1, 2), keepdims=True) for reach in (grey.min, grey.max))
+        return (grey - low) / (high - low) * 255
+
+    for name, make, sizes in (("none alike", alone, (1000, 3000, 10000)), ("one scene", of_scene, (1000, 3000))):
+        for num in sizes:
+            thumbs, start_s = make(2 * num).astype(np.uint8), time.process_time()
+            like_pairs(thumbs, np.arange(num), np.arange(num, 2 * num))
+            print(f"{name:12} {num:6} against as many: {time.process_time() - start_s:6.1f} s")
+
+
 def main() -> None:
-    """Print the three tables."""
+    """Print the three tables, or the times."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=400, help="synthetic frames of each domain")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--real", type=Path, help="folder with digits/ and hand_video/")
+    parser.add_argument("--times", action="store_true", help="measure how long near duplicates take; needs --real")
     job = parser.parse_args()
+    if job.times:
+        report_times(job.real, np.random.default_rng(job.seed))
+        return
     hands, pictures = {}, {}
     for domain, size_px in (("source", 64), ("randomised", 64), ("target", 128)):
         config = SyntheticConfig(

@@ -13,13 +13,14 @@ from semihand.command_line import read_config
 from semihand.frames.errors import InputError
 from semihand.frames.listing import list_frames
 from semihand.frames.options import ListOptions
+from semihand.frames.sets.files import forget_annotations
 from semihand.frames.sets.freihand import Freihand
-from semihand.frames.sets.named import open_set
+from semihand.frames.sets.named import open_set, parts_of
 from semihand.frames.sets.reader import ROWS_PER_PART
 from semihand.frames.truth import known_poses, without_truth
 from semihand.rounds.config import RoundConfig
 from semihand.rounds.run import run_rounds
-from semihand.stages.ingest import ingest_set
+from semihand.stages.ingest import _memory, ingest_set
 from semihand.tables import TRUTH_COLUMNS, Store, scan
 from sets_of_hands import rendered_hands
 
@@ -98,6 +99,16 @@ def test_neither_rows_nor_their_order_depend_on_how_many_actors_there_are(
     slowly = in_many_parts(freihand, tmp_path)
     for name in ("frames", "quarantine"):
         assert digests(slowly, name) == digests(listed_by_actors, name)
+
+
+def test_memory_is_reserved_for_what_actors_open_beyond_the_list_of_parts(freihand, monkeypatch):
+    num_bytes = sum((freihand / f"training_{name}.json").stat().st_size for name in ("K", "xyz"))
+    for most, reserved in ((1e9, 10 * num_bytes), (1000.0, 1000)):
+        monkeypatch.setattr("semihand.stages.ingest._machines", lambda most=most: [{"memory": 10.0}, {"memory": most}])
+        forget_annotations()
+        reader = open_set(f"freihand:{freihand}")
+        parts_of(reader)
+        assert _memory(reader, TRUTH) == reserved
 
 
 def test_an_ingest_that_was_killed_between_its_commits_goes_on(local_ray, freihand, tmp_path, monkeypatch):

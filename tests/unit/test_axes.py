@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
 
 from sample_hands import hands, random_hands_mm
-from semihand.hand.axes import axis_signs, depth_signs
+from semihand.hand.axes import axis_signs, depth_signs, is_rotation
 from semihand.hand.camera import intrinsics_matrix, project
 
 FLIPS = [np.array(signs, float) for signs in itertools.product((1, -1), repeat=3)]
@@ -51,3 +52,13 @@ def test_what_is_not_known_tells_nothing():
     assert axis_signs(hidden, uv_px)[:, :2].tolist() == [[0, 0], [0, 0], [1, 1], [1, 1]]
     assert depth_signs(hidden).tolist() == [0, 1, 1, 1]
     assert (axis_signs(joints_mm, np.full_like(uv_px, np.nan)) == [0, 0, 1]).all()
+
+
+@given(st.integers(0, 10**6))
+def test_rotations_are_told_from_mirrors_scales_and_what_is_no_number(seed):
+    turns = Rotation.random(4, rng=seed).as_matrix()
+    turns[1] *= [[1, 1, -1]]
+    turns[2] *= 1.01
+    turns[3, 0, 0] = np.nan
+    np.testing.assert_array_equal(is_rotation(turns), [True, False, False, False])
+    assert is_rotation(np.round(turns[0], 4))

@@ -15,6 +15,10 @@ from frames_tables import png, with_column
 from PIL import Image
 from sample_pictures import write_folder
 
+from semihand.hand.camera import intrinsics_matrix, project
+from semihand.report.check_page import _seen
+from semihand.steps.checking.looking import Looked
+from semihand.steps.checking.sets import CheckedSet, GivenSet
 from semihand.tables import Store, as_numpy
 
 JOB = Path(__file__).resolve().parents[2] / "jobs" / "check_frames.py"
@@ -115,3 +119,41 @@ def test_the_page_shows_frames_with_findings_and_pairs_that_are_alike(run, sourc
     page = (tmp_path / "out" / "check.html").read_text()
     assert page.index("<h2>Near duplicates</h2>") < page.index("<h2>frames 1</h2>") < page.index("frames with findings")
     assert page.count("data:image/png;base64,") == 4
+
+
+def test_pictures_that_a_reader_makes_are_on_the_page(run, tmp_path):
+    folder = tmp_path / "msra/P0/TIP"
+    folder.mkdir(parents=True)
+    for number, (left, top) in enumerate([(10, 20), (150, 90)]):
+        depth_mm = np.linspace(400, 450, 50 * 40).astype("<f4")
+        header = np.array([320, 240, left, top, left + 50, top + 40], "<u4")
+        (folder / f"{number:06d}_depth.bin").write_bytes(header.tobytes() + depth_mm.tobytes())
+    code, printed, summary = run("--frames", f"msra15:{tmp_path / 'msra'}")
+    assert code == 1
+    assert {"depth_pictures", "lost_truth"} <= {each["code"] for each in summary["findings"]}
+    assert "note: frames: lost_truth, 2 of 2:" in printed.out
+    page = (tmp_path / "out" / "check.html").read_text()
+    assert page.count("data:image/png;base64,") == 2  # what a finding names, and all over the set
+    assert "frames with findings" in page
+
+
+def test_frames_learned_from_by_their_2d_truth_are_checked_against_those_that_judge(run, source_frames, tmp_path):
+    pq.write_table(source_frames, tmp_path / "m.parquet")
+    code, _, summary = run("--source_2d", tmp_path / "m.parquet", "--evaluation", tmp_path / "m.parquet")
+    assert code == 1
+    assert "shared_picture" in [each["code"] for each in summary["findings"] if each["severity"] == "error"]
+    assert run("--source_2d", tmp_path / "m.parquet")[0] == 0
+
+
+def test_the_page_draws_joints_where_the_lens_shows_them(source_frames):
+    k1 = np.linspace(-0.3, 0.3, 8)
+    lenses = [[float(k), 0.0, 0.0, 0.0] if row else None for row, k in enumerate(k1)]
+    frames = with_column(with_column(source_frames, "distortion", lenses), "joints_uv_px", [None] * 8)
+    looked = Looked(frames, np.full((8, 2), 64), np.zeros((8, 32, 32), np.uint8), ())
+    seen_px = _seen(CheckedSet(GivenSet("s", "source", "p"), looked, {}, []), [5, 0, 7])
+    for place, row in enumerate((5, 0, 7)):
+        K = intrinsics_matrix(*(frames[name][row].as_py() for name in ("fx", "fy", "cx", "cy")))
+        lens = None if lenses[row] is None else np.array(lenses[row])
+        joints_mm = as_numpy(frames["joints_mm"])[row].astype(np.float64)
+        np.testing.assert_allclose(seen_px[place], project(joints_mm, K, lens), atol=1e-6)
+    assert np.abs(seen_px[2] - project(as_numpy(frames["joints_mm"])[7].astype(float), K)).max() > 0.1

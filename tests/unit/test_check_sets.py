@@ -18,6 +18,7 @@ from semihand.frames.options import ListOptions
 from semihand.frames.synthetic import SyntheticConfig, generate_frames
 from semihand.hand.camera import intrinsics_matrix, project
 from semihand.hand.skeleton import JOINT_ORDERS, reorder_from_semihand
+from semihand.steps.checking import across
 from semihand.steps.checking.findings import Teller
 from semihand.steps.checking.in_space import find_in_space
 from semihand.steps.checking.sets import GivenSet, check_sets
@@ -199,15 +200,9 @@ def test_a_set_that_cannot_be_listed_costs_the_others_nothing(hands, tmp_path):
 
 def test_a_video_and_a_set_by_name_are_checked_as_all_others(tmp_path):
     write_video(tmp_path / "clip.mp4", 6)
-    root = tmp_path / "FreiHAND"
-    hands = rendered_hands(4)
-    for number, hand in enumerate(hands):
-        save_picture(root / f"training/rgb/{number:08d}.jpg", hand.picture)
-    (root / "training_K.json").write_text(json.dumps([hand.K.tolist() for hand in hands]))
-    (root / "training_xyz.json").write_text(json.dumps([(hand.joints_mm / 1000).tolist() for hand in hands]))
     given_sets = [
         GivenSet("frames", "frames", str(tmp_path / "clip.mp4")),
-        GivenSet("source", "source", f"freihand:{root}?version=gs"),
+        GivenSet("source", "source", freihand_of(tmp_path / "FreiHAND", rendered_hands(4))),
     ]
     checked = check_sets(given_sets, ListOptions(hand="right"), False)
     assert serious(checked) == {}
@@ -240,7 +235,8 @@ def compare(folder, roles, transductive=False):
 @pytest.mark.parametrize(
     ("role", "transductive", "severities"),
     [("evaluation", False, ("error", "warning")), ("calibration", False, ("error", "warning")),
-     ("evaluation", True, ("note", "note")), ("source", False, ("note", "note"))],
+     ("evaluation", True, ("note", "note")), ("source", False, ("note", "note")),
+     ("source_2d", False, ("note", "note"))],
 )  # fmt: skip
 def test_what_a_pool_shares_with_a_set_that_judges_is_an_error_unless_it_is_meant(
     two_sets, role, transductive, severities
@@ -256,6 +252,36 @@ def test_what_a_pool_shares_with_a_set_that_judges_is_an_error_unless_it_is_mean
     assert checked.alike[0].correlation > 0.95
 
 
+@pytest.mark.parametrize("judge", ["evaluation", "calibration"])
+@pytest.mark.parametrize("transductive", [True, False])
+def test_what_is_learned_from_by_joints_in_the_picture_may_not_be_judged_by_either(two_sets, judge, transductive):
+    checked = compare(two_sets[0], {"source_2d": "pool.parquet", judge: "judged.parquet"}, transductive)
+    found = {each.code: each.severity for each in checked.findings if " and " in each.set}
+    assert found["shared_subject"] == found["shared_picture"] == ("note" if transductive else "error")
+
+
+def test_of_very_many_pictures_some_are_compared_evenly_and_all_by_their_bytes(two_sets, monkeypatch):
+    monkeypatch.setattr("semihand.steps.checking.across.MOST_PAIRS", 4 * 9)
+    checked = compare(two_sets[0], {"frames": "pool.parquet", "evaluation": "judged.parquet"})
+    found = {each.code: each for each in checked.findings if " and " in each.set}
+    thinned = found["thinned"]
+    assert (thinned.severity, thinned.count, thinned.num_checked) == ("note", 36 - 9, 40)
+    assert found["shared_picture"].count == 1
+    assert {pair.rows[0] for pair in checked.alike} <= set(np.linspace(0, 35, 9).astype(int))
+
+
+@given(st.integers(0, 400), st.integers(0, 400))
+def test_thinned_groups_make_no_more_pairs_than_the_limit_and_a_small_one_stays_whole(num, num_others):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(across, "MOST_PAIRS", 900)
+        kept = across._thinned(np.arange(num), np.arange(num_others))
+    sizes = [len(rows) for rows in kept]
+    assert sizes[0] * sizes[1] <= 900
+    assert sizes == [num, num_others] or sizes[0] * sizes[1] > 900 / 2
+    assert all(len(np.unique(rows)) == len(rows) for rows in kept)
+    assert all(len(rows) == whole for rows, whole in zip(kept, (num, num_others), strict=True) if whole <= 30)
+
+
 def test_the_splits_of_one_set_are_compared(two_sets, tmp_path):
     splits = ["train"] * 36 + ["test"] * 4
     both = changed(two_sets[1], split=splits, sequence_id=[f"q{row // 30}" for row in range(40)])
@@ -264,3 +290,66 @@ def test_the_splits_of_one_set_are_compared(two_sets, tmp_path):
     assert across == {
         "shared_picture": ("warning", 1), "shared_sequence": ("note", 1), "near_duplicate": ("warning", 1),
     }  # fmt: skip
+
+
+def freihand_of(root, hands):
+    """A miniature of FreiHAND's first version."""
+    for number, hand in enumerate(hands):
+        save_picture(root / f"training/rgb/{number:08d}.jpg", hand.picture)
+    (root / "training_K.json").write_text(json.dumps([hand.K.tolist() for hand in hands]))
+    (root / "training_xyz.json").write_text(json.dumps([(hand.joints_mm / 1000).tolist() for hand in hands]))
+    return f"freihand:{root}?version=gs"
+
+
+def test_a_pool_is_not_refused_for_truth_that_a_round_does_not_read(tmp_path):
+    name = freihand_of(tmp_path / "set", rendered_hands(4))
+    (tmp_path / "set/training_xyz.json").write_text("[broken")
+    for role, codes in (("source", {"unusable"}), ("frames", {"lost_truth", "no_truth", "no_subject"})):
+        checked = check_sets([GivenSet(role, role, name)], ListOptions(), False)
+        found = {each.code: each for each in checked.findings}
+        assert found.keys() == codes
+        assert checked.sets[0].looked.rows.num_rows == (4 if role == "frames" else 0)
+        assert checked.counts["errors"] == (role == "source")
+    lost = found["lost_truth"]
+    assert (lost.severity, lost.count, lost.num_checked) == ("note", 4, 4)
+    assert "training_xyz.json" in lost.detail
+
+
+def test_frames_of_a_pool_with_wrong_truth_are_checked_as_those_without(tmp_path):
+    hands = rendered_hands(5)
+    name = freihand_of(tmp_path / "set", hands)
+    joints = [(hand.joints_mm / 1000).tolist() for hand in hands]
+    joints[1] = joints[1][:20]
+    joints[2] = [[x - 10, y, z] for x, y, z in joints[2]]  # its box leaves the picture
+    (tmp_path / "set/training_xyz.json").write_text(json.dumps(joints))
+    (tmp_path / "set/training/rgb/00000003.jpg").unlink()
+    evaluation = [each.picture for each in hands[1:2]]
+    save_picture(tmp_path / "judge/one.jpg", evaluation[0])
+    given_sets = [GivenSet("frames", "frames", name), GivenSet("evaluation", "evaluation", str(tmp_path / "judge"))]
+    checked = check_sets(given_sets, ListOptions(hand="right"), False)
+    found = {each.code: (each.severity, each.count) for each in checked.findings if each.code != "no_subject"}
+    assert found == {
+        "missing_file": ("error", 1), "shared_picture": ("error", 1), "lost_truth": ("note", 2), "no_truth": ("note", 1)
+    }  # fmt: skip
+    looked = checked.sets[0].looked
+    assert len(looked.rows) == len(looked.sizes_px) == len(looked.thumbs) == 4
+    assert looked.rows["joints_mm"].null_count == 2
+    as_source = check_sets([GivenSet("source", "source", name)], ListOptions(), False)
+    assert serious(as_source) == {"bad_truth": 1, "bad_box": 1, "missing_file": 1}
+
+
+def test_pictures_of_depth_are_an_error_as_rounds_refuse_them(hands, tmp_path):
+    modality = ["depth"] * 3 + ["rgb"] * (NUM - 3)
+    checked = check(tmp_path / "m.parquet", changed(hands, modality=modality))
+    assert serious(checked) == {"depth_pictures": 3}
+    assert checked.counts["errors"] == 1
+
+
+def test_an_empty_subject_is_nobody(hands, tmp_path):
+    joints_mm = some(lambda mm: mm * 1.5)
+    frames = changed(hands, subject_id=[""] * (NUM - 2) + ["anna"] * 2, joints_mm=joints_mm)
+    checked = check(tmp_path / "m.parquet", frames)
+    assert serious(checked) == {}
+    assert [each.count for each in checked.findings if each.code == "no_subject"] == [NUM - 2]
+    assert [each["subject_id"] for each in checked.sets[0].subjects] == ["anna"]
+    assert checked.sets[0].facts["num_subject_id"] == 1

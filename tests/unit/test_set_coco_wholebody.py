@@ -105,3 +105,20 @@ def test_a_set_without_hands_and_one_without_annotations_are_one_clear_line(coco
         list_frames(f"coco_wholebody:{coco}?split=val", TRUTH)
     with pytest.raises(InputError, match=r"coco_wholebody_train_v1\.0\.json.*not complete"):
         list_frames(f"coco_wholebody:{coco}", TRUTH)
+
+
+def test_an_entry_that_does_not_say_whether_there_is_a_hand_is_no_silence(coco, hands):
+    good = hand_fields(hands[0], 0, SCORES)
+    people = [
+        person(1, 785, good | {"valid": 1}, good | {"valid": 0}), person(2, 785, good | {"valid": "yes"}, NONE),
+        person(3, 785, NONE, good | {"valid": 2}), "somebody", person(5, 785, NONE, NONE),
+    ]  # fmt: skip
+    del people[-1]["lefthand_valid"]
+    write(coco / "annotations/coco_wholebody_val_v1.0.json", people)
+    listing = list_frames(f"coco_wholebody:{coco}?split=val", TRUTH)
+    assert listing.frames["hand"].to_pylist() == ["left"]
+    assert listing.quarantine["reason"].to_pylist() == ["bad_row"] * 5
+    details = " ".join(listing.quarantine["detail"].to_pylist())
+    for said in ("annotation 1: lefthand_valid is 'yes'", "annotation 2: righthand_valid is 2", "annotation 3: right"):
+        assert said in details
+    assert len(set(listing.quarantine["frame_id"].to_pylist())) == 5

@@ -7,11 +7,11 @@ import pytest
 
 from made_freihand import dump, write_freihand
 from semihand.frames.errors import InputError
-from semihand.frames.listing import list_frames
+from semihand.frames.listing import list_frames, list_parts
 from semihand.frames.options import ListOptions
 from semihand.frames.sets.fits import mano_model
 from semihand.tables import as_numpy
-from sets_of_hands import assert_joints_lie_on_the_hand, rendered_hands, save_mano
+from sets_of_hands import assert_annotations_are_counted, assert_joints_lie_on_the_hand, rendered_hands, save_mano
 
 NUM = 3
 TRUTH = ListOptions(with_truth=True)
@@ -122,3 +122,24 @@ def test_an_unknown_set_and_a_missing_folder_are_named(tmp_path):
         list_frames(f"freihand:{tmp_path / 'gone'}", TRUTH)
     with pytest.raises(InputError, match="not complete"):
         list_frames(f"freihand:{tmp_path}", TRUTH)
+
+
+def test_all_that_actors_parse_is_counted(freihand):
+    assert_annotations_are_counted(f"freihand:{freihand}")
+
+
+def test_masks_may_be_links_within_the_set_and_not_out_of_it(freihand, tmp_path):
+    name, masks = f"freihand:{freihand}?version=gs", freihand / "training/mask"
+    [plain] = list_parts(name, TRUTH)
+    for target in (freihand / "masks", tmp_path / "masks"):
+        masks.rename(target)
+        masks.symlink_to(target)
+        try:
+            [listing] = list_parts(name, TRUTH)
+        finally:
+            masks.unlink()
+            target.rename(masks)
+        if target.parent == freihand:
+            assert listing.frames.equals(plain.frames)
+        else:
+            assert listing.quarantine["reason"].to_pylist() == ["bad_path"] * NUM

@@ -250,3 +250,17 @@ def test_a_pickle_that_names_itself_over_and_over_is_refused_at_once(copy_of, ha
 def test_a_missing_list_of_frames_is_named(ho3d, tmp_path):
     with pytest.raises(InputError, match=r"train\.txt.*not complete"):
         list_frames(f"ho3d:{tmp_path}", TRUTH)
+
+
+def test_what_belongs_to_a_frame_may_be_a_link_within_the_set(copy_of):
+    plain = list_frames(f"ho3d:{copy_of}?depth=yes", TRUTH).frames
+    kept = copy_of / "kept"
+    kept.mkdir()
+    for number, path in enumerate(sorted(path for path in copy_of.glob("train/*/*/*") if path.is_file())):
+        path.symlink_to(path.rename(kept / f"{number}{path.suffix}"))
+    for path in sorted(copy_of.glob("calibration/*/calibration/*.txt")):
+        path.symlink_to(path.rename(kept / f"{path.parent.parent.name} {path.name}"))
+    linked = list_frames(f"ho3d:{copy_of}?depth=yes", TRUTH).frames
+    assert plain["mask_png"].null_count < plain.num_rows
+    assert plain["world_to_camera"].null_count < plain.num_rows
+    assert linked.drop_columns(["uri"]).equals(plain.drop_columns(["uri"]))

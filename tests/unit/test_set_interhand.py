@@ -5,15 +5,17 @@ tool/MANO_world_to_camera/convert.py at 1f11fe90) and facebookresearch/InterWild
 import json
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from scipy.spatial.transform import Rotation
 
 from semihand.frames.errors import InputError
-from semihand.frames.listing import list_frames
+from semihand.frames.listing import list_frames, list_parts
 from semihand.frames.options import ListOptions
 from semihand.frames.synthetic.generic_hand import build_generic_hand
 from semihand.tables import as_numpy
 from sets_of_hands import (
+    assert_annotations_are_counted,
     assert_joints_lie_on_the_hand,
     assert_no_truth,
     mirrored,
@@ -236,3 +238,22 @@ def test_joints_of_another_shape_are_refused(test_split, tmp_path, wrong):
 def test_a_folder_without_annotations_is_named(tmp_path):
     with pytest.raises(InputError, match="no annotations/train"):
         list_frames(f"interhand:{tmp_path}", TRUTH)
+
+
+def test_all_that_actors_parse_is_counted(test_split, hands, tmp_path):
+    assert_annotations_are_counted(f"interhand:{tmp_path}?split=test")
+    test_split.fits["0"] = {"21511": {"right": published_fit(hands["right"], "right"), "left": None}}
+    test_split.save()
+    assert_annotations_are_counted(f"interhand:{tmp_path}?split=test&mano={save_mano(tmp_path / 'right.npz')}")
+
+
+def test_a_part_holds_no_more_rows_than_it_may_though_a_picture_shows_two_hands(test_split, tmp_path, monkeypatch):
+    for annotation in test_split.data["annotations"]:
+        annotation["hand_type"] = "interacting"
+    test_split.save()
+    name = f"interhand:{tmp_path}?split=test"
+    whole = list_frames(name, ListOptions()).frames
+    monkeypatch.setattr("semihand.frames.sets.reader.ROWS_PER_PART", 5)
+    parts = [listing.frames for listing in list_parts(name, ListOptions())]
+    assert [part.num_rows for part in parts] == [4, 4]
+    assert pa.concat_tables(parts).equals(whole)

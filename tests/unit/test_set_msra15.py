@@ -12,6 +12,7 @@ from PIL import Image
 from semihand.frames.errors import InputError
 from semihand.frames.listing import list_frames
 from semihand.frames.options import ListOptions
+from semihand.frames.pieces import held_pictures
 from semihand.frames.reading import read_pictures
 from semihand.tables import as_numpy
 from sets_of_hands import assert_joints_lie_on_the_hand, assert_no_truth, rendered_hands, through_camera
@@ -129,3 +130,10 @@ def test_labels_that_are_known_to_be_wrong_are_no_truth(msra15, hands):
     listing = list_frames(f"msra15:{msra15}?fold=8&split=test", TRUTH)
     assert (listing.frames.num_rows, listing.quarantine["reason"].to_pylist()) == (1, ["bad_truth"])
     assert list_frames(f"msra15:{msra15}?fold=8&split=test", ListOptions()).frames.num_rows == 2
+
+
+def test_pictures_that_the_reader_makes_are_found_again_by_their_content(msra15):
+    rows = list_frames(f"msra15:{msra15}", ListOptions()).frames.select(["content_sha256", "image"]).to_pylist()
+    wanted = {row["content_sha256"]: row["image"] for row in rows[1::2]}
+    assert held_pictures(f"msra15:{msra15}", wanted.keys()) == wanted
+    assert held_pictures(f"msra15:{msra15}", {*wanted, "of none"}) == wanted

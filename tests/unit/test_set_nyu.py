@@ -11,13 +11,22 @@ import scipy.io
 from PIL import Image
 
 from semihand.frames.errors import InputError
+from semihand.frames.limits import Limits
 from semihand.frames.listing import list_frames
 from semihand.frames.options import ListOptions
 from semihand.frames.reading import read_pictures
+from semihand.frames.sets import files
 from semihand.frames.sets.nyu import EVALUATED
 from semihand.hand.skeleton import JOINT_NAMES, reorder_to_semihand
 from semihand.tables import as_numpy
-from sets_of_hands import assert_joints_lie_on_the_hand, assert_no_truth, rendered_hands, save_picture, through_camera
+from sets_of_hands import (
+    assert_annotations_are_counted,
+    assert_joints_lie_on_the_hand,
+    assert_no_truth,
+    rendered_hands,
+    save_picture,
+    through_camera,
+)
 
 TRUTH = ListOptions(with_truth=True)
 WIDTH, HEIGHT = 640, 480
@@ -178,3 +187,32 @@ def test_published_labels_of_the_test_set_are_right_hands_where_they_say(nyu):
     palmar = np.cross(at["index_pip"] - at["little_pip"], at["middle_pip"] - at["thumb_mcp"])
     assert ((bend * palmar).sum(-1) > 0).mean() > 0.9
     assert set(frames["hand"].to_pylist()) == {"right"}
+
+
+def test_all_that_actors_parse_is_counted(nyu):
+    assert_annotations_are_counted(f"nyu:{nyu}?split=all")
+
+
+def test_the_users_limits_hold_for_labels(nyu, monkeypatch):
+    with pytest.raises(InputError, match=r"joint_data\.mat: \d+ bytes, the limit is 100"):
+        list_frames(f"nyu:{nyu}", ListOptions(with_truth=True, limits=Limits(max_annotation_bytes=100)))
+    asked, one = [], files.one
+
+    def noted(task, *item, limits, patience_s):
+        asked.append((limits.max_file_s, patience_s))
+        return one(task, *item, limits=limits, patience_s=patience_s)
+
+    monkeypatch.setattr(files, "one", lambda task, *item, **how: (noted if task == "mat" else one)(task, *item, **how))
+    files.forget_annotations()
+    slow = Limits(max_file_s=123.0)
+    assert list_frames(f"nyu:{nyu}", ListOptions(with_truth=True, limits=slow)).quarantine.num_rows == 0
+    assert asked == [(123.0, files.for_a_file(slow))]
+
+
+def test_a_picture_that_is_a_link_within_the_set_has_its_truth_too(nyu):
+    picture = nyu / "train/depth_1_0000001.png"
+    picture.rename(nyu / "kept.png")
+    picture.symlink_to(nyu / "kept.png")
+    listing = list_frames(f"nyu:{nyu}", TRUTH)
+    assert (listing.frames.num_rows, listing.quarantine.num_rows) == (2, 0)
+    assert listing.frames["depth_png"].null_count == 0

@@ -11,7 +11,7 @@ from semihand.frames.errors import InputError
 from semihand.frames.listing import list_frames
 from semihand.frames.options import ListOptions
 from semihand.tables import as_numpy
-from sets_of_hands import mirrored, rendered_hands, save_picture, through_camera
+from sets_of_hands import assert_annotations_are_counted, mirrored, rendered_hands, save_picture, through_camera
 
 TRUTH = ListOptions(with_truth=True)
 SEQUENCES = [f"B{background}{kind}" for background in range(1, 7) for kind in ("Counting", "Random")]
@@ -143,3 +143,7 @@ def test_labels_that_do_not_fit_are_told(stb, hands, tmp_path):
         scipy.io.savemat(labels, broken)
         with pytest.raises(InputError, match=r"B1Counting_BB\.mat: handPara"):
             list_frames(f"stb:{tmp_path / 'STB'}?split=evaluation&view=BB_left", TRUTH)
+
+
+def test_all_that_actors_parse_is_counted(stb):
+    assert_annotations_are_counted(f"stb:{stb}?split=evaluation")

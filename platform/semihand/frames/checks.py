@@ -8,13 +8,13 @@ from jaxtyping import Float, Int
 from semihand.frames.draft import Draft
 from semihand.frames.errors import BadFrame, InputError
 from semihand.frames.options import ListOptions
+from semihand.hand.axes import is_rotation
 from semihand.tables.arrays import as_numpy, fixed_list_column
 
 ASSUMED_FOCAL_FACTOR = 1.2  # focal length over longer side: 45 degrees across, between phone and webcam
 MAX_BOX_FACTOR = 4.0  # a box so much larger than its picture was measured in another one
 MAX_OFF_AXIS = 1.5  # focal lengths from the principal point to the middle of a crop: 56 degrees, more than lenses see
 DISTORTION_LENGTHS = (0, 4, 5, 8)
-ROTATION_TOLERANCE = 1e-3  # manifests round rotations to four or five digits
 
 Sizes = Int[np.ndarray, "rows 2"]
 
@@ -127,11 +127,7 @@ def _note_extrinsics(draft: Draft) -> None:
     if not len(rows):
         return
     matrices = as_numpy(column, np.nan)[rows].reshape(-1, 3, 4)
-    rotations = matrices[:, :, :3]
-    with np.errstate(invalid="ignore", over="ignore"):
-        error = np.abs(rotations @ np.swapaxes(rotations, 1, 2) - np.eye(3)).max(axis=(1, 2))
-        wrong = ~((error <= ROTATION_TOLERANCE) & (np.linalg.det(rotations) > 0))
-    wrong |= ~np.isfinite(matrices).all(axis=(1, 2))
+    wrong = ~(is_rotation(matrices[:, :, :3]) & np.isfinite(matrices).all(axis=(1, 2)))
     for row, matrix in zip(rows[wrong], matrices[wrong], strict=True):
         numbers = matrix.reshape(-1).tolist()
         detail = f"world_to_camera {numbers} holds no rotation; give row-major [R | t], det R = +1"

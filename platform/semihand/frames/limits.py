@@ -1,4 +1,4 @@
-"""How much one picture, video or manifest may take, in bytes, pixels, frames and seconds."""
+"""How much one picture, video, manifest or annotation file may take, in bytes, pixels, frames and seconds."""
 
 from pydantic import BaseModel, PositiveFloat, PositiveInt, model_validator
 
@@ -14,6 +14,9 @@ class Limits(BaseModel, frozen=True, extra="forbid"):
     max_video_bytes: PositiveInt = 64 * 2**30  # all of a video is hashed: a minute on a fast disk
     max_frames: PositiveInt = 1_000_000  # of a video: nine hours at 30 Hz
     max_manifest_bytes: PositiveInt = 2 * 2**30  # a manifest is held in memory, embedded pictures too
+    max_annotation_bytes: PositiveInt = (
+        2 * 2**30
+    )  # of a public set's file, parsed up to 8 times that; InterHand2.6M: 1 GB
     max_manifest_rows: PositiveInt = 5_000_000  # of a manifest; some kB of memory each
     max_item_s: PositiveFloat = 20.0  # a picture, or a video's next frame; the slowest of 9,721 took 0.3 s
     max_file_s: PositiveFloat = 600.0  # finding all frames of a video, the way to one of them, a manifest
@@ -32,7 +35,7 @@ class Limits(BaseModel, frozen=True, extra="forbid"):
     @property
     def file_memory_bytes(self) -> int:
         """What reading a manifest or an annotation file may reserve: itself, and twice what it unpacks to."""
-        return 2 * 2**30 + 3 * self.max_manifest_bytes
+        return 2 * 2**30 + 3 * max(self.max_manifest_bytes, self.max_annotation_bytes)
 
 
 STANDARD = Limits()

@@ -14,7 +14,7 @@ from semihand.frames.listing import Listing, list_draft, list_frames, list_parts
 from semihand.frames.manifest import PARQUET_EXTENSIONS, column_names, from_frames, from_rows, read_pieces
 from semihand.frames.opening import FRAMES_FILE, table_in
 from semihand.frames.options import ListOptions
-from semihand.frames.sets.named import is_named
+from semihand.frames.sets.named import is_named, open_set, parts_of
 from semihand.tables.identity import content_sha256
 from semihand.tables.log import DamagedTable, open_table
 from semihand.tables.readers import scan_table
@@ -47,16 +47,29 @@ def listed_in_pieces(path: str | Path, options: ListOptions) -> Iterator[Listing
 
 
 def held_pictures(path: str | Path, digests: Collection[str], limits: Limits = STANDARD) -> dict[str, bytes]:
-    """Encoded pictures that a table or manifest holds itself, by the sha256 of their content."""
-    held = None if is_named(path) else _held(Path(path), limits)
+    """Encoded pictures that are no files of their own, by the sha256 of their content.
+
+    Tables and manifests hold them, and readers of some public data sets make them.
+    """
     found: dict[str, bytes] = {}
-    if held is None or not digests:
-        return found
-    for _, rows in _rows(held, ["image"], limits):
-        for data in rows["image"].drop_null().to_pylist():
-            if (digest := content_sha256(data)) in digests:
-                found[digest] = data
+    wanted = set(digests)
+    for data in _embedded(path, limits) if wanted else ():
+        if (digest := content_sha256(data)) in wanted:
+            found[digest] = data
+        if len(found) == len(wanted):
+            break
     return found
+
+
+def _embedded(path: str | Path, limits: Limits) -> Iterator[bytes]:
+    if is_named(path):
+        reader = open_set(path, limits)
+        for part in parts_of(reader):
+            yield from (row["image"] for row in reader.rows(part, with_truth=False) if row.get("image") is not None)
+        return
+    held = _held(Path(path), limits)
+    for _, rows in _rows(held, ["image"], limits) if held is not None else ():
+        yield from rows["image"].drop_null().to_pylist()
 
 
 def _held(path: Path, limits: Limits) -> Path | None:

@@ -1,10 +1,21 @@
-"""Axes: which of a camera's axes point the wrong way, told from where joints appear in the picture."""
+"""Axes: whether three are a right-handed system, and which of a camera's point the wrong way, told from where joints
+appear in the picture."""
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
+
+ROTATION_TOLERANCE = 1e-3  # manifests round rotations to four or five digits
 
 # |correlation| of where joints are seen and where they lie; it is 1 but for noise, and a hand held end-on has little.
 _LEAST_CORRELATION = 0.5
+
+
+def is_rotation(matrices: Float[np.ndarray, "*batch 3 3"]) -> Bool[np.ndarray, "*batch"]:
+    """Whether R R^T is 1 but for rounding, and det R = +1."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        error = np.abs(matrices @ np.swapaxes(matrices, -1, -2) - np.eye(3)).max(axis=(-1, -2))
+        rotates: np.ndarray = np.asarray((error <= ROTATION_TOLERANCE) & (np.linalg.det(matrices) > 0))
+    return rotates
 
 
 def depth_signs(joints_mm: Float[np.ndarray, "*batch 21 3"]) -> Float[np.ndarray, "*batch"]:

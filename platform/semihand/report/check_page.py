@@ -8,9 +8,9 @@ from jaxtyping import Float, UInt8
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from semihand.hand.camera import intrinsics_matrix, project
 from semihand.report.overlays import overlay_grid, picture_grid
 from semihand.report.page import html_figures, html_page, html_table
+from semihand.steps.checking.projecting import projected
 from semihand.steps.checking.sets import Checked, CheckedSet
 from semihand.steps.checking.truth import truth_of
 from semihand.tables.rows import take_rows
@@ -138,9 +138,8 @@ def _seen(checked_set: CheckedSet, rows: Sequence[int]) -> Float[np.ndarray, "ro
     """Joints in the picture: as they are given, else projected."""
     table = take_rows(checked_set.looked.rows, rows)
     truth = truth_of(table, checked_set.looked.sizes_px[rows])
-    K = intrinsics_matrix(*(table[name].to_numpy() for name in ("fx", "fy", "cx", "cy")))
-    projected = project(truth.joints_mm, K)
-    return np.where(truth.in_picture[:, None, None], truth.uv_px, projected)
+    seen_px = projected(table, truth.joints_mm, np.arange(len(rows)))
+    return np.where(truth.in_picture[:, None, None], truth.uv_px, seen_px)
 
 
 def _pairs_figure(checked: Checked, shown: Shown) -> Figure | None:

@@ -36,7 +36,9 @@ def given_sets(paths: Mapping[Role, Sequence[str]]) -> list[GivenSet]:
         names = [role] if len(named) == 1 else [f"{role} {number}" for number in range(1, len(named) + 1)]
         sets += [GivenSet(name, role, path) for name, path in zip(names, named, strict=True)]
     if not sets:
-        raise InputError("there is nothing to check: give --frames, --source, --calibration or --evaluation")
+        raise InputError(
+            "there is nothing to check: give --frames, --source, --source_2d, --calibration or --evaluation"
+        )
     return sets
 
 

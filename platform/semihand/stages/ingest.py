@@ -70,19 +70,30 @@ def ingest_set(
     """
     store.create(_TABLES)
     parts = parts_of(reader)
-    memory = _PARSED_FACTOR * kept_bytes()
+    memory = _memory(reader, options)
     forget_annotations()
     job = _Job(reader, options, keep, store)
     listed = sorted(_listed(job, parts, memory, say))
     seen: set[str] = set()
     for place, part in enumerate(listed):
         if not seen.isdisjoint(part.ids):
-            shards = ray.get(ray.remote(max_calls=1)(_list_again).remote(job, parts[place], seen))
+            again = ray.remote(max_calls=1, memory=memory or None)(_list_again)
+            shards = ray.get(again.remote(job, parts[place], seen))
             listed[place] = part._replace(shards=shards)
         seen.update(part.ids)
     for name in _TABLES:
         store.commit(name, [shard for part in listed for shard in part.shards if shard.table == name])
     return sum((part.conversions for part in listed), Counter())
+
+
+def _memory(reader: SetReader, options: ListOptions) -> int:
+    """Bytes for the annotation files that an actor holds, no more than a machine has."""
+    wanted = _PARSED_FACTOR * kept_bytes(reader.annotations(options.with_truth))
+    return min(wanted, int(max(machine.get("memory", 0.0) for machine in _machines())))
+
+
+def _machines() -> list[dict[str, float]]:
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
 
 def _list_again(job: _Job, part: Part, seen: set[str]) -> list[Shard]:
@@ -92,9 +103,7 @@ def _list_again(job: _Job, part: Part, seen: set[str]) -> list[Shard]:
 
 def _listed(job: _Job, parts: list[Part], memory: int, say: Callable[[str], None]) -> Iterator[_Listed]:
     """What the actors say, as they go."""
-    machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    memory = min(memory, int(max(machine.get("memory", 0.0) for machine in machines)))
-    places = [min(machine.get("CPU", 0.0), machine.get("memory", 0.0) // max(memory, 1)) for machine in machines]
+    places = [min(machine.get("CPU", 0.0), machine.get("memory", 0.0) // max(memory, 1)) for machine in _machines()]
     actors = min(int(sum(places)), math.ceil(len(parts) / _PARTS_PER_ACTOR))
     blocks = [pa.table({"number": [number], "part": [json.dumps(part)]}) for number, part in enumerate(parts)]
     told = ray.data.from_arrow(blocks).map_batches(

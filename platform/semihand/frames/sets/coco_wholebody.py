@@ -23,7 +23,7 @@ import numpy as np
 from semihand.frames.errors import BadFrame
 from semihand.frames.sets.entries import at, field, read_list, with_images
 from semihand.frames.sets.files import entry_array
-from semihand.frames.sets.reader import ROWS_PER_PART, Part, Row, SetOptions, SetReader, guarded
+from semihand.frames.sets.reader import PROBLEM, Part, Row, SetOptions, SetReader, guarded, spans
 from semihand.hand.skeleton import NUM_JOINTS
 from semihand.tables.identity import frame_id
 
@@ -45,22 +45,26 @@ class CocoWholeBody(SetReader):
 
     def parts(self) -> list[Part]:
         parts = []
-        step = ROWS_PER_PART // len(SIDES)
         for split in ("train", "val") if self.options.split == "all" else (self.options.split,):
-            num = len(read_list(self._path(split), "annotations"))
-            for start in range(0, num, step):
-                stop = min(start + step, num)
+            num = len(read_list(self._path(split), "annotations", limits=self.limits))
+            for start, stop in spans(num, rows_of_each=len(SIDES)):
                 parts.append(Part(f"{split} {start}-{stop - 1}", {"split": split, "start": start, "stop": stop}))
         return parts
 
     def rows(self, part: Part, with_truth: bool) -> Iterator[Row]:
         split, start, stop = (part.about[name] for name in ("split", "start", "stop"))
-        for annotation, image in with_images(self._path(split), start, stop):
+        people = with_images(self._path(split), start, stop, self.limits)
+        for place, (annotation, image) in enumerate(people, start):
             for side in SIDES:
-                if at(annotation, f"{side}hand_valid") and not at(annotation, "iscrowd"):
-                    known = (partial(_truth, annotation, side),) if with_truth else ()
-                    row = {"hand": side, "split": split}
-                    yield guarded(row, partial(self._named, split, annotation, image, side), *known)
+                row = {"hand": side, "split": split}
+                try:
+                    if not _is_labelled(annotation, side, f"{split}: annotation {place}"):
+                        continue
+                except BadFrame as problem:
+                    yield row | {PROBLEM: problem}
+                    continue
+                known = (partial(_truth, annotation, side),) if with_truth else ()
+                yield guarded(row, partial(self._named, split, annotation, image, side), *known)
 
     def _named(self, split: str, annotation: Any, image: Any, side: str) -> Row:
         number = field(annotation, "id", int, f"a person in {split}")
@@ -74,6 +78,15 @@ class CocoWholeBody(SetReader):
 
     def _path(self, split: str) -> Path:
         return self.folder / "annotations" / f"coco_wholebody_{split}_v1.0.json"
+
+
+def _is_labelled(annotation: Any, side: str, where: str) -> bool:
+    if at(annotation, "iscrowd"):
+        return False
+    valid = field(annotation, f"{side}hand_valid", int, where)
+    if valid not in (0, 1):
+        raise BadFrame("bad_row", f"{where}: {side}hand_valid is {valid}, neither true nor false")
+    return bool(valid)
 
 
 def _truth(annotation: Any, side: str) -> Row:

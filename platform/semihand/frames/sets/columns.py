@@ -5,11 +5,12 @@ from jaxtyping import Bool, Float
 
 from semihand.frames.errors import BadFrame
 from semihand.frames.sets.reader import Row
+from semihand.hand.axes import is_rotation
+from semihand.hand.camera import project
 
 # A hand's outline lies beyond its joints by half a finger, 8 mm of a hand's 180.
 _SKIN_SHARE = 0.05
 _LEAST_JOINTS = 2
-_ROTATION_TOLERANCE = 1e-3
 
 
 def camera(K: Float[np.ndarray, "3 3"]) -> Row:
@@ -30,17 +31,9 @@ def pose_of_camera(R: Float[np.ndarray, "3 3"], t_mm: Float[np.ndarray, "3"]) ->
     Raises:
         BadFrame: bad_camera, the matrix is no rotation.
     """
-    if not (np.abs(R @ R.T - np.eye(3)).max() < _ROTATION_TOLERANCE and np.linalg.det(R) > 0):
+    if not is_rotation(R):
         raise BadFrame("bad_camera", f"the camera's rotation is {np.asarray(R).tolist()}")
     return {"world_to_camera": np.concatenate([R, t_mm[:, None]], axis=1).reshape(-1)}
-
-
-def project(joints_mm: Float[np.ndarray, "joints 3"], K: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, "joints 2"]:
-    """Joints of the camera frame in the picture, px; NaN where they are not known."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        uvw = joints_mm @ np.asarray(K, dtype=np.float64).T
-        uv: np.ndarray = uvw[:, :2] / uvw[:, 2:]
-    return uv
 
 
 def joints_in_space(

@@ -23,9 +23,10 @@ from jaxtyping import Float
 
 from semihand.frames.errors import BadFrame, InputError
 from semihand.frames.folder import PICTURE_EXTENSIONS
-from semihand.frames.sets.columns import camera, joints_in_space, project
+from semihand.frames.sets.columns import camera, joints_in_space
 from semihand.frames.sets.files import entry_array, read_lines
 from semihand.frames.sets.reader import Part, Row, SetReader, guarded, spans
+from semihand.hand.camera import project
 from semihand.hand.skeleton import FINGERTIPS, NUM_JOINTS
 
 SEQUENCES = ("Grasp1", "Grasp2", "Occlusion", "Pinch", "Rigid", "Rotate")
@@ -71,7 +72,7 @@ class DexterObject(SetReader):
 
     def _lines(self, sequence: str, num: int) -> list[str]:
         path = self.folder / "data" / sequence / "annotations" / f"{sequence}3D.txt"
-        lines = read_lines(path)
+        lines = read_lines(path, self.limits)
         if len(lines) != num:
             raise InputError(f"{path}: {len(lines)} lines for {num} pictures; unpack the data set again")
         return lines
@@ -84,10 +85,10 @@ def _truth(line: str) -> Row:
     joints_mm[list(FINGERTIPS)] = np.where(tips_mm[:, 2:] == _UNKNOWN_Z, np.nan, joints_mm[list(FINGERTIPS)])
     if np.isnan(joints_mm).all():
         return {}
+    row = joints_in_space(joints_mm, _COLOUR_K)
     centre_mm = np.nanmean(joints_mm, axis=0, keepdims=True)
     size_px = _ACROSS_MM * np.diag(_COLOUR_K)[:2] / centre_mm[0, 2]
     box_px = [*(project(centre_mm, _COLOUR_K)[0] - size_px / 2).tolist(), *size_px.tolist()]
-    row = joints_in_space(joints_mm, _COLOUR_K)
     return row | {"supervision": "3d", "bbox_px": box_px, "box_source": "truth"}
 
 

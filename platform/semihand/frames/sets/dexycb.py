@@ -119,29 +119,29 @@ class Dexycb(SetReader):
 
     def _camera(self, meta: Any, serial: str) -> Row:
         path = self.folder / "calibration" / f"extrinsics_{meta['extrinsics']}" / "extrinsics.yml"
-        numbers = entry_array(at(read_annotation(path), "extrinsics", serial), (12,), f"{path}: {serial}")
+        numbers = entry_array(at(read_annotation(path, self.limits), "extrinsics", serial), (12,), f"{path}: {serial}")
         to_world = numbers.reshape(3, 4)
         R = to_world[:, :3].T
         return camera(self._intrinsics(serial)) | pose_of_camera(R, -1000 * R @ to_world[:, 3])
 
     def _intrinsics(self, serial: str) -> np.ndarray:
         path = self.folder / "calibration" / "intrinsics" / f"{serial}_640x480.yml"
-        color = at(read_annotation(path), "color")
+        color = at(read_annotation(path, self.limits), "color")
         fx, fy, cx, cy = entry_array([at(color, name) for name in ("fx", "fy", "ppx", "ppy")], (4,), f"{path}: color")
         return np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
 
     def _truth(self, meta: Any, folder: str, frame: int) -> Row:
-        path = self.folder / folder / f"labels_{frame:06d}.npz"
-        labels = read_npz(path, self.limits)
+        path = f"{folder}/labels_{frame:06d}.npz"
+        labels = read_npz(self._inside(path), self.limits)
         joints_m = entry_array(labels.get("joint_3d"), (1, 21, 3), f"{path}: joint_3d")[0]
         if (joints_m == -1).all():
             return {}
         row = joints_in_space(1000 * joints_m, self._intrinsics(folder.rsplit("/", 1)[1])) | {"supervision": "3d"}
         if labels.get("seg") is not None and labels["seg"].ndim == 2:
             row["mask_png"] = mask_png(labels["seg"] == _HAND)
-        depth = path.with_name(f"aligned_depth_to_color_{frame:06d}.png")
-        if self.options.depth and depth.is_file():
-            row["depth_png"] = depth_png(read_depth16(depth, self.limits).astype(np.float64))
+        depth = f"{folder}/aligned_depth_to_color_{frame:06d}.png"
+        if self.options.depth and (found := self._inside_if_any(depth)) is not None:
+            row["depth_png"] = depth_png(read_depth16(found, self.limits).astype(np.float64))
         if self.options.mano is not None and meta["mano_sides"] == ["right"]:
             row |= self._fit(meta, entry_array(labels.get("pose_m"), (1, 51), f"{path}: pose_m")[0])
         return row
@@ -151,7 +151,7 @@ class Dexycb(SetReader):
         path = self.folder / "calibration" / f"mano_{meta['mano_calib'][0]}" / "mano.yml"
         return {
             "mano_pose": np.concatenate([pose[:3], pose[3:48] @ model.hands_components + model.hands_mean]),
-            "mano_shape": entry_array(at(read_annotation(path), "betas"), (10,), f"{path}: betas"),
+            "mano_shape": entry_array(at(read_annotation(path, self.limits), "betas"), (10,), f"{path}: betas"),
             "mano_translation_mm": 1000 * pose[48:],
             "supervision": "mano",
         }
@@ -159,7 +159,7 @@ class Dexycb(SetReader):
     def _meta(self, subject: str, sequence: str) -> Any:
         """What meta.yml says, all of it of the kinds that the rows rely on."""
         path = self.folder / subject / sequence / "meta.yml"
-        meta = read_annotation(path)
+        meta = read_annotation(path, self.limits)
         lists = [at(meta, name) for name in ("serials", "mano_sides", "mano_calib")]
         calibrations = [at(meta, "extrinsics"), *(lists[2] if isinstance(lists[2], list) else [None])]
         num_frames = at(meta, "num_frames")

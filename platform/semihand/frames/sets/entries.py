@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from semihand.frames.errors import BadFrame, InputError, shown
+from semihand.frames.limits import STANDARD, Limits
 from semihand.frames.sets.files import read_annotation
 
 T = TypeVar("T", int, str)
@@ -28,31 +29,31 @@ def field(entry: Any, key: str, kind: type[T], where: str) -> T:
     return value
 
 
-def read_list(path: Path, *keys: str) -> list[Any]:
+def read_list(path: Path, *keys: str, limits: Limits = STANDARD) -> list[Any]:
     """A list in a .json file, under these keys where it is not the file itself.
 
     Raises:
         InputError: as `read_annotation`, or there is no such list, or nothing in it.
     """
-    entries = at(read_annotation(path), *keys)
+    entries = at(read_annotation(path, limits), *keys)
     if not isinstance(entries, list) or not entries:
         raise InputError(f"{path}: holds no list {'.'.join(keys)}; is it the data set's own?")
     return entries
 
 
-def with_images(path: Path, start: int, stop: int) -> list[tuple[Any, Any]]:
+def with_images(path: Path, start: int, stop: int, limits: Limits = STANDARD) -> list[tuple[Any, Any]]:
     """Annotations of a COCO-like file, each with its image, None where that is not listed.
 
     Raises:
         InputError: as `read_list`.
     """
-    annotations = read_list(path, "annotations")[start:stop]
+    annotations = read_list(path, "annotations", limits=limits)[start:stop]
     named = [at(annotation, "image_id") for annotation in annotations]
     wanted = {name for name in named if isinstance(name, int)}
     # Inlined, because it runs over a million images.
     images = {
         image["id"]: image
-        for image in read_list(path, "images")
+        for image in read_list(path, "images", limits=limits)
         if isinstance(image, dict) and isinstance(image.get("id"), int) and image["id"] in wanted
     }
     return [

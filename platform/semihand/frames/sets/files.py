@@ -1,7 +1,9 @@
 """The files of data sets: annotations that may be broken, masks and depths in their own codings."""
 
 import io
+import os
 import tokenize
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -18,12 +20,10 @@ from semihand.frames.strict_json import parse_json
 from semihand.frames.worker import for_a_file, one
 from semihand.hand.pickles import read_pickle
 
-MAX_ANNOTATION_BYTES = 2 * 2**30  # InterHand2.6M's joints are 1 GB of JSON
-MAX_PARSED_BYTES = 16 * 2**30  # COCO-WholeBody's people are 8 GB of Python's numbers
+_PARSED_FACTOR = 8  # by Limits.max_annotation_bytes 16 GB; COCO-WholeBody's people are 8 GB of Python's numbers
 _LIST_BYTES, _NUMBER_BYTES = 72, 36  # of Python's, at most
-MAX_PICKLE_BYTES = 2**30  # RHD's are 0.2 GB
+_SHARES = {".pkl": 2, ".pickle": 2, ".txt": 8}  # of that limit, for what takes more memory; RHD's pickles are 0.2 GB
 MAX_YAML_BYTES = 2**18  # parsed in Python; DexYCB's are a page
-MAX_TEXT_BYTES = 256 * 2**20
 _CACHED = 4  # files that parts of one data set share
 _kept_bytes: dict[Path, int] = {}
 _DAMAGE = (
@@ -44,21 +44,34 @@ class _PlainLoader(yaml.SafeLoader):  # type: ignore[misc]
 _PlainLoader.add_constructor("tag:yaml.org,2002:python/tuple", yaml.SafeLoader.construct_sequence)
 
 
-def read_annotation(path: Path) -> Any:
+def read_annotation(path: Path, limits: Limits = STANDARD) -> Any:
     """What a .json, .yml, .npy, .pkl, .pickle or .mat file holds; parsed once per process for parts that share it.
+
+    Args:
+        path: the file, or a link to it.
+        limits: how large it may be, and for a .mat file how long it may take.
 
     Raises:
         InputError: it is missing, too large or damaged, gives a key twice, or a pickle asks for more than arrays.
     """
-    limits = {".yml": MAX_YAML_BYTES, ".pkl": MAX_PICKLE_BYTES, ".pickle": MAX_PICKLE_BYTES}
-    state = check_input(path, limits.get(path.suffix, MAX_ANNOTATION_BYTES))
+    state = check_input(path, _max_bytes(path.suffix, limits))
     _kept_bytes[path] = state.st_size
-    return _parsed(path, state.st_mtime_ns, state.st_size)
+    return _parsed(path, limits, state.st_mtime_ns, state.st_size)
 
 
-def kept_bytes() -> int:
-    """How large the annotation files are on the disk that this process holds parsed."""
-    return sum(_kept_bytes.values())
+def _max_bytes(suffix: str, limits: Limits) -> int:
+    largest = limits.max_annotation_bytes // _SHARES.get(suffix, 1)
+    return min(largest, MAX_YAML_BYTES) if suffix == ".yml" else largest
+
+
+def kept_bytes(more: Iterable[Path] = ()) -> int:
+    """How large the annotation files are on the disk that a process holds parsed.
+
+    Args:
+        more: files that it will open besides those that this process has.
+    """
+    sizes = {path: path.stat().st_size for path in more if path.is_file()}
+    return sum(sorted((_kept_bytes | sizes).values())[-_CACHED:])
 
 
 def forget_annotations() -> None:
@@ -68,28 +81,31 @@ def forget_annotations() -> None:
 
 
 @lru_cache(maxsize=_CACHED)
-def _parsed(path: Path, *state: int) -> Any:
+def _parsed(path: Path, limits: Limits, *state: int) -> Any:
     try:
         if path.suffix == ".json":
-            return parse_json(_checked_json(path.read_bytes()))
+            return parse_json(_checked_json(path.read_bytes(), limits))
         if path.suffix == ".mat":
-            return one("mat", path, patience_s=for_a_file(STANDARD))
+            return one("mat", path, limits=limits, patience_s=for_a_file(limits))
         if path.suffix == ".npy":
             return _read_npy(path)
         if path.suffix == ".yml":
             return yaml.load(path.read_bytes(), Loader=_PlainLoader)
-        return read_pickle(path, MAX_PICKLE_BYTES)
+        return read_pickle(path, _max_bytes(path.suffix, limits))
     except InputError:
         raise
     except (BadFrame, *_DAMAGE) as error:
         raise InputError(f"{path}: cannot be read ({first_line(error)}); download it again") from error
 
 
-def _checked_json(data: bytes) -> bytes:
+def _checked_json(data: bytes, limits: Limits) -> bytes:
     """The text, once it is known what it takes when it is parsed."""
     parsed = _LIST_BYTES * (data.count(b"[") + data.count(b"{")) + _NUMBER_BYTES * data.count(b",")
-    if parsed > MAX_PARSED_BYTES:
-        raise ValueError(f"it takes {parsed} bytes of memory, the limit is {MAX_PARSED_BYTES}")
+    largest = _PARSED_FACTOR * limits.max_annotation_bytes
+    if parsed > largest:
+        raise ValueError(
+            f"it takes {parsed} bytes of memory, the limit is {largest}; see --limits.max_annotation_bytes"
+        )
     return data
 
 
@@ -100,14 +116,14 @@ def _read_npy(path: Path) -> Shaped[np.ndarray, "..."]:
     return array
 
 
-def read_lines(path: Path) -> list[str]:
-    """The lines of a text file that hold something.
+def read_lines(path: Path, limits: Limits = STANDARD) -> list[str]:
+    """The lines of a text file, or of one that a link leads to, that hold something.
 
     Raises:
         InputError: it is missing, too large or no text.
     """
     try:
-        text = read_file(path, MAX_TEXT_BYTES).decode()
+        text = read_file(Path(os.path.realpath(path)), _max_bytes(".txt", limits)).decode()
     except BadFrame as problem:
         raise InputError(f"{problem.detail}; the data set is not complete, or not in its own layout") from problem
     except UnicodeDecodeError as error:

@@ -137,7 +137,7 @@ class Fpha(SetReader):
         split = ""
         listed: dict[str, str] = {}
         path = self.folder / "data_split_action_recognition.txt"
-        for line in read_lines(path):
+        for line in read_lines(path, self.limits):
             first = line.split()[0]
             if first in ("Training", "Test"):
                 split = {"Training": "train", "Test": "test"}[first]
@@ -155,7 +155,7 @@ class Fpha(SetReader):
         path = top / sequence / "skeleton.txt"
         if not path.is_file() or not path.stat().st_size:
             return {}
-        lines = (line.partition(" ") for line in read_lines(path))
+        lines = (line.partition(" ") for line in read_lines(path, self.limits))
         return {int(number): numbers for number, _, numbers in lines if number.isdecimal()}
 
     def _names(self, sequence: str, view: _View) -> list[str]:

@@ -46,7 +46,7 @@ class Freihand(SetReader):
 
     def parts(self) -> list[Part]:
         parts = []
-        for split in ("training", "evaluation") if self.options.split == "all" else (self.options.split,):
+        for split in self._splits():
             num = len(self._list(split, "K"))
             wanted = self.options.version if split == "training" else "gs"
             for version in VERSIONS if wanted == "all" else (wanted,):
@@ -54,6 +54,10 @@ class Freihand(SetReader):
                     about = {"split": split, "version": version, "num": num, "start": start, "stop": stop}
                     parts.append(Part(f"{split} {version} {start}-{stop - 1}", about))
         return parts
+
+    def annotations(self, with_truth: bool) -> list[Path]:
+        names = ["xyz", *(["mano"] if self.options.mano else [])] if with_truth else []
+        return [self.folder / f"{split}_{name}.json" for split in self._splits() for name in names]
 
     def rows(self, part: Part, with_truth: bool) -> Iterator[Row]:
         split, version, num = (part.about[name] for name in ("split", "version", "num"))
@@ -79,16 +83,19 @@ class Freihand(SetReader):
         joints_mm = 1000 * entry_array(self._list(split, "xyz")[sample], (21, 3), f"{split}_xyz")
         row = joints_in_space(joints_mm, self._intrinsics(split, sample)) | {"supervision": "3d"}
         mask = self._mask(split, sample)
-        if mask.is_file():
+        if mask is not None:
             row["mask_png"] = mask_png(read_picture(mask, self.limits).max(-1) > (127 if split == "training" else 0))
         if self.options.mano is not None and (self.folder / f"{split}_mano.json").is_file():
             row |= self._fit(split, sample, joints_mm)
         return row
 
-    def _mask(self, split: str, sample: int) -> Path:
+    def _splits(self) -> tuple[str, ...]:
+        return ("training", "evaluation") if self.options.split == "all" else (self.options.split,)
+
+    def _mask(self, split: str, sample: int) -> Path | None:
         """JPEG for training, whose greys need a threshold; numbered parts for evaluation, 0 beside the hand."""
         kept = f"mask/{sample:08d}.jpg" if split == "training" else f"segmap/{sample:08d}.png"
-        return self.folder / split / kept
+        return self._inside_if_any(f"{split}/{kept}")
 
     def _fit(self, split: str, sample: int, joints_mm: np.ndarray) -> Row:
         fit = entry_array(self._list(split, "mano")[sample], (1, 61), f"{split}_mano")[0]
@@ -98,7 +105,7 @@ class Freihand(SetReader):
 
     def _list(self, split: str, name: str) -> list[object]:
         path = self.folder / f"{split}_{name}.json"
-        entries = read_annotation(path)
+        entries = read_annotation(path, self.limits)
         if not isinstance(entries, list) or not entries:
             raise InputError(f"{path}: holds no list of samples; is it FreiHAND's?")
         if name != "K" and len(entries) != len(self._list(split, "K")):

@@ -20,7 +20,7 @@ import numpy as np
 from pydantic import PositiveFloat
 
 from semihand.frames.errors import BadFrame
-from semihand.frames.sets.columns import camera, joints_in_picture, joints_in_space, project
+from semihand.frames.sets.columns import camera, joints_in_picture, joints_in_space
 from semihand.frames.sets.entries import at, field, read_list
 from semihand.frames.sets.files import entry_array
 from semihand.frames.sets.reader import PROBLEM, Part, Row, SetOptions, SetReader, guarded, spans
@@ -70,14 +70,15 @@ class H3d(SetReader):
             return joints_in_picture(uv_px, np.ones(21, bool)) | {"supervision": "2d"}
         joints_mm = self.options.unit_mm * entry_array(at(entry, "keypoint3d"), (21, 3), f"{where}, keypoint3d")
         K = _intrinsics(entry, where)
-        off_px = np.abs(project(joints_mm, K) - uv_px).max()
+        row = joints_in_space(joints_mm, K) | {"supervision": "3d"}
+        off_px = np.abs(row["joints_uv_px"] - uv_px).max()
         if not off_px <= MAX_REPROJECTION_PX:
             limit = f"the limit is {MAX_REPROJECTION_PX:g} px"
             raise BadFrame("bad_truth", f"{where}: keypoint3d falls {off_px:.1f} px beside keypoint2d, {limit}")
-        return joints_in_space(joints_mm, K) | {"supervision": "3d"}
+        return row
 
     def _entries(self) -> list[Any]:
-        return read_list(self.folder / "annotation.json")
+        return read_list(self.folder / "annotation.json", limits=self.limits)
 
 
 def _camera(entry: Any, where: str) -> Row:

@@ -30,7 +30,7 @@ from PIL import Image
 from scipy.spatial.transform import Rotation
 
 from semihand.frames.errors import BadFrame, InputError
-from semihand.frames.files import check_regular, read_file, resolve_inside
+from semihand.frames.files import check_regular, read_file
 from semihand.frames.sets.columns import camera, joints_in_space, pose_of_camera
 from semihand.frames.sets.entries import at
 from semihand.frames.sets.files import (
@@ -91,16 +91,15 @@ class Ho3d(SetReader):
         row |= {"uri": self._picture(*frame), "sequence_id": recording, "subject_id": recording}
         if found["camera"]:
             row |= {"instant_id": f"{recording}/{found['number']}", "view_id": found["camera"]}
-        calibration = self.folder / "calibration" / found["recording"] / "calibration"
         return guarded(
             row,
-            partial(_extrinsics, calibration, found["camera"]),
+            partial(self._extrinsics, f"calibration/{found['recording']}/calibration", found["camera"]),
             partial(self._camera_and_truth, frame, released, with_truth),
         )
 
     def _camera_and_truth(self, frame: tuple[str, str], released: Any, with_truth: bool) -> Row:
         folder, number = frame
-        meta = _meta(self.folder / folder / "meta" / f"{number}.pkl")
+        meta = _meta(self._inside(f"{folder}/meta/{number}.pkl"))
         K = entry_array(at(meta, "camMat"), (3, 3), "camMat")
         if not with_truth:
             return camera(K)
@@ -113,16 +112,16 @@ class Ho3d(SetReader):
     def _pictures(self, folder: str, number: str) -> Row:
         """The mask in the picture's size, and the depth where it is wanted."""
         row: Row = {}
-        for path, colour in (
-            (self.folder / folder / "seg" / f"{number}.png", 2),
-            (self.folder / "HO3D_v2_segmentations_rendered" / folder / "seg" / f"{number}.jpg", 0),
+        for mask, colour in (
+            (f"{folder}/seg/{number}.png", 2),
+            (f"HO3D_v2_segmentations_rendered/{folder}/seg/{number}.jpg", 0),
         ):
-            if path.is_file():
-                picture = resolve_inside(self._picture(folder, number), self.folder, self.folder)
+            if (path := self._inside_if_any(mask)) is not None:
+                picture = self._inside(self._picture(folder, number))
                 row["mask_png"] = mask_png(self._of_colour(path, colour, read_size(picture, self.limits)))
                 break
-        depth = self.folder / folder / "depth" / f"{number}.png"
-        if self.options.depth and depth.is_file():
+        depth = self._inside_if_any(f"{folder}/depth/{number}.png") if self.options.depth else None
+        if depth is not None:
             low, high, _ = np.moveaxis(read_picture(depth, self.limits).astype(np.float64), -1, 0)
             row["depth_png"] = depth_png((low + 256 * high) * _DEPTH_UNIT_MM)
         return row
@@ -137,14 +136,25 @@ class Ho3d(SetReader):
         of_v2 = f"{folder}/rgb/{number}.png"
         return of_v2 if (self.folder / of_v2).is_file() else f"{folder}/rgb/{number}.jpg"
 
+    def _extrinsics(self, calibration: str, number: str | None) -> Row:
+        orders = self._inside_if_any(f"{calibration}/cam_orders.txt") if number else None
+        if number is None or orders is None or int(number) not in (cameras := _numbers(orders).tolist()):
+            return {}
+        numbers = _numbers(self._inside(f"{calibration}/trans_{cameras.index(int(number))}.txt"))
+        if numbers.shape != (16,):
+            raise BadFrame("bad_camera", f"{calibration}: {numbers.size} numbers for camera {number}, not 4 x 4")
+        to_world = numbers.reshape(4, 4)
+        turn = to_world[:3, :3].T
+        return pose_of_camera(turn, -1000 * turn @ to_world[:3, 3])
+
     def _lines(self, split: str) -> list[str]:
-        return read_lines(self.folder / f"{split}.txt")
+        return read_lines(self.folder / f"{split}.txt", self.limits)
 
     def _released(self, num: int) -> list[Any] | None:
         path = self.folder / "evaluation_xyz.json"
         if not path.is_file():
             return None
-        entries = read_annotation(path)
+        entries = read_annotation(path, self.limits)
         if not isinstance(entries, list) or len(entries) != num:
             raise InputError(f"{path}: must list {num} hands, one per line of evaluation.txt; are both of one version?")
         return entries
@@ -180,20 +190,6 @@ def _fit(meta: object) -> Row:
 
 
 @lru_cache(maxsize=64)
-def _extrinsics(calibration: Path, number: str | None) -> Row:
-    if number is None or not (calibration / "cam_orders.txt").is_file():
-        return {}
-    orders = _numbers(calibration / "cam_orders.txt").tolist()
-    if int(number) not in orders:
-        return {}
-    numbers = _numbers(calibration / f"trans_{orders.index(int(number))}.txt")
-    if numbers.shape != (16,):
-        raise BadFrame("bad_camera", f"{calibration}: {numbers.size} numbers for camera {number}, not 4 x 4")
-    to_world = numbers.reshape(4, 4)
-    turn = to_world[:3, :3].T
-    return pose_of_camera(turn, -1000 * turn @ to_world[:3, 3])
-
-
 def _numbers(path: Path) -> Float[np.ndarray, " numbers"]:
     try:
         return np.array(read_file(path, _MAX_TEXT_BYTES).split(), dtype=np.float64)

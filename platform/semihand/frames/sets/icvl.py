@@ -72,7 +72,7 @@ class Icvl(SetReader):
 
     def _truth(self, uri: str, numbers: str) -> Row:
         centres = entry_array(numbers.split(), (3 * NUM_CENTRES,), f"label of {uri}").reshape(NUM_CENTRES, 3)
-        raw_mm = read_depth16(self.folder / uri, self.limits).astype(np.float64)
+        raw_mm = read_depth16(self._inside(uri), self.limits).astype(np.float64)
         return {
             "bbox_px": box_around(centres[:, :2]),
             "box_source": "truth",
@@ -86,7 +86,8 @@ class Icvl(SetReader):
         known = ("labels.txt", "train.txt") if split == "training" else (f"{recording}.txt",)
         path = next((top / name for name in known if (top / name).is_file()), top / known[0])
         start = f"{recording}/"
-        found = [line.removeprefix(start).partition(" ") for line in read_lines(path) if line.startswith(start)]
+        lines = read_lines(path, self.limits)
+        found = [line.removeprefix(start).partition(" ") for line in lines if line.startswith(start)]
         if not found:
             raise InputError(f"{path}: no line about {recording}; is it of this release?")
         return {name: numbers for name, _, numbers in found}

@@ -60,16 +60,23 @@ class Interhand(SetReader):
 
     def parts(self) -> list[Part]:
         parts = []
-        for split in SPLITS if self.options.split == "all" else (self.options.split,):
-            for start, stop in spans(len(read_list(self._file(split, "data"), "annotations"))):
+        for split in self._splits():
+            num = len(read_list(self._file(split, "data"), "annotations", limits=self.limits))
+            for start, stop in spans(num, rows_of_each=len(_JOINTS)):
                 about = {"split": split, "start": start, "stop": stop}
                 parts.append(Part(f"{split} {start}-{stop - 1}", about))
         return parts
 
+    def annotations(self, with_truth: bool) -> list[Path]:
+        names = ["camera", *(["joint_3d"] if with_truth else [])]
+        if with_truth and (self.options.mano or self.options.mano_left):
+            names.append("MANO_NeuralAnnot")
+        return [self._file(split, name) for split in self._splits() for name in names]
+
     def rows(self, part: Part, with_truth: bool) -> Iterator[Row]:
         split, start = part.about["split"], part.about["start"]
         path = self._file(split, "data")
-        for number, (annotation, image) in enumerate(with_images(path, start, part.about["stop"]), start):
+        for number, (annotation, image) in enumerate(with_images(path, start, part.about["stop"], self.limits), start):
             where = f"{path.name}: annotation {number}"
             try:
                 shot = self._shot(split, image, where)
@@ -83,6 +90,9 @@ class Interhand(SetReader):
                 known = (partial(self._truth, split, image, side),) if with_truth else ()
                 row = shot | {"hand": side, "frame_id": frame_id(self.name, shot["uri"], instance=side)}
                 yield guarded(row, partial(self._camera, split, image), *known)
+
+    def _splits(self) -> tuple[str, ...]:
+        return SPLITS if self.options.split == "all" else (self.options.split,)
 
     def _shot(self, split: str, image: Any, where: str) -> Row:
         capture, frame, subject = (field(image, key, int, where) for key in ("capture", "frame_idx", "subject"))
@@ -101,7 +111,7 @@ class Interhand(SetReader):
 
     def _view(self, split: str, image: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """A camera's intrinsics, rotation and translation in mm."""
-        cameras = read_annotation(self._file(split, "camera"))
+        cameras = read_annotation(self._file(split, "camera"), self.limits)
         sizes = {"campos": (3,), "camrot": (3, 3), "focal": (2,), "princpt": (2,)}
         where = f"{split}_camera: capture {image['capture']}, camera {image['camera']}"
         centre_mm, R, focal, principal = (
@@ -113,7 +123,7 @@ class Interhand(SetReader):
 
     def _truth(self, split: str, image: Any, side: Side) -> Row:
         capture, frame = str(image["capture"]), str(image["frame_idx"])
-        joints = at(read_annotation(self._file(split, "joint_3d")), capture, frame)
+        joints = at(read_annotation(self._file(split, "joint_3d"), self.limits), capture, frame)
         if joints is None:
             return {}
         where = f"{split}_joint_3d: capture {capture}, frame {frame}"
@@ -132,7 +142,7 @@ class Interhand(SetReader):
         fits = self._file(split, "MANO_NeuralAnnot")
         if path is None or not fits.is_file():
             return {}
-        fit = at(read_annotation(fits), str(image["capture"]), str(image["frame_idx"]), side)
+        fit = at(read_annotation(fits, self.limits), str(image["capture"]), str(image["frame_idx"]), side)
         if fit is None:
             return {}
         where = f"{split}_MANO: capture {image['capture']}, frame {image['frame_idx']}, {side}"

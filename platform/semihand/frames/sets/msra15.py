@@ -27,7 +27,7 @@ from jaxtyping import Float
 from pydantic import Field
 
 from semihand.frames.errors import BadFrame
-from semihand.frames.files import read_file, resolve_inside
+from semihand.frames.files import read_file
 from semihand.frames.sets.columns import camera, joints_in_space
 from semihand.frames.sets.files import depth_png, entry_array, packed_png, read_lines
 from semihand.frames.sets.folders import names_in
@@ -77,7 +77,7 @@ class Msra15(SetReader):
     def rows(self, part: Part, with_truth: bool) -> Iterator[Row]:
         split, person, gesture = (part.about[name] for name in ("split", "person", "gesture"))
         sequence = f"{person}/{gesture}"
-        labels = read_lines(self.folder / sequence / "joint.txt")[1:] if with_truth else None
+        labels = read_lines(self.folder / sequence / "joint.txt", self.limits)[1:] if with_truth else None
         for name in part.about["names"]:
             uri = f"{sequence}/{name}"
             row = camera(K) | {
@@ -92,7 +92,7 @@ class Msra15(SetReader):
             yield guarded(row, partial(self._row, uri, labels))
 
     def _row(self, uri: str, labels: list[str] | None) -> Row:
-        path = resolve_inside(uri, self.folder, self.folder)
+        path = self._inside(uri)
         depth_mm, box_px = _read_patch(read_file(path, self.limits.max_picture_bytes), uri)
         known: Row = {} if labels is None else _truth(uri, labels) | {"depth_png": depth_png(depth_mm)}
         return known | {"uri": None, "image": packed_png(depth_mm), "bbox_px": box_px, "box_source": "given"}

@@ -101,7 +101,7 @@ class Multiview(SetReader):
 
     def _joints(self) -> dict[str, Any]:
         path = self.folder / "joints.json"
-        joints = read_annotation(path) if path.is_file() else {}
+        joints = read_annotation(path, self.limits) if path.is_file() else {}
         if not isinstance(joints, dict):
             raise InputError(f"{path}: holds no instants by name; give {{instant: [[x, y, z], ...]}}")
         return joints

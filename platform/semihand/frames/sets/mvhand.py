@@ -25,7 +25,7 @@ from semihand.frames.errors import InputError
 from semihand.frames.sets.columns import camera, joints_in_space, pose_of_camera
 from semihand.frames.sets.entries import at
 from semihand.frames.sets.files import depth_png, entry_array, mask_png, read_annotation, read_picture
-from semihand.frames.sets.reader import ROWS_PER_PART, Part, Row, SetOptions, SetReader, guarded
+from semihand.frames.sets.reader import Part, Row, SetOptions, SetReader, guarded, spans
 from semihand.hand.skeleton import reorder_to_semihand
 
 #: fx, fy, cx, cy in px, by the serial of the camera, in the order of the pictures' last number
@@ -59,8 +59,8 @@ class Mvhand(SetReader):
         for recording in recordings:
             pictures = sorted(path.name for path in (self.folder / recording).glob("rgb/*.jpg"))
             shots = [picture for picture in pictures if _PICTURE.fullmatch(picture)]
-            for start in range(0, len(shots), ROWS_PER_PART):
-                about = {"recording": recording, "pictures": shots[start : start + ROWS_PER_PART]}
+            for start, stop in spans(len(shots)):
+                about = {"recording": recording, "pictures": shots[start:stop]}
                 parts.append(Part(f"{recording} from {shots[start]}", about))
         return parts
 
@@ -86,13 +86,13 @@ class Mvhand(SetReader):
         """Rotation and translation, mm, from the root camera to this one."""
         path = self.folder / recording / "calib.pkl"
         serial = list(CAMERAS)[view]
-        to_root = entry_array(at(read_annotation(path), serial), (4, 4), f"{path}: {serial}")
+        to_root = entry_array(at(read_annotation(path, self.limits), serial), (4, 4), f"{path}: {serial}")
         R = to_root[:3, :3].T
         return R, -R @ to_root[:3, 3]
 
     def _truth(self, recording: str, frame: int, view: int) -> Row:
         path = self.folder / recording / "mlresults" / f"{recording}-joints.npy"
-        listed = read_annotation(path)
+        listed = read_annotation(path, self.limits)
         if listed.ndim != 4 or listed.shape[1:] != (21, 4, 1) or listed.dtype.kind not in "iuf":
             found = f"{listed.dtype} of shape {listed.shape}"
             raise InputError(f"{path}: {found}, not numbers of shape (frames, 21, 4, 1); download it again")
@@ -101,12 +101,14 @@ class Mvhand(SetReader):
         R, t_mm = self._pose(recording, view)
         joints_mm = reorder_to_semihand(listed[frame, :, :3, 0].astype(np.float64), "mvhand") @ R.T + t_mm
         row = joints_in_space(joints_mm, _intrinsics(view)) | {"supervision": "3d"}
-        depth, mask = (self.folder / recording / kind / f"{frame:05d}_{view}" for kind in ("depth", "mask"))
-        if self.options.depth and depth.with_suffix(".png").is_file():
-            packed = read_picture(depth.with_suffix(".png"), self.limits).astype(np.float64)
+        name = f"{frame:05d}_{view}"
+        depth = self._inside_if_any(f"{recording}/depth/{name}.png") if self.options.depth else None
+        if depth is not None:
+            packed = read_picture(depth, self.limits).astype(np.float64)
             row["depth_png"] = depth_png(packed[..., 2] + 256 * packed[..., 1])
-        if mask.with_suffix(".jpg").is_file():
-            row["mask_png"] = mask_png(read_picture(mask.with_suffix(".jpg"), self.limits).max(-1) > 127)
+        mask = self._inside_if_any(f"{recording}/mask/{name}.jpg")
+        if mask is not None:
+            row["mask_png"] = mask_png(read_picture(mask, self.limits).max(-1) > 127)
         return row
 
 

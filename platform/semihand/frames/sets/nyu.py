@@ -19,15 +19,17 @@ after their convert_xyz_to_uvd.m, order and use of the joints after moberweger/d
 
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from semihand.frames.errors import BadFrame, InputError
-from semihand.frames.sets.columns import box_around, camera, joints_in_space, project
+from semihand.frames.sets.columns import box_around, camera, joints_in_space
 from semihand.frames.sets.files import depth_png, read_annotation, read_picture
 from semihand.frames.sets.folders import names_in
 from semihand.frames.sets.reader import Part, Row, SetOptions, SetReader, guarded, spans
+from semihand.hand.camera import project
 from semihand.hand.skeleton import reorder_to_semihand
 
 K = np.array([[588.036865, 0, 320], [0, 587.075073, 240], [0, 0, 1]])
@@ -53,13 +55,16 @@ class Nyu(SetReader):
     def parts(self) -> list[Part]:
         cameras = "123" if self.options.camera == "all" else self.options.camera
         parts = []
-        for split in ("train", "test") if self.options.split == "all" else (self.options.split,):
+        for split in self._splits():
             names = names_in(self.folder / split, rf"depth_[{cameras}]_\d{{7}}\.png")
             for start, stop in spans(len(names)):
                 parts.append(
                     Part(f"{split} {names[start]}-{names[stop - 1]}", {"split": split, "names": names[start:stop]})
                 )
         return parts
+
+    def annotations(self, with_truth: bool) -> list[Path]:
+        return [self._labels(split) for split in self._splits()] if with_truth else []
 
     def rows(self, part: Part, with_truth: bool) -> Iterator[Row]:
         split = part.about["split"]
@@ -84,16 +89,22 @@ class Nyu(SetReader):
         points_mm = points[view - 1, number - 1] * [1, -1, 1]
         if not (np.isfinite(points_mm).all() and (points_mm[:, 2] > 0).all()):
             raise BadFrame("bad_truth", f"joint_data.mat: points of {uri} are not in front of the camera")
-        packed = read_picture(self.folder / uri, self.limits).astype(np.float64)
+        packed = read_picture(self._inside(uri), self.limits).astype(np.float64)
         return joints_in_space(reorder_to_semihand(points_mm[list(EVALUATED)], "nyu14"), K) | {
             "bbox_px": box_around(project(points_mm, K)),
             "depth_png": depth_png(256 * packed[..., 1] + packed[..., 2]),
             "supervision": "3d",
         }
 
+    def _splits(self) -> tuple[str, ...]:
+        return ("train", "test") if self.options.split == "all" else (self.options.split,)
+
+    def _labels(self, split: str) -> Path:
+        return self.folder / split / "joint_data.mat"
+
     def _points(self, split: str) -> np.ndarray:
-        path = self.folder / split / "joint_data.mat"
-        points = np.asarray(read_annotation(path).get("joint_xyz"))
+        path = self._labels(split)
+        points = np.asarray(read_annotation(path, self.limits).get("joint_xyz"))
         if points.dtype.kind != "f" or points.ndim != 4 or (points.shape[0], *points.shape[2:]) != (3, NUM_POINTS, 3):
             raise InputError(f"{path}: joint_xyz is {points.dtype} of shape {points.shape}, not 3 x frames x 36 x 3")
         return points

@@ -67,13 +67,13 @@ class OneHand10K(SetReader):
 
     def _truth(self, split: str, name: str, read_label: Callable[[], Label]) -> Row:
         size, joints = read_label()
-        folder = self.folder / FOLDERS[split]
-        found = read_size(folder / "source" / name, self.limits)
+        folder = FOLDERS[split]
+        found = read_size(self._inside(f"{folder}/source/{name}"), self.limits)
         if found != tuple(size):
             raise BadFrame("bad_truth", f"{name} has {found[0]} x {found[1]} px, its label {size[0]:g} x {size[1]:g}")
         row = joints_in_picture(joints[:, :2], joints[:, 2] > 0) | {"supervision": "2d"}
-        mask = folder / "mask" / PurePosixPath(name).with_suffix(".png")
-        if mask.is_file():
+        mask = self._inside_if_any(f"{folder}/mask/{PurePosixPath(name).stem}.png")
+        if mask is not None:
             grey = read_picture(mask, self.limits).max(-1).astype(np.float64)
             if grey.shape[::-1] != found:
                 raise BadFrame("bad_truth", f"{mask} has {grey.shape[1]} x {grey.shape[0]} px, its picture has not")
@@ -84,9 +84,10 @@ class OneHand10K(SetReader):
         path = self.folder / FOLDERS[split] / "label_joint.txt"
         converted = self.folder / "annotations" / f"onehand10k_{split}.json"
         if path.is_file() or not converted.is_file():
-            lines = (line.partition(",") for line in read_lines(path))
+            lines = (line.partition(",") for line in read_lines(path, self.limits))
             return {name: partial(_from_line, name, numbers) for name, _, numbers in lines}
-        pairs = with_images(converted, 0, len(read_list(converted, "annotations")))
+        num = len(read_list(converted, "annotations", limits=self.limits))
+        pairs = with_images(converted, 0, num, self.limits)
         return {
             PurePosixPath(str(at(image, "file_name"))).name: partial(_from_coco, annotation, image)
             for annotation, image in pairs

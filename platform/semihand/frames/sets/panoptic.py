@@ -22,11 +22,11 @@ from typing import Any, Literal
 import numpy as np
 
 from semihand.frames.errors import BadFrame, InputError
-from semihand.frames.files import read_file, resolve_inside
+from semihand.frames.files import read_file
 from semihand.frames.sets.columns import joints_in_picture
 from semihand.frames.sets.entries import at, field, read_list
 from semihand.frames.sets.files import entry_array
-from semihand.frames.sets.reader import PROBLEM, ROWS_PER_PART, Part, Row, SetOptions, SetReader, guarded, spans
+from semihand.frames.sets.reader import PROBLEM, Part, Row, SetOptions, SetReader, guarded, spans
 from semihand.frames.strict_json import parse_json
 from semihand.hand.skeleton import FINGERTIPS
 
@@ -62,7 +62,7 @@ class Panoptic(SetReader):
         if self.options.release != "hand_labels" and "train" not in splits:
             raise InputError(f"{self.folder}: {self.options.release} has no split test; give split=train")
         if self.options.release == "hand143_panopticdb":
-            total = len(read_list(self.folder / _LIST, "root"))
+            total = len(read_list(self.folder / _LIST, "root", limits=self.limits))
             return [Part(f"{_LIST} {start}-{stop - 1}", {"start": start, "stop": stop}) for start, stop in spans(total)]
         return [
             part
@@ -75,8 +75,8 @@ class Panoptic(SetReader):
         stems = sorted(path.stem for path in (self.folder / folder).glob("*.json"))
         if not stems:
             raise InputError(f"{self.folder / folder}: no .json in it; the data set is not complete")
-        for start in range(0, len(stems), ROWS_PER_PART):
-            about = {"folder": folder, "split": split, "stems": stems[start : start + ROWS_PER_PART]}
+        for start, stop in spans(len(stems)):
+            about = {"folder": folder, "split": split, "stems": stems[start:stop]}
             yield Part(f"{folder} from {stems[start]}", about)
 
     def rows(self, part: Part, with_truth: bool) -> Iterator[Row]:
@@ -85,7 +85,7 @@ class Panoptic(SetReader):
                 yield self._from_file(part.about["folder"], part.about["split"], stem, with_truth)
             return
         start = part.about["start"]
-        entries = read_list(self.folder / _LIST, "root")[start : part.about["stop"]]
+        entries = read_list(self.folder / _LIST, "root", limits=self.limits)[start : part.about["stop"]]
         for number, entry in enumerate(entries, start):
             yield self._from_list(entry, f"{_LIST}: entry {number}", with_truth)
 
@@ -111,7 +111,7 @@ class Panoptic(SetReader):
         return guarded(row, *((lambda: _truth(at(entry, "hand_pts"), stem, hidden),) if with_truth else ()))
 
     def _hand(self, name: str) -> Any:
-        path = resolve_inside(name, self.folder, self.folder)
+        path = self._inside(name)
         try:
             return parse_json(read_file(path, _MAX_BYTES))
         except (ValueError, RecursionError) as error:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, NamedTuple
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from semihand.frames.errors import BadFrame
+from semihand.frames.files import resolve_inside
 from semihand.frames.limits import STANDARD, Limits
 
 ROWS_PER_PART = 1000
@@ -56,7 +57,7 @@ class SetReader(ABC):
         Args:
             folder: the data set's root.
             options: of the reader's own `Options`.
-            limits: what a mask, depth picture or video may take.
+            limits: what an annotation file, mask, depth picture or video may take.
         """
         self.folder, self.options, self.limits = folder, options, limits
 
@@ -68,6 +69,10 @@ class SetReader(ABC):
             InputError: the folder lacks what every copy of the data set has.
         """
 
+    def annotations(self, with_truth: bool) -> list[Path]:
+        """Large files, there or not, that every process opens for the rows and `parts` does not."""
+        return []
+
     @abstractmethod
     def rows(self, part: Part, with_truth: bool) -> Iterator[Row]:
         """The rows of a part, in an order of their own; no truth is opened unless it is asked for.
@@ -76,11 +81,24 @@ class SetReader(ABC):
             InputError: what describes the part as a whole cannot be read.
         """
 
+    def _inside(self, relative: str) -> Path:
+        """The real path of a file that belongs to one row.
 
-def spans(num_rows: int) -> Iterator[tuple[int, int]]:
-    """Starts and ends of parts of at most `ROWS_PER_PART` rows."""
-    for start in range(0, num_rows, ROWS_PER_PART):
-        yield start, min(start + ROWS_PER_PART, num_rows)
+        Raises:
+            BadFrame: bad_name, bad_path or missing_file; see `semihand.frames.files.resolve_inside`.
+        """
+        return resolve_inside(relative, self.folder, self.folder)
+
+    def _inside_if_any(self, relative: str) -> Path | None:
+        """As `_inside`, None where there is no such file."""
+        return self._inside(relative) if (self.folder / relative).is_file() else None
+
+
+def spans(num_entries: int, rows_of_each: int = 1) -> Iterator[tuple[int, int]]:
+    """Starts and ends of parts, counted in entries of so many rows, of at most `ROWS_PER_PART` rows."""
+    step = max(1, ROWS_PER_PART // rows_of_each)
+    for start in range(0, num_entries, step):
+        yield start, min(start + step, num_entries)
 
 
 def guarded(row: Row, *more: Callable[[], Row]) -> Row:

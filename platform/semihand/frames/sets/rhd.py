@@ -16,7 +16,6 @@ people are not named.
 
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -71,24 +70,25 @@ class Rhd(SetReader):
             except BadFrame as problem:
                 yield row | {PROBLEM: problem}
                 continue
-            pictures = [self.folder / split / kind / f"{number:05d}.png" for kind in ("mask", "depth")]
-            known = (partial(self._truth, entry, side, *pictures),) if with_truth else ()
+            known = (partial(self._truth, entry, split, number, side),) if with_truth else ()
             yield guarded(row, partial(_camera, entry), *known)
 
-    def _truth(self, entry: Any, side: int, mask: Path, depth: Path) -> Row:
+    def _truth(self, entry: Any, split: str, number: int, side: int) -> Row:
         joints_mm = 1000 * reorder_to_semihand(_of_hand(entry, "xyz", side), "rhd")
         row = joints_in_space(joints_mm, _intrinsics(entry)) | {"supervision": "3d"}
-        if mask.is_file():
+        mask = self._inside_if_any(f"{split}/mask/{number:05d}.png")
+        if mask is not None:
             part = read_picture(mask, self.limits)[..., 0] - np.int64(_FIRST_PART + side * _NUM_PARTS)
             row["mask_png"] = mask_png((part >= 0) & (part < _NUM_PARTS))
-        if self.options.depth and depth.is_file():
+        depth = self._inside_if_any(f"{split}/depth/{number:05d}.png") if self.options.depth else None
+        if depth is not None:
             high, low, _ = np.moveaxis(read_picture(depth, self.limits).astype(np.float64), -1, 0)
             row["depth_png"] = depth_png((256 * high + low) / 65535 * _DEEPEST_MM)
         return row
 
     def _samples(self, split: str) -> dict[int, Any]:
         path = self.folder / split / f"anno_{split}.pickle"
-        samples = read_annotation(path)
+        samples = read_annotation(path, self.limits)
         if not isinstance(samples, dict) or not samples or not all(isinstance(number, int) for number in samples):
             raise InputError(f"{path}: holds no dict of numbered pictures; is it RHD's?")
         return samples

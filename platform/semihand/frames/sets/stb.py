@@ -74,7 +74,7 @@ class Stb(SetReader):
 
     def parts(self) -> list[Part]:
         parts = []
-        for split in SPLITS if self.options.split == "all" else (self.options.split,):
+        for split in self._splits():
             for sequence in SPLITS[split]:
                 numbers = self._numbers(sequence)
                 for view in self._views():
@@ -82,6 +82,11 @@ class Stb(SetReader):
                         about = {"split": split, "sequence": sequence, "view": view, "numbers": numbers[start:stop]}
                         parts.append(Part(f"{sequence} {view} {start}-{stop - 1}", about))
         return parts
+
+    def annotations(self, with_truth: bool) -> list[Path]:
+        sequences = [sequence for split in self._splits() for sequence in SPLITS[split]]
+        cameras = sorted({VIEWS[view].labels for view in self._views()})
+        return [self._labels(sequence, each) for sequence in sequences for each in cameras] if with_truth else []
 
     def rows(self, part: Part, with_truth: bool) -> Iterator[Row]:
         split, sequence, name = (part.about[key] for key in ("split", "sequence", "view"))
@@ -106,9 +111,12 @@ class Stb(SetReader):
             joints_mm[WRIST] = np.nan
         return joints_in_space(joints_mm, view.K) | {"supervision": "3d"}
 
+    def _labels(self, sequence: str, camera_name: str) -> Path:
+        return self.folder / "labels" / f"{sequence}_{camera_name}.mat"
+
     def _labels_mm(self, sequence: str, camera_name: str) -> Float[np.ndarray, "frames 21 3"]:
-        path = self.folder / "labels" / f"{sequence}_{camera_name}.mat"
-        labels = np.asarray(at(read_annotation(path), "handPara"))
+        path = self._labels(sequence, camera_name)
+        labels = np.asarray(at(read_annotation(path, self.limits), "handPara"))
         if labels.ndim != 3 or labels.shape[:2] != (3, NUM_JOINTS) or labels.dtype.kind not in "fiu":
             raise InputError(f"{path}: handPara is {labels.dtype} of shape {labels.shape}, not 3 x 21 x frames")
         return labels.transpose(2, 1, 0).astype(np.float64)
@@ -125,6 +133,9 @@ class Stb(SetReader):
 
     def _folder(self, sequence: str) -> Path:
         return (self.folder / "images" if (self.folder / "images").is_dir() else self.folder) / sequence
+
+    def _splits(self) -> tuple[str, ...]:
+        return tuple(SPLITS) if self.options.split == "all" else (self.options.split,)
 
     def _views(self) -> tuple[str, ...]:
         return tuple(VIEWS) if self.options.view == "all" else (self.options.view,)

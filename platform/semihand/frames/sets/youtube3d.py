@@ -25,7 +25,6 @@ import numpy as np
 from jaxtyping import Float
 
 from semihand.frames.errors import BadFrame, InputError
-from semihand.frames.files import resolve_inside
 from semihand.frames.sets.columns import joints_in_picture
 from semihand.frames.sets.entries import at, field, read_list, with_images
 from semihand.frames.sets.files import entry_array, read_size
@@ -56,14 +55,14 @@ class Youtube3d(SetReader):
     def parts(self) -> list[Part]:
         parts = []
         for split in SPLITS if self.options.split == "all" else (self.options.split,):
-            for start, stop in spans(len(read_list(self._file(split), "annotations"))):
+            for start, stop in spans(len(read_list(self._file(split), "annotations", limits=self.limits))):
                 parts.append(Part(f"{split} {start}-{stop - 1}", {"split": split, "start": start, "stop": stop}))
         return parts
 
     def rows(self, part: Part, with_truth: bool) -> Iterator[Row]:
         split, start = part.about["split"], part.about["start"]
         path = self._file(split)
-        for number, (annotation, image) in enumerate(with_images(path, start, part.about["stop"]), start):
+        for number, (annotation, image) in enumerate(with_images(path, start, part.about["stop"], self.limits), start):
             where = f"{path.name}: annotation {number}"
             try:
                 row = self._hand(split, annotation, image, where)
@@ -101,7 +100,7 @@ class Youtube3d(SetReader):
             BadFrame: bad_truth, it has other proportions; or the picture is missing or broken.
         """
         labelled = np.array([field(image, name, int, where) for name in ("width", "height")], np.float64)
-        size = np.array(read_size(resolve_inside(image["name"], self.folder, self.folder), self.limits))
+        size = np.array(read_size(self._inside(image["name"]), self.limits))
         scale: np.ndarray = size / labelled.clip(1)
         if abs(scale[0] / scale[1] - 1) > _ASPECT_TOLERANCE:
             raise BadFrame("bad_truth", f"{where}: a picture of {size.tolist()} px, labelled at {labelled.tolist()}")

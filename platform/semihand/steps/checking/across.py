@@ -1,5 +1,6 @@
 """Two groups of frames side by side, two sets or two splits of one: what they share, and which pictures are alike."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -11,6 +12,11 @@ from semihand.steps.checking.likeness import like_pairs
 from semihand.steps.checking.looking import Looked
 from semihand.steps.checking.sharing import WHO, shared_by
 from semihand.tables.rows import take_rows
+
+Numbers = Int[np.ndarray, " _"]
+
+#: Of pictures of two groups; as many take 4 minutes of one core, 24 where all are of one scene: docs/check_frames.md.
+MOST_PAIRS = 50_000**2
 
 KINDS = ("subject", "sequence", "picture", "near_duplicate")
 
@@ -55,18 +61,39 @@ def compare_groups(
             num = max(len(names), len(theirs[_DISTINCT[kind]].drop_null().unique()))
             detail, shown = f"{kind}s of {other.name} are in {one.name}, too", names[:NUM_SHOWN]
             findings.append(Finding(severities[kind], f"shared_{kind}", label, len(names), num, detail, way_out, shown))
-    alike = _alike(one, other)
+    rows = [group.rows[group.looked.sizes_px[group.rows, 0] > 0] for group in (one, other)]
+    compared = _thinned(*rows)
+    alike = _alike((one, other), compared)
+    num, num_compared = (sum(map(len, some)) for some in (rows, compared))
+    if num_compared < num:
+        findings.append(_tell_thinned(label, num - num_compared, num))
     if alike:
         findings.append(_tell_alike(severities["near_duplicate"], label, alike, (one, other)))
     return alike, findings
 
 
-def _alike(one: Group, other: Group) -> list[LikeFrames]:
+def _thinned(first: Numbers, second: Numbers) -> tuple[Numbers, Numbers]:
+    """Rows taken evenly, so that no more than `MOST_PAIRS` are compared; of a small group as many as there are."""
+    side = math.isqrt(MOST_PAIRS)
+    most = [max(side, MOST_PAIRS // max(len(other), 1)) for other in (second, first)]
+    kept = [
+        rows if len(rows) <= num else rows[np.linspace(0, len(rows) - 1, num).astype(int)]
+        for rows, num in zip((first, second), most, strict=True)
+    ]
+    return kept[0], kept[1]
+
+
+def _tell_thinned(label: str, num_left_out: int, num: int) -> Finding:
+    detail = "pictures were not compared for near duplicates, which takes hours for so many; the others lie evenly"
+    return Finding("note", "thinned", label, num_left_out, num, detail, "check fewer at a time to compare them all")
+
+
+def _alike(groups: tuple[Group, Group], rows: tuple[Numbers, Numbers]) -> list[LikeFrames]:
     """Pairs of pictures that are nearly the same and not the very same."""
-    rows = [group.rows[group.looked.sizes_px[group.rows, 0] > 0] for group in (one, other)]
-    thumbs = np.concatenate([group.looked.thumbs[some] for group, some in zip((one, other), rows, strict=True)])
+    thumbs = np.concatenate([group.looked.thumbs[some] for group, some in zip(groups, rows, strict=True)])
     num = len(rows[0])
-    keys = [_keys(group.looked) for group in (one, other)]
+    one, other = groups
+    keys = [_keys(group.looked) for group in groups]
     pairs = []
     for first, second, correlation in like_pairs(thumbs, np.arange(num), np.arange(num, len(thumbs))):
         a, b = int(rows[0][first]), int(rows[1][second - num])

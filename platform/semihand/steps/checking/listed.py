@@ -40,7 +40,7 @@ def set_facts(looked: Looked) -> dict[str, Any]:
         "sizes": dict(sizes.most_common(NUM_SHOWN)),
         "num_sizes": len(sizes),
         **{name: {str(key): num for key, num in rows[name].value_counts(sort=True).iter_rows()} for name in _COUNTED},
-        **{f"num_{name}": rows[name].drop_nulls().n_unique() for name in _NAMED},
+        **{f"num_{name}": rows[name].replace("", None).drop_nulls().n_unique() for name in _NAMED},
         "with_joints_uv_px": joints["joints_uv_px"],
         "with_joints_mm": joints["joints_mm"],
     }
@@ -54,7 +54,7 @@ def find_in_listing(name: str, looked: Looked) -> list[Finding]:
     teller = Teller(name, looked.rows)
     findings = [*_refusals(name, looked, num_all), *_repeats(teller)]
     if looked.rows.num_rows:
-        findings += _unknown_people(teller)
+        findings += [*_depth_pictures(teller), *_unknown_people(teller)]
     return findings
 
 
@@ -92,9 +92,16 @@ def _repeats(teller: Teller) -> list[Finding]:
     ]  # fmt: skip
 
 
+def _depth_pictures(teller: Teller) -> list[Finding]:
+    depth = np.array([modality == "depth" for modality in teller.table["modality"].to_pylist()], bool)
+    words = ("pictures measure depth, and rounds label, learn from and evaluate on RGB: they refuse the set",
+             "name a set of colour pictures (of FPHA: view=colour)")  # fmt: skip
+    return teller.tell("error", "depth_pictures", depth, words, teller.table.num_rows)
+
+
 def _unknown_people(teller: Teller) -> list[Finding]:
     """Frames of nobody: no bone lengths can be measured, and no leak can be seen."""
-    unknown = ~np.asarray(teller.table["subject_id"].is_valid().to_numpy(), bool)
+    unknown = np.array([not subject for subject in teller.table["subject_id"].to_pylist()], bool)
     words = ("no subject_id, so bone lengths are not measured by person and a leak by person is not seen",
              "give subject_id where it is known")  # fmt: skip
     return teller.tell("note", "no_subject", unknown, words, teller.table.num_rows)

@@ -1,7 +1,7 @@
 """One look at a set: all its rows, without their pictures, and what the pictures showed; each is decoded once."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Int, UInt8
 
-from semihand.frames.errors import BadFrame
+from semihand.frames.errors import BadFrame, InputError
 from semihand.frames.limits import Limits
 from semihand.frames.listing import Listing
 from semihand.frames.options import ListOptions
@@ -20,7 +20,10 @@ from semihand.frames.pieces import listed_in_pieces
 from semihand.frames.reading import read_pictures
 from semihand.steps.checking.alignment import SIDE
 from semihand.steps.checking.likeness import thumbnail
+from semihand.tables.rows import filter_rows
 from semihand.tables.schemas import FRAMES, PICTURE_COLUMNS
+
+UNUSABLE = "unusable"  # a set as a whole, or all of its truth
 
 _ROWS_PER_THREAD = 128  # of a video: each stretch is decoded from the keyframe before it
 _MAX_THREADS = 8
@@ -29,11 +32,12 @@ _KEPT = [name for name in FRAMES.names if name not in PICTURE_COLUMNS]
 
 
 class Refused(NamedTuple):
-    """A frame that was not listed, or whose picture does not decode."""
+    """A frame that was not listed, or that was and whose picture does not decode."""
 
     where: str
     reason: str
     detail: str
+    is_listed: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,12 +63,45 @@ def nothing() -> Looked:
     return Looked(rows, np.empty((0, 2), np.int64), np.empty((0, SIDE, SIDE), np.uint8), ())
 
 
-def look_at(path: str | Path, options: ListOptions) -> Looked:
+def look_at_pool(path: str | Path, options: ListOptions) -> tuple[Looked, list[Refused]]:
+    """Look at every frame that a round labels: with its truth, or without it where that cannot be used.
+
+    Args:
+        path: what `--frames` was given.
+        options: as `look_at`, with the truth.
+
+    Returns:
+        What is kept of the frames, and what is wrong with the truth of those that were looked at without it.
+
+    Raises:
+        InputError: the path as a whole cannot be listed even without truth.
+    """
+    unlabelled = options.model_copy(update={"with_truth": False})
+    try:
+        known = look_at(path, options)
+    except InputError as error:
+        return look_at(path, unlabelled), [Refused(str(path), UNUSABLE, str(error))]
+    if all(each.is_listed for each in known.refused):
+        return known, []
+    try:
+        bare = look_at(path, unlabelled, but=frozenset(known.rows["frame_id"].to_pylist()))
+    except InputError:  # boxes drawn from the truth: a finding of its own
+        return known, []
+    missing = {each.where for each in bare.refused}
+    lost = [each for each in known.refused if not each.is_listed and each.where not in missing]
+    refused = (*bare.refused, *(each for each in known.refused if each.is_listed))
+    rows = pa.concat_tables([known.rows, bare.rows])
+    sizes_px, thumbs = (np.concatenate(pair) for pair in ((known.sizes_px, bare.sizes_px), (known.thumbs, bare.thumbs)))
+    return Looked(rows, sizes_px, thumbs, refused), lost if bare.rows.num_rows else []
+
+
+def look_at(path: str | Path, options: ListOptions, but: Set[str] = frozenset()) -> Looked:
     """Look at every frame of a path.
 
     Args:
         path: what `--frames` was given.
         options: what the frames do not say themselves; `any_size`, or truth in other units counts as refused.
+        but: ids of frames that are left out.
 
     Raises:
         InputError: the path as a whole cannot be listed.
@@ -74,7 +111,8 @@ def look_at(path: str | Path, options: ListOptions) -> Looked:
     look = partial(_look, limits=options.limits)
     with ThreadPoolExecutor(min(_MAX_THREADS, os.cpu_count() or 1)) as threads:
         for listing in listed_in_pieces(path, options):
-            frames = listing.frames
+            ids = listing.frames["frame_id"].to_pylist()
+            frames = filter_rows(listing.frames, np.array([each not in but for each in ids], bool))
             rows.append(frames.select(_KEPT))
             refused += _not_listed(listing)
             slices = (frames.slice(start, _ROWS_PER_THREAD) for start in range(0, frames.num_rows, _ROWS_PER_THREAD))
@@ -97,7 +135,7 @@ def _look(frames: pa.Table, limits: Limits) -> tuple[np.ndarray, np.ndarray, lis
     for row, picture in read_pictures(frames, limits):
         if isinstance(picture, BadFrame):
             uri = frames["uri"][row].as_py()
-            problems.append(Refused(uri or "a picture in the table", picture.reason, picture.detail))
+            problems.append(Refused(uri or "a picture in the table", picture.reason, picture.detail, True))
         else:
             sizes_px[row] = picture.shape[1], picture.shape[0]
             thumbs[row] = thumbnail(picture)

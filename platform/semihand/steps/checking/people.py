@@ -30,8 +30,8 @@ def find_people(teller: Teller, joints_mm: Float[np.ndarray, "rows 21 3"]) -> Pe
         joints_mm: joints in our order and millimetres.
     """
     lengths_mm = bone_lengths(joints_mm)
-    subjects = np.array(teller.table["subject_id"].to_pylist(), dtype=object)
-    whole = np.isfinite(lengths_mm).all(-1) & (subjects != None)  # noqa: E711  elementwise
+    subjects = np.array([subject or "" for subject in teller.table["subject_id"].to_pylist()], dtype=object)
+    whole = np.isfinite(lengths_mm).all(-1) & (subjects != "")
     columns = {f"bone_{bone}": lengths_mm[whole, bone] for bone in range(lengths_mm.shape[1])}
     rows = pl.DataFrame({"subject_id": subjects[whole].astype(str), **columns})
     bones = pl.col("^bone_.*$")

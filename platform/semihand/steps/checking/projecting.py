@@ -2,7 +2,7 @@
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from semihand.hand.axes import depth_signs
 from semihand.hand.camera import intrinsics_matrix, project
@@ -25,7 +25,7 @@ def find_projection(teller: Teller, joints_mm: Float[np.ndarray, "rows 21 3"], t
     rows = np.flatnonzero(given & truth.in_picture & (depth_signs(joints_mm) > 0))
     if not len(rows):
         return []
-    seen_px, uv_px = _projected(teller.table, joints_mm, rows), truth.uv_px[rows]
+    seen_px, uv_px = projected(teller.table, joints_mm, rows), truth.uv_px[rows]
     off_px, limit_px = _median_px(seen_px - uv_px), _limit_px(uv_px)
     with np.errstate(invalid="ignore"):
         beside = off_px > limit_px
@@ -38,7 +38,8 @@ def find_projection(teller: Teller, joints_mm: Float[np.ndarray, "rows 21 3"], t
     return teller.tell(slips_or_error(wrong, len(rows)), "projection", wrong, (found, way_out), len(rows))
 
 
-def _projected(table: pa.Table, joints_mm: np.ndarray, rows: np.ndarray) -> Pixels:
+def projected(table: pa.Table, joints_mm: Float[np.ndarray, "all 21 3"], rows: Int[np.ndarray, " rows"]) -> Pixels:
+    """Where these rows' own cameras, with the distortion of their lenses, see joints in mm."""
     K = intrinsics_matrix(*(table[name].to_numpy()[rows] for name in ("fx", "fy", "cx", "cy")))
     lenses = table["distortion"].to_pylist()
     numbers = np.array([len(lenses[row] or ()) for row in rows])

@@ -10,17 +10,17 @@ from semihand.frames.errors import InputError
 from semihand.frames.options import ListOptions
 from semihand.frames.sets.named import is_named
 from semihand.steps.checking.across import KINDS, Group, LikeFrames, compare_groups
-from semihand.steps.checking.findings import SEVERITIES, Finding, Severity, Teller, by_severity
+from semihand.steps.checking.findings import NUM_SHOWN, SEVERITIES, Finding, Severity, Teller, by_severity
 from semihand.steps.checking.in_picture import find_in_picture
 from semihand.steps.checking.in_space import find_in_space
 from semihand.steps.checking.listed import find_in_listing, set_facts
-from semihand.steps.checking.looking import Looked, look_at, nothing
+from semihand.steps.checking.looking import UNUSABLE, Looked, Refused, look_at, look_at_pool, nothing
 from semihand.steps.checking.people import find_people
 from semihand.steps.checking.truth import no_truth, truth_of
 
-Role = Literal["frames", "source", "calibration", "evaluation"]
-ROLES: tuple[Role, ...] = ("frames", "source", "calibration", "evaluation")
-_JUDGES = {"calibration", "evaluation"}
+Role = Literal["frames", "source", "source_2d", "calibration", "evaluation"]
+ROLES: tuple[Role, ...] = ("frames", "source", "source_2d", "calibration", "evaluation")
+_POOLS, _JUDGES = {"frames", "source_2d"}, {"calibration", "evaluation"}
 # Subjects are in several splits of most sets, and some protocols share recordings; pictures none should.
 _SPLITS: dict[str, Severity] = {"sequence": "note", "picture": "warning", "near_duplicate": "warning"}
 
@@ -62,7 +62,7 @@ def check_sets(given: Sequence[GivenSet], options: ListOptions, transductive: bo
     Args:
         given: the sets.
         options: what frames do not say themselves.
-        transductive: whether frames to be labelled may be those that are judged by.
+        transductive: whether frames to be labelled or learned from may be those that are judged by.
     """
     options = options.model_copy(update={"with_truth": True, "any_size": True})
     sets, findings, alike = [], list[Finding](), list[LikeFrames]()
@@ -79,11 +79,12 @@ def check_sets(given: Sequence[GivenSet], options: ListOptions, transductive: bo
 
 def _check_set(given: GivenSet, options: ListOptions) -> tuple[CheckedSet, list[Finding]]:
     try:
-        looked = look_at(given.path, options)
+        pool = given.role == "frames"
+        looked, lost = look_at_pool(given.path, options) if pool else (look_at(given.path, options), [])
     except InputError as error:
-        finding = Finding("error", "unusable", given.name, 0, 0, str(error), "a round would refuse it")
+        finding = Finding("error", UNUSABLE, given.name, 0, 0, str(error), "a round would refuse it")
         return CheckedSet(given, nothing(), {}, []), [finding]
-    findings, facts = find_in_listing(given.name, looked), set_facts(looked)
+    findings, facts = [*find_in_listing(given.name, looked), *_lost_truth(given, lost, looked)], set_facts(looked)
     if not looked.rows.num_rows:
         return CheckedSet(given, looked, facts, []), findings
     teller, truth = Teller(given.name, looked.rows), truth_of(looked.rows, looked.sizes_px)
@@ -91,6 +92,18 @@ def _check_set(given: GivenSet, options: ListOptions) -> tuple[CheckedSet, list[
     people = find_people(teller, mended.joints_mm)
     findings += [*find_in_picture(teller, truth), *mended.findings, *people.findings, *no_truth(teller, truth)]
     return CheckedSet(given, looked, facts, people.table), [*findings, *_truth_boxes(given, teller)]
+
+
+def _lost_truth(given: GivenSet, lost: Sequence[Refused], looked: Looked) -> list[Finding]:
+    """Truth that cannot be used does not matter of frames to be labelled, which are listed without any."""
+    if not lost:
+        return []
+    way_out = "a round labels these frames all the same; as --source or --evaluation they would be left out"
+    num = looked.rows.num_rows
+    count, shown = len(lost), tuple(each.where for each in lost[:NUM_SHOWN])
+    if lost[0].reason == UNUSABLE:
+        count, shown = num, ()
+    return [Finding("note", "lost_truth", given.name, count, num, lost[0].detail, way_out, shown)]
 
 
 def _truth_boxes(given: GivenSet, teller: Teller) -> list[Finding]:
@@ -132,7 +145,8 @@ def _splits(place: int, checked: CheckedSet) -> list[Group]:
 
 def _severities(roles: set[Role], transductive: bool) -> dict[str, Severity]:
     """Rounds refuse a pool that is judged by; what else meets is the user's to judge."""
-    meant = not roles & _JUDGES or roles == {"source", "calibration"} or ("frames" in roles and transductive)
-    shared: Severity = "note" if meant else "error" if "frames" in roles else "warning"
+    pooled = bool(roles & _POOLS)
+    meant = not roles & _JUDGES or roles == {"source", "calibration"} or (pooled and transductive)
+    shared: Severity = "note" if meant else "error" if pooled else "warning"
     alike: Severity = "note" if meant else "warning"
     return {kind: alike if kind == "near_duplicate" else shared for kind in KINDS}
