@@ -106,7 +106,7 @@ def read_pieces(path: Path, names: list[str], num_rows: int, limits: Limits) -> 
         InputError: as `column_names`, once it shows.
     """
     try:
-        with borrowed(limits) as worker:
+        with borrowed(limits, for_files=True) as worker:
             for answer in worker.ask("parquet_pieces", path, names, num_rows, patience_s=for_a_file(limits)):
                 if isinstance(answer, InputError):
                     raise answer
