@@ -109,7 +109,7 @@ class _Server:
 
 
 def _limit_memory(size: int | None) -> None:
-    """Let this process have so many bytes of addresses; None: as many as it was started with."""
+    """Let this process have so many bytes of addresses; None: as many as it ever may."""
     if sys.platform != "linux":
         return  # others keep no count of the addresses that a process reserves
     _, most = resource.getrlimit(resource.RLIMIT_AS)
