@@ -130,3 +130,35 @@ def test_null_arrays_take_no_checksum_from_other_columns(source_frames, tmp_path
     path.write_bytes(data)
     with pytest.raises(InputError, match="not readable as Parquet"):
         list(listed(path, TRUTH))
+
+
+def test_a_piece_of_wrong_cells_is_that_many_rows_in_quarantine_by_their_own_numbers(
+    source_frames, tmp_path, small_pieces
+):
+    table = source_frames.select(["image"]).append_column("hand", pa.array(["left"] * 8))
+    table = table.append_column("video_frame", pa.array([None] * 3 + ["a", "b", "c", None, "d"], pa.string()))
+    pq.write_table(table, tmp_path / "m.parquet")
+    _, frames, quarantine = joined(tmp_path / "m.parquet")
+    assert frames.num_rows == 4
+    assert [row["detail"].split(":")[0] for row in quarantine.to_pylist()] == ["row 4", "row 5", "row 6", "row 8"]
+
+
+def test_a_piece_of_joints_in_metres_is_quarantined_and_a_set_of_them_refused(source_frames, tmp_path, small_pieces):
+    joints_mm = as_numpy(source_frames["joints_mm"]) * np.where(np.arange(8) < 3, 0.001, 1)[:, None, None]
+    small = with_column(source_frames, "joints_mm", joints_mm.tolist())
+    pq.write_table(small, tmp_path / "m.parquet")
+    listings, frames, _ = joined(tmp_path / "m.parquet")
+    assert [each.frames.num_rows for each in listings] == [0, 3, 2]
+    assert frames["frame_id"].equals(list_frames(tmp_path / "m.parquet", TRUTH).frames["frame_id"])
+    pq.write_table(small.slice(0, 3), tmp_path / "few.parquet")
+    for listed in (list_frames, lambda *given: list(listed_in_pieces(*given))):
+        with pytest.raises(InputError, match="metres"):
+            listed(tmp_path / "few.parquet", TRUTH)
+
+
+def test_a_set_of_no_rows_is_refused_as_it_is_at_once(source_frames, tmp_path):
+    pq.write_table(source_frames.slice(0, 0), tmp_path / "m.parquet")
+    Store(tmp_path / "store").create(["frames"])
+    for path, said in ((tmp_path / "m.parquet", "no row in it"), (tmp_path / "store", "is empty")):
+        with pytest.raises(InputError, match=said):
+            list(listed_in_pieces(path, TRUTH))

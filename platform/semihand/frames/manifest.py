@@ -9,7 +9,7 @@ whole is an InputError, what is wrong in one row is that row's problem.
 import difflib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -31,6 +31,22 @@ MAX_LINE_BYTES = 2**20  # a row of FRAMES with all its truth is 10 kB
 _GROWTH_OF_JSON = 4  # from text to Python's numbers, at least
 
 
+class _Source(NamedTuple):
+    """Where rows come from, for messages.
+
+    Attributes:
+        path: the manifest.
+        numbers: of its rows.
+        problems: what is wrong, by row.
+        is_part: whether there are other rows, so that all of these may be wrong by themselves.
+    """
+
+    path: Path
+    numbers: np.ndarray
+    problems: dict[int, BadFrame]
+    is_part: bool = False
+
+
 def read_manifest(path: Path, options: ListOptions) -> Draft:
     """The rows of a Parquet or JSON-lines manifest.
 
@@ -43,8 +59,7 @@ def read_manifest(path: Path, options: ListOptions) -> Draft:
     num_rows = max((len(values) for values in columns.values()), default=0)
     if num_rows == 0:
         raise InputError(f"{path}: no row in it; give one row per hand, with hand and uri")
-    numbers = np.arange(1, num_rows + 1)
-    draft = _typed(path, columns, numbers, problems, options)
+    draft = _typed(_Source(path, np.arange(1, num_rows + 1), problems), columns, options)
     for name in PICTURE_COLUMNS:
         if name in columns and name in TRUTH_COLUMNS:
             _note_pictures(draft, name, options)
@@ -60,8 +75,15 @@ def _note_pictures(draft: Draft, name: str, options: ListOptions) -> None:
             draft.note(int(row), BadFrame("bad_truth", f"{name}: {problem}"))
 
 
-def from_rows(table: pa.Table, path: Path, options: ListOptions) -> Draft:
+def from_rows(table: pa.Table, path: Path, options: ListOptions, start: int = 0, is_part: bool = False) -> Draft:
     """Rows of a Parquet manifest that was opened elsewhere; paths are relative to the manifest's folder.
+
+    Args:
+        table: the rows.
+        path: the manifest.
+        options: what the frames do not say themselves.
+        start: how many rows come before them.
+        is_part: whether these are not all rows, and all of them may be wrong by themselves.
 
     Raises:
         InputError: there are none, or they have columns that FRAMES has not, or no `hand`.
@@ -70,16 +92,16 @@ def from_rows(table: pa.Table, path: Path, options: ListOptions) -> Draft:
     if table.num_rows == 0:
         raise InputError(f"{path}: the table is empty; write frames to it first")
     kept = {name: table[name] for name in table.column_names if _wanted(name, options)}
-    return _typed(path, kept, np.arange(1, table.num_rows + 1), {}, options)
+    return _typed(_Source(path, np.arange(start + 1, start + table.num_rows + 1), {}, is_part), kept, options)
 
 
-def from_frames(table: pa.Table, path: Path, options: ListOptions) -> Draft:
-    """The rows of a FRAMES table that our own store wrote; its paths may lead anywhere.
+def from_frames(table: pa.Table, path: Path, options: ListOptions, start: int = 0, is_part: bool = False) -> Draft:
+    """As `from_rows`, the rows of a FRAMES table that our own store wrote; its paths may lead anywhere.
 
     Raises:
         InputError: it is empty, or has columns that FRAMES has not.
     """
-    draft = from_rows(table, path, options)
+    draft = from_rows(table, path, options, start, is_part)
     return Draft(draft.rows, path, options.root, str(path), draft.numbers, draft.problems)
 
 
@@ -188,17 +210,15 @@ def _check_names(path: Path, names: list[str], options: ListOptions) -> None:
         raise InputError(f"{path}: no column 'uri' or 'image'; add the path of each picture")
 
 
-def _typed(
-    path: Path, columns: dict[str, Any], numbers: np.ndarray, problems: dict[int, BadFrame],
-    options: ListOptions,
-) -> Draft:  # fmt: skip
-    typed = {name: _as_type(path, name, values, problems) for name, values in columns.items()}
-    folder = path.resolve().parent
+def _typed(source: _Source, columns: dict[str, Any], options: ListOptions) -> Draft:
+    typed = {name: _as_type(source, name, values) for name, values in columns.items()}
+    folder = source.path.resolve().parent
     root = options.root.resolve() if options.root else folder
-    return Draft(draft_rows(len(numbers), typed), folder, root, str(path), numbers, problems)
+    rows = draft_rows(len(source.numbers), typed)
+    return Draft(rows, folder, root, str(source.path), source.numbers, source.problems)
 
 
-def _as_type(path: Path, name: str, values: Any, problems: dict[int, BadFrame]) -> Column:
+def _as_type(source: _Source, name: str, values: Any) -> Column:
     """The column in its FRAMES type; cell by cell where the whole does not fit."""
     kind = FRAMES.field(name).type
     try:
@@ -211,13 +231,13 @@ def _as_type(path: Path, name: str, values: Any, problems: dict[int, BadFrame]) 
         try:
             pa.array([cell], kind)
         except (pa.ArrowException, TypeError, ValueError, OverflowError):
-            wrong[row] = f"row {row + 1}: {name} is {shown(cell, 80)}, not {kind}"
+            wrong[row] = f"row {source.numbers[row]}: {name} is {shown(cell, 80)}, not {kind}"
     num_given = sum(cell is not None for cell in cells)
-    if len(wrong) == num_given and (num_given > 1 or num_given == len(cells)):
-        raise InputError(f"{path}: no {name!r} in it has the type {kind}; {wrong[min(wrong)]}")
+    if not source.is_part and len(wrong) == num_given and (num_given > 1 or num_given == len(cells)):
+        raise InputError(f"{source.path}: no {name!r} in it has the type {kind}; {wrong[min(wrong)]}")
     reason = "bad_truth" if name in TRUTH_COLUMNS else "bad_row"
     for row, detail in wrong.items():
-        problems.setdefault(row, BadFrame(reason, detail))
+        source.problems.setdefault(row, BadFrame(reason, detail))
     fitting = pa.array([None if row in wrong else cell for row, cell in enumerate(cells)], kind)
     return _without_gaps(fitting, kind)
 
