@@ -395,6 +395,14 @@ def test_a_folder_that_is_there_is_never_written_into(campaign, tmp_path):
         export(campaign, tmp_path / "out")
 
 
+def test_what_another_export_left_or_is_at_is_not_removed(campaign, tmp_path):
+    (tmp_path / "out.unfinished").mkdir()
+    (tmp_path / "out.unfinished/mine.txt").write_text("kept")
+    with pytest.raises(InputError, match=r"out\.unfinished is there"):
+        export(campaign, tmp_path / "out", formats=["coco"])
+    assert (tmp_path / "out.unfinished/mine.txt").read_text() == "kept"
+
+
 def test_two_models_of_one_side_are_refused(campaign, tmp_path, mano):
     with pytest.raises(InputError, match="one of each side"):
         export(campaign, tmp_path / "out", mano=[mano, mano])

@@ -1,6 +1,5 @@
 """Labels out: which ones, with what pictures and fits, in which forms."""
 
-import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -65,7 +64,8 @@ def export_labels(config: ExportConfig, say: Callable[[str], None] = print) -> d
         What `summary.json` holds: for every form how many samples, and how many it had no room for and why.
 
     Raises:
-        InputError: there is no such campaign, round or label, a hand model cannot be read, or `out` is there already.
+        InputError: there is no such campaign, round or label, a hand model cannot be read, or `out` is there already,
+            finished or not.
     """
     if config.out.exists():
         raise InputError(f"--out {config.out} is there already; name a new folder, or remove it")
@@ -75,7 +75,8 @@ def export_labels(config: ExportConfig, say: Callable[[str], None] = print) -> d
     labels = labels_of(store, number, _LABEL_COLUMNS)
     groups = _groups(labels, config)
     unfinished = config.out.with_name(config.out.name + ".unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
+    if unfinished.exists():
+        raise InputError(f"{unfinished} is there, of an export that is not finished; wait for it, or remove it")
     export = _Export(config, store, models, say)
     for rows, names in groups:
         export.write(rows, [_form(name, unfinished / name, config, models) for name in names])
