@@ -36,6 +36,7 @@ from semihand.hand.bones import bone_lengths
 from semihand.hand.camera import project
 from semihand.hand.mano import hand_layer, mirrored, pose_hand, read_hand_model
 from semihand.hand.skeleton import JOINT_NAMES, MIDDLE_MCP, PARENTS, WRIST
+from semihand.rounds import exporting
 from semihand.rounds.exporting import ExportConfig, export_labels
 from semihand.tables import FRAMES, TRUTH_COLUMNS, Store, as_numpy, scan
 from sets_of_hands import save_mano
@@ -393,6 +394,24 @@ def test_a_folder_that_is_there_is_never_written_into(campaign, tmp_path):
     (tmp_path / "out").mkdir()
     with pytest.raises(InputError, match="there already"):
         export(campaign, tmp_path / "out")
+
+
+def test_how_many_pictures_are_in_memory_changes_nothing(campaign, tmp_path, monkeypatch):
+    for num in (1, 3, 2048):
+        monkeypatch.setattr(exporting, "_AT_ONCE", num)
+        export(campaign, tmp_path / f"by {num}", formats=["webdataset"], all_labels=True)
+    one, three, all_at_once = (all_bytes(tmp_path / f"by {num}") for num in (1, 3, 2048))
+    assert one == three == all_at_once
+
+
+def test_an_export_that_fails_leaves_nothing(campaign, tmp_path, monkeypatch):
+    def fail(*given):
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(exporting.Coco, "finish", fail)
+    with pytest.raises(OSError, match="full"):
+        export(campaign, tmp_path / "out", formats=["coco"])
+    assert not list(tmp_path.iterdir())
 
 
 def test_what_another_export_left_or_is_at_is_not_removed(campaign, tmp_path):
