@@ -181,13 +181,11 @@ def _annotation(suffix: str, whole: bytes, rng: np.random.Generator) -> bytes:
 def read_set(text: str, options: ListOptions, num_rows: int | None) -> Outcome:
     """A data set by name of so many rows; None: its reader says how many, since what lists them is damaged."""
 
-    def expected() -> int:
-        if num_rows is not None:
-            return num_rows
+    def said() -> int:
         reader = open_set(text, options.limits)
         return sum(1 for part in reader.parts() for _ in reader.rows(part, options.with_truth))
 
-    return read_path(text, options, expected)[0]
+    return read_path(text, options, said if num_rows is None else num_rows)[0]
 
 
 def models(seeds: Seeds, num: int, folder: Path, rng: np.random.Generator) -> Outcome:

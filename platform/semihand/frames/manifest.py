@@ -9,42 +9,25 @@ whole is an InputError, what is wrong in one row is that row's problem.
 import difflib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from semihand.frames.draft import Column, Draft, draft_rows
-from semihand.frames.errors import BadFrame, InputError, first_line, shown
+from semihand.frames.cells import Source, as_type
+from semihand.frames.draft import Draft, draft_rows
+from semihand.frames.errors import BadFrame, InputError, first_line
 from semihand.frames.files import check_input
 from semihand.frames.limits import Limits
 from semihand.frames.options import ListOptions
 from semihand.frames.strict_json import parse_json
 from semihand.frames.worker import WorkerEnded, borrowed, each, for_a_file, one
-from semihand.tables.arrays import without_nulls
 from semihand.tables.schemas import FRAMES, PICTURE_COLUMNS, TRUTH_COLUMNS
 
 PARQUET_EXTENSIONS = frozenset({".parquet", ".pq"})
 JSON_EXTENSIONS = frozenset({".jsonl", ".ndjson", ".json"})
 MAX_LINE_BYTES = 2**20  # a row of FRAMES with all its truth is 10 kB
 _GROWTH_OF_JSON = 4  # from text to Python's numbers, at least
-
-
-class _Source(NamedTuple):
-    """Where rows come from, for messages.
-
-    Attributes:
-        path: the manifest.
-        numbers: of its rows.
-        problems: what is wrong, by row.
-        is_part: whether there are other rows, so that all of these may be wrong by themselves.
-    """
-
-    path: Path
-    numbers: np.ndarray
-    problems: dict[int, BadFrame]
-    is_part: bool = False
 
 
 def read_manifest(path: Path, options: ListOptions) -> Draft:
@@ -59,7 +42,7 @@ def read_manifest(path: Path, options: ListOptions) -> Draft:
     num_rows = max((len(values) for values in columns.values()), default=0)
     if num_rows == 0:
         raise InputError(f"{path}: no row in it; give one row per hand, with hand and uri")
-    draft = _typed(_Source(path, np.arange(1, num_rows + 1), problems), columns, options)
+    draft = _typed(Source(path, np.arange(1, num_rows + 1), problems), columns, options)
     for name in PICTURE_COLUMNS:
         if name in columns and name in TRUTH_COLUMNS:
             _note_pictures(draft, name, options)
@@ -92,7 +75,7 @@ def from_rows(table: pa.Table, path: Path, options: ListOptions, start: int = 0,
     if table.num_rows == 0:
         raise InputError(f"{path}: the table is empty; write frames to it first")
     kept = {name: table[name] for name in table.column_names if _wanted(name, options)}
-    return _typed(_Source(path, np.arange(start + 1, start + table.num_rows + 1), {}, is_part), kept, options)
+    return _typed(Source(path, np.arange(start + 1, start + table.num_rows + 1), {}, is_part), kept, options)
 
 
 def from_frames(table: pa.Table, path: Path, options: ListOptions, start: int = 0, is_part: bool = False) -> Draft:
@@ -210,56 +193,9 @@ def _check_names(path: Path, names: list[str], options: ListOptions) -> None:
         raise InputError(f"{path}: no column 'uri' or 'image'; add the path of each picture")
 
 
-def _typed(source: _Source, columns: dict[str, Any], options: ListOptions) -> Draft:
-    typed = {name: _as_type(source, name, values) for name, values in columns.items()}
+def _typed(source: Source, columns: dict[str, Any], options: ListOptions) -> Draft:
+    typed = {name: as_type(source, name, values) for name, values in columns.items()}
     folder = source.path.resolve().parent
     root = options.root.resolve() if options.root else folder
     rows = draft_rows(len(source.numbers), typed)
     return Draft(rows, folder, root, str(source.path), source.numbers, source.problems)
-
-
-def _as_type(source: _Source, name: str, values: Any) -> Column:
-    """The column in its FRAMES type; cell by cell where the whole does not fit."""
-    kind = FRAMES.field(name).type
-    try:
-        whole = values.cast(kind) if isinstance(values, pa.ChunkedArray) else pa.array(values, kind)
-        return _without_gaps(whole, kind)
-    except (pa.ArrowException, TypeError, ValueError, OverflowError):
-        cells = values.to_pylist() if isinstance(values, pa.ChunkedArray) else values
-    wrong: dict[int, str] = {}
-    for row, cell in enumerate(cells):
-        try:
-            pa.array([cell], kind)
-        except (pa.ArrowException, TypeError, ValueError, OverflowError):
-            wrong[row] = f"row {source.numbers[row]}: {name} is {shown(cell, 80)}, not {kind}"
-    num_given = sum(cell is not None for cell in cells)
-    if not source.is_part and len(wrong) == num_given and (num_given > 1 or num_given == len(cells)):
-        raise InputError(f"{source.path}: no {name!r} in it has the type {kind}; {wrong[min(wrong)]}")
-    reason = "bad_truth" if name in TRUTH_COLUMNS else "bad_row"
-    for row, detail in wrong.items():
-        source.problems.setdefault(row, BadFrame(reason, detail))
-    fitting = pa.array([None if row in wrong else cell for row, cell in enumerate(cells)], kind)
-    return _without_gaps(fitting, kind)
-
-
-def _without_gaps(column: Column, kind: pa.DataType) -> Column:
-    """The column with NaN (or False) for nulls inside its lists, which JSON has to write for NaN."""
-    if not pa.types.is_fixed_size_list(kind):
-        return column
-    present = without_nulls(column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column)
-    entries, num_entries, leaf = present, len(present), kind
-    while pa.types.is_fixed_size_list(leaf):
-        entries, num_entries, leaf = pc.list_flatten(entries), num_entries * leaf.list_size, leaf.value_type
-    if len(entries) == num_entries and not entries.null_count:
-        return column
-    cells = column.to_pylist()
-    return pa.array([None if cell is None else _filled(cell, kind) for cell in cells], kind)
-
-
-def _filled(cell: Any, kind: pa.DataType) -> Any:
-    if pa.types.is_fixed_size_list(kind):
-        entries = [None] * kind.list_size if cell is None else cell
-        return [_filled(entry, kind.value_type) for entry in entries]
-    if cell is None:
-        return False if pa.types.is_boolean(kind) else float("nan")
-    return cell

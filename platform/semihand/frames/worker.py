@@ -16,7 +16,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from multiprocessing import Pipe
 from pathlib import Path
 from typing import Any
@@ -31,9 +30,7 @@ _REQUEST_BYTES = 2**26  # beyond which no further item joins a request: embedded
 _START_S = 300.0  # what a process may take to start, on a machine that is busy with others
 _GRACE_S = 10.0  # beyond the process's own limit: it cannot be ended while the kernel waits for a disk
 _idle: dict[tuple[int, Limits, bool], list["Worker"]] = {}
-#: those of `semihand.frames.tasks` that are about a whole file, which is not imported here
-FILE_TASKS = frozenset({"mat", "parquet_names", "parquet", "parquet_pieces"})
-_LIGHT = frozenset({"parquet_names"})  # after which the process can still read the file itself
+FILE_TASKS = frozenset({"mat", "parquet_names", "parquet", "parquet_pieces"})  # the tasks about a whole file
 
 
 class WorkerEnded(Exception):  # noqa: N818  (it is not an error of the program's)
@@ -79,7 +76,7 @@ class Worker:
             RuntimeError: it did not even start, which is not the fault of what it was to open.
         """
         self.at_rest = False
-        self.used_up |= task in FILE_TASKS - _LIGHT
+        self.used_up |= task in FILE_TASKS and task != "parquet_names"  # after which it can still read the file
         self._wait_until_started()
         try:
             self._connection.send_bytes(pickle.dumps((task, arguments)))
@@ -176,10 +173,9 @@ def borrowed(limits: Limits, for_files: bool = False) -> Iterator[Worker]:
     while worker is None:
         try:
             found = resting.pop()
+            worker = found if found.lives() else None
         except IndexError:
             worker = Worker(limits)
-        else:
-            worker = found if found.lives() else None
     try:
         yield worker
     finally:
@@ -216,10 +212,10 @@ def each(
 
 def _fill(waiting: list[tuple[Any, ...]], items: Iterator[tuple[Any, ...]]) -> bool:
     """Add items up to what a request holds; whether there is any."""
-    size = sum(map(_bytes_in, waiting))
-    while len(waiting) < _ITEMS_PER_REQUEST and size < _REQUEST_BYTES and (more := list(islice(items, 1))):
-        waiting += more
-        size += _bytes_in(more[0])
+    while len(waiting) < _ITEMS_PER_REQUEST and sum(map(_bytes_in, waiting)) < _REQUEST_BYTES:
+        if (item := next(items, None)) is None:
+            break
+        waiting.append(item)
     return bool(waiting)
 
 
