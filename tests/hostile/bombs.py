@@ -168,6 +168,15 @@ def pickles(canary: Path) -> dict[str, Callable[[], bytes]]:
         "millions of lists": b"\x80\x02(" + b"]" * 2**21 + b"l.",
         "lists in lists": laugh + b".",
         "deep tuples": b"\x80\x02)" + b"\x85" * 500_000 + b".",
+        "deep tuples as a key": b"\x80\x02})" + b"\x85" * 200_000 + b"K\1s.",
+        "tuples of one another as a key": b"\x80\x02})" + b"q\0h\0\x86" * 40 + b"K\1s.",
+        "wide tuples of one another as a key": b"\x80\x02})" + (b"q\0(" + b"h\0" * 50 + b"t") * 9 + b"K\1s.",
+        "tuples of one another, counted": b"\x80\x04})"
+        + b"".join(b"\x94h" + bytes([place]) + b"\x86" for place in range(40))
+        + b"K\1s.",
+        "tuples of one another as a type": b"\x80\x02cnumpy\ndtype\n)" + b"q\0h\0\x86" * 40 + b"\x85R.",
+        "lists of one another into an array": pickle.dumps(np.zeros(3), 2)[:-1] + b"K\0" + laugh[2:] + b"s.",
+        "a tuple that is filled with nothing": b"\x80\x02})" + b"(eq\0h\0\x86" * 40 + b"K\1s.",
         "64 GiB reserved": b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(L8589934592L\ntS'b'\ntR.",
         "an object by its class": b"\x80\x02cnumpy\nndarray\nL4000000000L\n\x85\x81.",
         "an array of objects": pickle.dumps({"weights": np.array([{}], object)}, 2),

@@ -12,7 +12,7 @@ from sample_pictures import encode, picture
 from hostile import bombs
 from hostile.kinds import RIGHT, TRUTH, Seeds, read_set
 from hostile.outcomes import Outcome, counted, read_model, read_path
-from hostile.sets import SETS
+from hostile.sets import LISTS, ROWS_OF, SETS
 
 _GOOD = encode(picture(42, 80, 60))
 REFUSED = "refused"
@@ -104,7 +104,8 @@ def _in_set(
     else:
         path.write_bytes(data)
     text = f"{name}:{root}?{SETS[name][1]}"
-    return _without(canary, _expect(counted(1, lambda: read_set(text, TRUTH)), reason, text))
+    num_rows = None if seeds.sets[name][place] in LISTS else ROWS_OF[name]
+    return _without(canary, _expect(counted(1, lambda: read_set(text, TRUTH, num_rows)), reason, text))
 
 
 def _without(canary: Path, found: Outcome) -> Outcome:

@@ -18,6 +18,11 @@ def _json(path: Path, value: object) -> None:
     path.write_text(json.dumps(value))
 
 
+def _of_a_camera(hand: Hand) -> np.ndarray:
+    """A hand's picture as large as those of sets whose one camera stands in their readers."""
+    return np.pad(hand.picture, [(0, 480 - hand.picture.shape[0]), (0, 640 - hand.picture.shape[1]), (0, 0)])
+
+
 def freihand(root: Path, hands: list[Hand]) -> list[str]:
     """FreiHAND, one version, with masks."""
     for number in range(4 * len(hands)):
@@ -92,8 +97,8 @@ def dexycb(root: Path, hands: list[Hand]) -> list[str]:
 def stb(root: Path, hands: list[Hand]) -> list[str]:
     """STB: MATLAB files."""
     for number, hand in enumerate(hands):
-        save_picture(root / f"images/B1Counting/BB_left_{number}.png", hand.picture)
-        save_picture(root / f"images/B1Random/BB_left_{number}.png", hand.picture)
+        save_picture(root / f"images/B1Counting/BB_left_{number}.png", _of_a_camera(hand))
+        save_picture(root / f"images/B1Random/BB_left_{number}.png", _of_a_camera(hand))
     labels = np.stack([hand.joints_mm.T for hand in hands], -1)
     (root / "labels").mkdir()
     for name in ("B1Counting", "B1Random"):
@@ -105,8 +110,8 @@ def mvhand(root: Path, hands: list[Hand]) -> list[str]:
     """MVHand: an .npy of joints and a pickle of poses."""
     folder = root / "7-14-1-2"
     for number, hand in enumerate(hands):
-        save_picture(folder / f"rgb/{number:05d}_0.jpg", hand.picture)
-        save_picture(folder / f"depth/{number:05d}_0.png", hand.picture)
+        save_picture(folder / f"rgb/{number:05d}_0.jpg", _of_a_camera(hand))
+        save_picture(folder / f"depth/{number:05d}_0.png", _of_a_camera(hand))
     joints = np.stack([np.column_stack([hand.joints_mm, np.ones(21)]) for hand in hands])[..., None]
     (folder / "mlresults").mkdir()
     np.save(folder / "mlresults/7-14-1-2-joints.npy", joints)
@@ -157,9 +162,19 @@ SETS: dict[str, tuple[Callable[[Path, list[Hand]], list[str]], str]] = {
 }  # fmt: skip
 
 
+_NUM_HANDS = 2
+#: how many rows each set has: RHD holds both sides, STB two recordings
+ROWS_OF = dict.fromkeys(SETS, _NUM_HANDS) | {"rhd": 2 * _NUM_HANDS, "stb": 2 * _NUM_HANDS}
+#: the files that say which rows there are: damaged ones may say of fewer, or more
+LISTS = frozenset({
+    "training_K.json", "training/anno_training.pickle", "train.txt", "20200709-subject-01/20200709_141754/meta.yml",
+    "cameras.json", "annotations/coco_wholebody_val_v1.0.json",
+})  # fmt: skip
+
+
 def make_sets(folder: Path) -> dict[str, list[str]]:
     """The annotation files of every set, made below the folder, by the set's name."""
-    hands = rendered_hands(2)
+    hands = rendered_hands(_NUM_HANDS)
     found = {}
     for name, (make, _) in SETS.items():
         (folder / name).mkdir(parents=True)

@@ -27,7 +27,10 @@ ROWS = (
     ("unselected", "right", "png", "bob", False),
     ("second hand", "left", "jpeg", "bob", True),  # in the picture of the first one
     ("gone", "right", "png", "ada", True),
+    ("assumed", "right", "png", "bob", True),  # before a camera whose focal length nobody measured
+    ("behind", "right", "png", "bob", True),  # half of the label lies behind the camera
 )
+UNPLACED = ("relative", "assumed", "behind")  # nobody knows where in space they are
 NAMES = [row[0] for row in ROWS]
 IDS = dict(zip(NAMES, (frame_id("made", name) for name in NAMES), strict=True))
 
@@ -44,7 +47,9 @@ def shown_hands():
 def label_joints_mm(hands, round_number):
     """What the labels say: the truth, and off by a few millimetres of their own."""
     rng = np.random.default_rng(round_number)
-    return np.stack([hand.joints_mm for hand in hands]) + rng.normal(0, 2, (len(hands), 21, 3))
+    joints_mm = np.stack([hand.joints_mm for hand in hands]) + rng.normal(0, 2, (len(hands), 21, 3))
+    joints_mm[NAMES.index("behind"), :, 2] -= np.median(joints_mm[NAMES.index("behind"), :, 2])
+    return joints_mm
 
 
 def frames_table(folder, hands):
@@ -68,7 +73,8 @@ def frames_table(folder, hands):
             "subject_id": subject, "hand": side, "bbox_px": [*(low - 4), *(high - low + 8)], "box_source": "given",
             "sequence_id": None if subject is None else f"{subject}'s video",
             "fx": hand.K[0, 0], "fy": hand.K[1, 1], "cx": hand.K[0, 2], "cy": hand.K[1, 2],
-            "intrinsics_source": "given", "distortion": [0.1, -0.05, 0.01, 0.0] if name == "lens" else None,
+            "intrinsics_source": "assumed" if name == "assumed" else "given",
+            "distortion": [0.1, -0.05, 0.01, 0.0] if name == "lens" else None,
             "supervision": "none", "joints_mm": hand.joints_mm.tolist(), "joints_uv_px": hand.uv_px.tolist(),
             "mano_pose": hand.mano_pose.tolist(), "mano_shape": hand.mano_shape.tolist(),
             "mano_translation_mm": hand.mano_translation_mm.tolist(), "mask_png": png(hand.mask * np.uint8(255)),
@@ -108,8 +114,8 @@ def finished_campaign(folder: Path, rounds: int = 2) -> Store:
         keys = {"frame_id": list(IDS.values()), "round": [number] * len(ROWS), "labeller": [LABELLER] * len(ROWS)}
         chosen = [row[4] for row in ROWS]
         weights = {"weight": np.array(chosen, np.float32), "joint_weight": np.full((len(ROWS), 21), 0.5, np.float32)}
-        store.append("selections", rows_of(SELECTIONS, keys | weights | {"selected": chosen, "reason": ["made"] * 10}),
-                     number)  # fmt: skip
+        reasons = {"selected": chosen, "reason": ["made"] * len(ROWS)}
+        store.append("selections", rows_of(SELECTIONS, keys | weights | reasons), number)
         subjects = {"subject_id": ["", "ada", "bob"], "round": [number] * 3, "num_frames": [1, 1, 1]}
         store.append("subjects", rows_of(SUBJECTS, subjects | {"bone_mm": lengths[[5, 0, 3]]}), number)
         store.seal(number, [LABELLER], list(IDS.values()))

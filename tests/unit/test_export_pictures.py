@@ -1,17 +1,22 @@
 """exports/pictures.py: bytes go out as they came in where any viewer shows them as we do, else the pixels do."""
 
 import io
+import struct
+import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 from sample_pictures import encode, picture, write_video
 
+from semihand.exports import pictures
 from semihand.exports.pictures import Picture, pictures_of
 from semihand.frames.decode import decode_picture
 from semihand.frames.errors import BadFrame
 from semihand.frames.listing import list_frames
 from semihand.frames.options import ListOptions
+from semihand.frames.reading import read_pictures
 
 RIGHT = ListOptions(hand="right")
 
@@ -28,6 +33,17 @@ def palette_png():
     return buffer.getvalue()
 
 
+def png_of_16_bits():
+    """In colour, which Pillow reads but does not write."""
+    pixels = picture(10).astype(">u2") * 257
+    rows = b"".join(b"\0" + row.tobytes() for row in pixels)
+    header = struct.pack(">IIBBBBB", pixels.shape[1], pixels.shape[0], 16, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    )
+
+
 FILES = {
     "a.jpg": (encode(picture(3), "JPEG"), ".jpg"),
     "b.png": (encode(picture(4)), ".png"),
@@ -35,6 +51,7 @@ FILES = {
     "rotated.jpg": (rotated_jpeg(), None),
     "palette.png": (palette_png(), None),
     "deep.png": (encode(picture(6)[..., 0].astype(np.uint16) * 256), None),
+    "deep colours.png": (png_of_16_bits(), None),
     "web.webp": (encode(picture(7), "WEBP"), None),
     "map.bmp": (encode(picture(8), "BMP"), None),
 }
@@ -91,6 +108,21 @@ def test_a_picture_that_changed_since_it_was_listed_does_not_go_out(tmp_path):
     [(row, problem)] = pictures_of(frames)
     assert isinstance(problem, BadFrame)
     assert (row, problem.reason) == (0, "changed")
+
+
+def test_bytes_that_change_between_decoding_and_copying_do_not_go_out(tmp_path, monkeypatch):
+    (tmp_path / "a.png").write_bytes(encode(picture(1)))
+    frames = list_frames(tmp_path, RIGHT).frames
+
+    def read_and_change(*given):
+        for row, pixels in read_pictures(*given):
+            Path(frames["uri"][row].as_py()).write_bytes(encode(picture(2)))
+            yield row, pixels
+
+    monkeypatch.setattr(pictures, "read_pictures", read_and_change)
+    [(_, shown)] = pictures_of(frames)
+    assert shown.data is None
+    np.testing.assert_array_equal(decode_picture(shown.encoded()[0]), picture(1))
 
 
 def test_pixels_alone_are_a_png():

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from frames_tables import with_column
-from sample_pictures import write_folder, write_video
+from sample_pictures import encode, write_folder, write_video
 
 from hostile.bombs import tables
 from semihand.frames import pieces
@@ -102,3 +102,64 @@ def test_a_manifest_of_pictures_beyond_the_limit_is_refused_before_it_is_read(ta
     few = ListOptions(limits=Limits(max_manifest_rows=9))
     with pytest.raises(InputError, match="10 rows, the limit is 9"):
         list(listed_in_pieces(tmp_path / "m.parquet", few))
+
+
+@pytest.mark.parametrize("listed", [lambda *given: [list_frames(*given)], listed_in_pieces], ids=["at once", "pieces"])
+def test_a_manifest_is_counted_as_large_as_it_is(tmp_path, monkeypatch, listed):
+    monkeypatch.setattr(pieces, "ROWS_PER_PIECE", 20)
+    rng = np.random.default_rng(0)
+    images = [encode(rng.integers(0, 256, (48, 64, 3), dtype=np.uint8)) for _ in range(100)]
+    path = tmp_path / "m.parquet"
+    pq.write_table(pa.table({"image": images, "hand": ["left"] * 100}), path)
+    size = path.stat().st_size
+    fits = ListOptions(limits=Limits(max_manifest_bytes=3 * size // 2))
+    assert sum(each.frames.num_rows for each in listed(path, fits)) == 100
+    with pytest.raises(InputError, match="the limit is"):
+        list(listed(path, ListOptions(limits=Limits(max_manifest_bytes=size - 1000))))
+
+
+@pytest.mark.parametrize("listed", [lambda *given: [list_frames(*given)], listed_in_pieces], ids=["at once", "pieces"])
+def test_null_arrays_take_no_checksum_from_other_columns(source_frames, tmp_path, listed):
+    truth = [None, *source_frames["joints_mm"].to_pylist()[1:]]
+    table = with_column(source_frames, "joints_mm", truth).select(["image", "hand", "joints_mm", "supervision"])
+    path = tmp_path / "m.parquet"
+    options = {"write_page_checksum": True, "compression": "none", "use_dictionary": False}
+    pq.write_table(table, path, **options)
+    assert sum(each.frames.num_rows for each in listed(path, TRUTH)) == table.num_rows
+    data = bytearray(path.read_bytes())
+    data[data.index(table["image"][3].as_py()) + 200] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="not readable as Parquet"):
+        list(listed(path, TRUTH))
+
+
+def test_a_piece_of_wrong_cells_is_that_many_rows_in_quarantine_by_their_own_numbers(
+    source_frames, tmp_path, small_pieces
+):
+    table = source_frames.select(["image"]).append_column("hand", pa.array(["left"] * 8))
+    table = table.append_column("video_frame", pa.array([None] * 3 + ["a", "b", "c", None, "d"], pa.string()))
+    pq.write_table(table, tmp_path / "m.parquet")
+    _, frames, quarantine = joined(tmp_path / "m.parquet")
+    assert frames.num_rows == 4
+    assert [row["detail"].split(":")[0] for row in quarantine.to_pylist()] == ["row 4", "row 5", "row 6", "row 8"]
+
+
+def test_a_piece_of_joints_in_metres_is_quarantined_and_a_set_of_them_refused(source_frames, tmp_path, small_pieces):
+    joints_mm = as_numpy(source_frames["joints_mm"]) * np.where(np.arange(8) < 3, 0.001, 1)[:, None, None]
+    small = with_column(source_frames, "joints_mm", joints_mm.tolist())
+    pq.write_table(small, tmp_path / "m.parquet")
+    listings, frames, _ = joined(tmp_path / "m.parquet")
+    assert [each.frames.num_rows for each in listings] == [0, 3, 2]
+    assert frames["frame_id"].equals(list_frames(tmp_path / "m.parquet", TRUTH).frames["frame_id"])
+    pq.write_table(small.slice(0, 3), tmp_path / "few.parquet")
+    for listed in (list_frames, lambda *given: list(listed_in_pieces(*given))):
+        with pytest.raises(InputError, match="metres"):
+            listed(tmp_path / "few.parquet", TRUTH)
+
+
+def test_a_set_of_no_rows_is_refused_as_it_is_at_once(source_frames, tmp_path):
+    pq.write_table(source_frames.slice(0, 0), tmp_path / "m.parquet")
+    Store(tmp_path / "store").create(["frames"])
+    for path, said in ((tmp_path / "m.parquet", "no row in it"), (tmp_path / "store", "is empty")):
+        with pytest.raises(InputError, match=said):
+            list(listed_in_pieces(path, TRUTH))

@@ -23,6 +23,7 @@ from semihand.frames.limits import STANDARD, Limits
 from semihand.frames.listing import list_frames
 from semihand.frames.options import ListOptions
 from semihand.frames.reading import read_pictures
+from semihand.frames.tasks import TASKS
 from semihand.frames.worker import borrowed, dismiss, each, one
 
 RIGHT = ListOptions(hand="right")
@@ -221,3 +222,34 @@ def test_a_manifest_beyond_its_limits_is_one_line_of_error(tmp_path):
             list_frames(tmp_path / name, ListOptions(limits=Limits(max_manifest_rows=10)))
     with pytest.raises(InputError, match="the limit is"):
         list_frames(tmp_path / "m.parquet", ListOptions(limits=Limits(max_manifest_bytes=100)))
+
+
+def test_a_process_that_read_a_manifest_decodes_none_of_its_pictures(tmp_path):
+    """What Arrow and polars reserve for a file is never given back, and pictures have less memory than manifests."""
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 320, 320, 3), dtype=np.uint8)
+    images = [encode(each) for each in pixels]
+    pq.write_table(pa.table({"image": images, "hand": ["left"] * 40}), tmp_path / "m.parquet")
+    listing = list_frames(tmp_path / "m.parquet", ListOptions(limits=Limits(max_pixels=1_000_000)))
+    assert str(listing) == "40 frames"
+
+
+def test_the_tasks_about_whole_files_are_known_by_name():
+    assert {name for name, task in TASKS.items() if task.whole_file} == worker.FILE_TASKS
+
+
+def test_large_pictures_go_a_few_at_a_time():
+    drawn = []
+    large = ((drawn.append(row) or bytes(30 * 2**20),) for row in range(5))
+    found = each("inspect_bytes", large)
+    assert next(found).reason == "not_a_picture"
+    assert drawn == [0, 1, 2]  # 90 MB, the third beyond 64
+    assert {problem.reason for problem in found} == {"not_a_picture"}
+    assert drawn == list(range(5))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="others keep no count of the addresses that a process reserves")
+def test_only_the_work_itself_is_short_of_memory(tmp_path):
+    """Requests and answers come and go without a limit, since nobody's picture is to blame for them."""
+    one("file_picture", write_folder(tmp_path, 1)[0])
+    (resting,) = processes()
+    assert resting.rlimit(psutil.RLIMIT_AS) == psutil.Process().rlimit(psutil.RLIMIT_AS)

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from sample_pictures import write_folder
 
-from hostile.kinds import KINDS, RIGHT, Seeds, make_seeds
+from hostile.kinds import KINDS, RIGHT, TRUTH, Seeds, make_seeds, read_set
 from hostile.nasties import nasties
 from hostile.outcomes import read_path
+from hostile.sets import ROWS_OF, SETS
+from semihand.frames.options import ListOptions
 from semihand.frames.worker import dismiss
 
 NO_SEEDS = Seeds(Path(), [], [], [], {})
@@ -50,6 +52,16 @@ def test_a_row_that_is_lost_would_be_noticed(tmp_path):
     write_folder(tmp_path, 3)
     found, _ = read_path(tmp_path, RIGHT, 4)
     assert found.lost == [f"{tmp_path}: 4 rows in, 3 + 0 listed"]
+
+
+@pytest.mark.parametrize("name", sorted(SETS))
+@pytest.mark.parametrize("options", [TRUTH, ListOptions()], ids=["truth", "pool"])
+def test_the_sets_that_are_damaged_are_whole_before(name, options, seeds):
+    """Whatever of their rows is missing afterwards was lost."""
+    text = f"{name}:{seeds.folder / name}?{SETS[name][1]}"
+    found = read_set(text, options, ROWS_OF[name])
+    assert (found.num_read, found.lost, found.reasons) == (ROWS_OF[name], [], {})
+    assert read_set(text, options, ROWS_OF[name] + 1).lost != []
 
 
 def test_the_decoding_of_all_of_them_took_a_bounded_memory():

@@ -187,3 +187,16 @@ def test_a_directory_of_a_million_entries_is_refused_before_it_is_read(tmp_path)
     path.write_bytes(buffer.getvalue() + (b"PK\1\2" + bytes(42)) * 200_000)
     with pytest.raises(ValueError, match="entries"):
         read_hand_model(path)
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_tuples_that_many_entries_share_are_read(tmp_path, protocol):
+    """As picklers write a tuple that they have written before: by its place in the memory."""
+    shared = ("a", (1, 2))
+    kept = {shared: [shared] * 1000, ("b", shared): frozenset({shared, ("c",)})}
+    path = tmp_path / "x.pkl"
+    path.write_bytes(pickle.dumps(kept, protocol=protocol))
+    if protocol < 4:  # which write a frozenset as a call
+        kept.popitem()
+        path.write_bytes(pickle.dumps(kept, protocol=protocol))
+    assert read_pickle(path, 10**6) == kept

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 import pytest
-from finished_campaigns import IDS, NAMES, ROWS, SIZE_PX, finished_campaign, label_joints_mm, shown_hands
+from finished_campaigns import IDS, NAMES, ROWS, SIZE_PX, UNPLACED, finished_campaign, label_joints_mm, shown_hands
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -181,7 +181,7 @@ def test_a_hand_that_was_confirmed_comes_back_as_it_was(campaign, tasks, labels_
     assert rows["left"]["hand"] == "left"
     assert rows["lens"]["supervision"] == "3d"
     np.testing.assert_allclose(rows["lens"]["joints_mm"], labels_mm["lens"], atol=2e-3)
-    assert rows["relative"]["supervision"] == "2d"  # nobody knows where in space it is
+    assert {name: rows[name]["supervision"] for name in UNPLACED} == dict.fromkeys(UNPLACED, "2d")
 
 
 def test_corrections_can_calibrate(campaign, tasks, tmp_path):

@@ -4,7 +4,8 @@ Layout and units after lmb-freiburg/freihand, utils/fh_utils.py and pred.py at 5
 (`semihand.frames.sets.freihand`, which reads an export with `version=gs`): `training/rgb/%08d.jpg`, and in lists of as
 many entries `training_K.json` (px), `training_xyz.json` (metres, camera frame), `training_scale.json` (metres, the
 middle finger's proximal bone) and, of a licensed model's fit, `training_mano.json` ([1][61]: angles without the mean
-pose, shape, the middle finger's base in px, scale).
+pose, shape, the middle finger's base in px, and the scale of `recover_root` in utils/model.py at 42eb648: px a metre at
+the depth of that base, as an orthographic camera of the mean focal length has).
 
 Left hands are left out and counted, never mirrored: a mirrored picture is not what a camera saw. So are labels behind a
 distorted lens, which K alone would put beside their pictures. `samples.jsonl` says which label each sample is.
@@ -48,14 +49,15 @@ class Freihand(Form):
         where = f"training/rgb/{self.num:08d}.jpg"
         write_picture(self.folder / where, sample.picture.as_jpeg())
         assert sample.K is not None
-        scale_m = float(scale_mm(sample.joints_mm)) / 1000
         self._lists["K"].append(sample.K.tolist())
         self._lists["xyz"].append((sample.joints_mm / 1000).tolist())
-        self._lists["scale"].append(scale_m)
+        self._lists["scale"].append(float(scale_mm(sample.joints_mm)) / 1000)
         if self._licensed is not None and sample.fit is not None:
             mean = np.concatenate([np.zeros(3), self._licensed.hands_mean])
-            root_px = sample.uv_px[MIDDLE_MCP]
-            numbers = [*(sample.fit.pose - mean), *sample.fit.shape, *root_px, scale_m]
+            root_m = sample.joints_mm[MIDDLE_MCP] / 1000
+            px_per_m = (sample.K[0, 0] + sample.K[1, 1]) / 2 / root_m[2]
+            root_px = sample.K[:2, 2] + px_per_m * root_m[:2]
+            numbers = [*(sample.fit.pose - mean), *sample.fit.shape, *root_px, px_per_m]
             self._lists["mano"].append([[float(number) for number in numbers]])
         return where
 

@@ -46,8 +46,7 @@ class Ho3d(Form):
         data, suffix = sample.picture.encoded()
         where = f"train/{name}/rgb/{number}{suffix}"
         write_picture(self.folder / where, data)
-        # the one pickle that is written here: HO-3D's tools read no other form
-        write_picture(self.folder / "train" / name / "meta" / f"{number}.pkl", pickle.dumps(_meta(sample), protocol=2))
+        write_picture(self.folder / "train" / name / "meta" / f"{number}.pkl", _pickled(_meta(sample)))
         return where
 
     def finish(self) -> None:
@@ -69,6 +68,11 @@ def _meta(sample: Sample) -> dict[str, object]:
         "handBeta": sample.fit.shape,
         "handTrans": joints_m[WRIST] - rest_m,
     }
+
+
+def _pickled(meta: dict[str, object]) -> bytes:
+    """The one pickle that is written here, since HO-3D's tools read no other form; of any NumPy, as theirs are old."""
+    return pickle.dumps(meta, protocol=2).replace(b"cnumpy._core.multiarray\n", b"cnumpy.core.multiarray\n")
 
 
 def _letters(number: int) -> str:

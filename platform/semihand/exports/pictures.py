@@ -8,14 +8,16 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 from jaxtyping import UInt8
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from semihand.frames.errors import BadFrame
 from semihand.frames.files import read_file
 from semihand.frames.limits import STANDARD, Limits
 from semihand.frames.reading import read_pictures
+from semihand.tables.identity import content_sha256
 
 _SUFFIXES = {"JPEG": ".jpg", "PNG": ".png"}
+_PNG_DEPTH = 24  # the place of the byte that says how many bits a channel has
 
 
 @dataclass(frozen=True)
@@ -61,15 +63,18 @@ def pictures_of(frames: pa.Table, limits: Limits = STANDARD) -> Iterator[tuple[i
             yield row, Picture(pixels)
         else:
             uri = uris[row]
-            data = frames["image"][row].as_py() if uri is None else _again(Path(uri), limits)
+            digest = frames["content_sha256"][row].as_py()
+            data = frames["image"][row].as_py() if uri is None else _again(Path(uri), digest, limits)
             yield row, _with_bytes(pixels, data)
 
 
-def _again(path: Path, limits: Limits) -> bytes | None:
+def _again(path: Path, digest: str, limits: Limits) -> bytes | None:
+    """The bytes that were decoded, in another process; None where the file has gone or changed since."""
     try:
-        return read_file(path, limits.max_picture_bytes)
-    except BadFrame:  # gone since it was decoded
+        data = read_file(path, limits.max_picture_bytes)
+    except BadFrame:
         return None
+    return data if content_sha256(data) == digest else None
 
 
 def _with_bytes(pixels: UInt8[np.ndarray, "height width 3"], data: bytes | None) -> Picture:
@@ -79,7 +84,12 @@ def _with_bytes(pixels: UInt8[np.ndarray, "height width 3"], data: bytes | None)
 
 def _upright_suffix(data: bytes) -> str | None:
     """The suffix of bytes that any viewer shows as we decoded them; None where some would not."""
-    image = Image.open(io.BytesIO(data))
+    try:
+        image = Image.open(io.BytesIO(data), formats=list(_SUFFIXES))
+    except UnidentifiedImageError:  # another format
+        return None
+    if image.format == "PNG" and data[_PNG_DEPTH] == 16:  # of colours Pillow says RGB all the same
+        return None
     upright = Image.Image.getexif(image).get(ExifTags.Base.Orientation, 1) == 1
     return _SUFFIXES.get(image.format or "") if upright and image.mode in ("RGB", "L") else None
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from semihand.exports.pictures import Picture, pictures_of
 from semihand.frames.crop import crop_hand
@@ -44,7 +44,7 @@ class Sample:
     Attributes:
         about: `ABOUT`, as plain values.
         joints_mm: label_mm, camera frame.
-        is_placed: whether the hand's place in space is known; else only its shape is.
+        is_placed: whether the hand's place in space is known (see `seen_at`); else only its shape is.
         uv_px: where these joints are seen, px of the picture; the raw 2D joints of a label without a place.
         box_px: the hand's box, px of the picture; all of it where none was given.
         K: intrinsics of the picture, None where nobody knows them.
@@ -111,19 +111,44 @@ def cropped(sample: Sample, size_px: int) -> Sample:
     )  # fmt: skip
 
 
+def seen_at(
+    label_mm: Float[np.ndarray, "labels 21 3"],
+    raw_px: Float[np.ndarray, "labels 21 2"],
+    K: Float[np.ndarray, "labels 3 3"],
+    distortion: Float[np.ndarray, "labels coefficients"] | None,
+    is_measured: Bool[np.ndarray, " labels"],
+) -> tuple[Bool[np.ndarray, " labels"], Float[np.ndarray, "labels 21 2"]]:
+    """Whether labels have a place in space, and where their joints are seen.
+
+    A label has a place where its root is known, before a camera that was measured, and all of it lies in front of that.
+    Elsewhere the joints that were seen in the picture stand for it: an assumed focal length makes depths of any size.
+
+    Args:
+        label_mm: the labels, camera frame.
+        raw_px: the 2D joints that they were made from.
+        K: cameras.
+        distortion: their lenses.
+        is_measured: whether the root is known and the camera was measured.
+    """
+    uv_px = project(label_mm, K, distortion)
+    is_placed = is_measured & np.isfinite(uv_px).all((1, 2))
+    return is_placed, np.where(is_placed[:, None, None], uv_px, raw_px)
+
+
 def _sample(row: Mapping[str, Any], picture: Picture, fit: Fit | None) -> Sample:
     joints_mm = np.array(row["label_mm"], np.float64)
     camera = [row[name] for name in ("fx", "fy", "cx", "cy")]
     K = None if any(number is None for number in camera) else intrinsics_matrix(*camera)
     distortion = np.array(row["distortion"] or [0.0])
-    is_placed = row["root_mm"] is not None
-    uv_px = np.array(row["joints_uv_px"], np.float64)
     lens = distortion if distortion.any() else None
-    if is_placed and K is not None:
-        uv_px = project(joints_mm, K, lens)
+    is_placed, uv_px = False, np.array(row["joints_uv_px"], np.float64)
+    if K is not None and row["root_mm"] is not None and row["intrinsics_source"] == "given":
+        coefficients = None if lens is None else lens[None]
+        (placed,), (uv_px,) = seen_at(joints_mm[None], uv_px[None], K[None], coefficients, np.array([True]))
+        is_placed = bool(placed)
     box_px = row["bbox_px"] or [0.0, 0.0, *map(float, picture.size_px)]
     per_joint = {name: row.get(name) for name in ("joint_weight", "joint_confidence", "joint_predicted_error_mm")}
     about = {name: row.get(name) for name in ABOUT}
     key = f"{row['uri'] or row['content_sha256']} {row['video_frame']}"
-    return Sample(about, joints_mm, is_placed, uv_px, np.array(box_px, np.float64), K, lens, per_joint, _WHOLE, key,
-                  picture, fit)  # fmt: skip
+    return Sample(about, joints_mm, is_placed, uv_px, np.array(box_px, np.float64), K, lens, per_joint, _WHOLE,
+                  key, picture, fit)  # fmt: skip

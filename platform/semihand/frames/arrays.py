@@ -37,6 +37,7 @@ def read_arrays_of_npz(path: Path, limits: Limits) -> dict[str, Shaped[np.ndarra
         if unpacked > limits.max_picture_bytes:
             limit = f"above the limit of {limits.max_picture_bytes}"
             raise BadFrame("too_large", f"{path}: {unpacked} bytes unpacked, {limit}")
+        data.seek(0)
         with np.load(data, allow_pickle=False) as arrays:
             found = {name: arrays[name] for name in arrays.files}
     except _DAMAGE as error:
@@ -46,10 +47,10 @@ def read_arrays_of_npz(path: Path, limits: Limits) -> dict[str, Shaped[np.ndarra
 
 def read_mat(path: Path, limits: Limits) -> dict[str, Any] | InputError:
     """What a MATLAB file holds, or why it cannot be read."""
-    import scipy.io  # here, because the process that decodes pictures must start fast
+    import scipy.io.matlab  # here, because the process that decodes pictures must start fast
 
     try:
         found: dict[str, Any] = scipy.io.loadmat(path)
         return found
-    except _DAMAGE as error:
+    except (*_DAMAGE, scipy.io.matlab.MatReadError) as error:
         return InputError(f"{path}: cannot be read ({first_line(error)}); download it again")

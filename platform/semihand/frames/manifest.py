@@ -13,16 +13,15 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from semihand.frames.draft import Column, Draft, draft_rows
-from semihand.frames.errors import BadFrame, InputError, first_line, shown
+from semihand.frames.cells import Source, as_type
+from semihand.frames.draft import Draft, draft_rows
+from semihand.frames.errors import BadFrame, InputError, first_line
 from semihand.frames.files import check_input
 from semihand.frames.limits import Limits
 from semihand.frames.options import ListOptions
 from semihand.frames.strict_json import parse_json
 from semihand.frames.worker import WorkerEnded, borrowed, each, for_a_file, one
-from semihand.tables.arrays import without_nulls
 from semihand.tables.schemas import FRAMES, PICTURE_COLUMNS, TRUTH_COLUMNS
 
 PARQUET_EXTENSIONS = frozenset({".parquet", ".pq"})
@@ -43,8 +42,7 @@ def read_manifest(path: Path, options: ListOptions) -> Draft:
     num_rows = max((len(values) for values in columns.values()), default=0)
     if num_rows == 0:
         raise InputError(f"{path}: no row in it; give one row per hand, with hand and uri")
-    numbers = np.arange(1, num_rows + 1)
-    draft = _typed(path, columns, numbers, problems, options)
+    draft = _typed(Source(path, np.arange(1, num_rows + 1), problems), columns, options)
     for name in PICTURE_COLUMNS:
         if name in columns and name in TRUTH_COLUMNS:
             _note_pictures(draft, name, options)
@@ -60,8 +58,15 @@ def _note_pictures(draft: Draft, name: str, options: ListOptions) -> None:
             draft.note(int(row), BadFrame("bad_truth", f"{name}: {problem}"))
 
 
-def from_rows(table: pa.Table, path: Path, options: ListOptions) -> Draft:
+def from_rows(table: pa.Table, path: Path, options: ListOptions, start: int = 0, is_part: bool = False) -> Draft:
     """Rows of a Parquet manifest that was opened elsewhere; paths are relative to the manifest's folder.
+
+    Args:
+        table: the rows.
+        path: the manifest.
+        options: what the frames do not say themselves.
+        start: how many rows come before them.
+        is_part: whether these are not all rows, and all of them may be wrong by themselves.
 
     Raises:
         InputError: there are none, or they have columns that FRAMES has not, or no `hand`.
@@ -70,16 +75,16 @@ def from_rows(table: pa.Table, path: Path, options: ListOptions) -> Draft:
     if table.num_rows == 0:
         raise InputError(f"{path}: the table is empty; write frames to it first")
     kept = {name: table[name] for name in table.column_names if _wanted(name, options)}
-    return _typed(path, kept, np.arange(1, table.num_rows + 1), {}, options)
+    return _typed(Source(path, np.arange(start + 1, start + table.num_rows + 1), {}, is_part), kept, options)
 
 
-def from_frames(table: pa.Table, path: Path, options: ListOptions) -> Draft:
-    """The rows of a FRAMES table that our own store wrote; its paths may lead anywhere.
+def from_frames(table: pa.Table, path: Path, options: ListOptions, start: int = 0, is_part: bool = False) -> Draft:
+    """As `from_rows`, the rows of a FRAMES table that our own store wrote; its paths may lead anywhere.
 
     Raises:
         InputError: it is empty, or has columns that FRAMES has not.
     """
-    draft = from_rows(table, path, options)
+    draft = from_rows(table, path, options, start, is_part)
     return Draft(draft.rows, path, options.root, str(path), draft.numbers, draft.problems)
 
 
@@ -106,7 +111,7 @@ def read_pieces(path: Path, names: list[str], num_rows: int, limits: Limits) -> 
         InputError: as `column_names`, once it shows.
     """
     try:
-        with borrowed(limits) as worker:
+        with borrowed(limits, for_files=True) as worker:
             for answer in worker.ask("parquet_pieces", path, names, num_rows, patience_s=for_a_file(limits)):
                 if isinstance(answer, InputError):
                     raise answer
@@ -188,58 +193,9 @@ def _check_names(path: Path, names: list[str], options: ListOptions) -> None:
         raise InputError(f"{path}: no column 'uri' or 'image'; add the path of each picture")
 
 
-def _typed(
-    path: Path, columns: dict[str, Any], numbers: np.ndarray, problems: dict[int, BadFrame],
-    options: ListOptions,
-) -> Draft:  # fmt: skip
-    typed = {name: _as_type(path, name, values, problems) for name, values in columns.items()}
-    folder = path.resolve().parent
+def _typed(source: Source, columns: dict[str, Any], options: ListOptions) -> Draft:
+    typed = {name: as_type(source, name, values) for name, values in columns.items()}
+    folder = source.path.resolve().parent
     root = options.root.resolve() if options.root else folder
-    return Draft(draft_rows(len(numbers), typed), folder, root, str(path), numbers, problems)
-
-
-def _as_type(path: Path, name: str, values: Any, problems: dict[int, BadFrame]) -> Column:
-    """The column in its FRAMES type; cell by cell where the whole does not fit."""
-    kind = FRAMES.field(name).type
-    try:
-        whole = values.cast(kind) if isinstance(values, pa.ChunkedArray) else pa.array(values, kind)
-        return _without_gaps(whole, kind)
-    except (pa.ArrowException, TypeError, ValueError, OverflowError):
-        cells = values.to_pylist() if isinstance(values, pa.ChunkedArray) else values
-    wrong: dict[int, str] = {}
-    for row, cell in enumerate(cells):
-        try:
-            pa.array([cell], kind)
-        except (pa.ArrowException, TypeError, ValueError, OverflowError):
-            wrong[row] = f"row {row + 1}: {name} is {shown(cell, 80)}, not {kind}"
-    num_given = sum(cell is not None for cell in cells)
-    if len(wrong) == num_given and (num_given > 1 or num_given == len(cells)):
-        raise InputError(f"{path}: no {name!r} in it has the type {kind}; {wrong[min(wrong)]}")
-    reason = "bad_truth" if name in TRUTH_COLUMNS else "bad_row"
-    for row, detail in wrong.items():
-        problems.setdefault(row, BadFrame(reason, detail))
-    fitting = pa.array([None if row in wrong else cell for row, cell in enumerate(cells)], kind)
-    return _without_gaps(fitting, kind)
-
-
-def _without_gaps(column: Column, kind: pa.DataType) -> Column:
-    """The column with NaN (or False) for nulls inside its lists, which JSON has to write for NaN."""
-    if not pa.types.is_fixed_size_list(kind):
-        return column
-    present = without_nulls(column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column)
-    entries, num_entries, leaf = present, len(present), kind
-    while pa.types.is_fixed_size_list(leaf):
-        entries, num_entries, leaf = pc.list_flatten(entries), num_entries * leaf.list_size, leaf.value_type
-    if len(entries) == num_entries and not entries.null_count:
-        return column
-    cells = column.to_pylist()
-    return pa.array([None if cell is None else _filled(cell, kind) for cell in cells], kind)
-
-
-def _filled(cell: Any, kind: pa.DataType) -> Any:
-    if pa.types.is_fixed_size_list(kind):
-        entries = [None] * kind.list_size if cell is None else cell
-        return [_filled(entry, kind.value_type) for entry in entries]
-    if cell is None:
-        return False if pa.types.is_boolean(kind) else float("nan")
-    return cell
+    rows = draft_rows(len(source.numbers), typed)
+    return Draft(rows, folder, root, str(source.path), source.numbers, source.problems)

@@ -76,37 +76,64 @@ def read_pieces(path: Path, names: list[str], num_rows: int, limits: Limits) -> 
 
 
 def _pieces(path: Path, names: list[str], num_rows: int) -> Iterator[pa.Table]:
-    start = 0
+    """Pictures come as they are: a dictionary of them would hold all those of a row group."""
+    lists, others, texts = _columns(path, names, (pa.string(),))
+    small, start = _read_lists(path, lists), 0
     with pq.ParquetFile(
-        path, page_checksum_verification=True, buffer_size=_BUFFER_BYTES, read_dictionary=_texts(path, names)
+        path, page_checksum_verification=True, buffer_size=_BUFFER_BYTES, read_dictionary=texts
     ) as file:
-        try:
-            for batch in file.iter_batches(num_rows, columns=names, use_threads=False):
-                yield pa.Table.from_batches([batch])
-                start += batch.num_rows
-            return
-        except pa.ArrowInvalid:
-            rows = pl.scan_parquet(path).select(names)  # see `_read`
-    for at in range(start, rows.select(pl.len()).collect().item(), num_rows):
-        yield rows.slice(at, num_rows).collect().to_arrow()
-
-
-def _texts(path: Path, names: list[str]) -> list[str]:
-    """Columns to be read as dictionaries, whose size unpacked can be told before memory is taken for it."""
-    return [field.name for field in pq.read_schema(path) if field.name in names and field.type in _WIDE]
+        for batch in file.iter_batches(num_rows, columns=others, use_threads=False):
+            yield _side_by_side(names, pa.Table.from_batches([batch]), small.slice(start, batch.num_rows))
+            start += batch.num_rows
 
 
 def _read(path: Path, names: list[str]) -> pa.Table:
+    lists, others, texts = _columns(path, names, tuple(_WIDE))
+    with pq.ParquetFile(path, page_checksum_verification=True, read_dictionary=texts) as file:
+        return _side_by_side(names, file.read(columns=others, use_threads=False), _read_lists(path, lists))
+
+
+def _columns(path: Path, names: list[str], kinds: tuple[pa.DataType, ...]) -> tuple[list[str], list[str], list[str]]:
+    """The columns of fixed-size lists, the others, and those of these to be read as dictionaries.
+
+    Of a dictionary the size unpacked can be told before memory is taken for it.
+    """
+    fields = [field for field in pq.read_schema(path) if field.name in names]
+    lists = [field.name for field in fields if _has_fixed_lists(field.type)]
+    others = [name for name in names if name not in lists]
+    return lists, others, [field.name for field in fields if field.type in kinds]
+
+
+def _has_fixed_lists(kind: pa.DataType) -> bool:
+    below = (kind.field(place).type for place in range(kind.num_fields))
+    return pa.types.is_fixed_size_list(kind) or any(map(_has_fixed_lists, below))
+
+
+def _read_lists(path: Path, names: list[str]) -> pa.Table:
+    """Fixed-size lists, all rows at once: boxes and joints, not pictures."""
     try:
-        with pq.ParquetFile(path, page_checksum_verification=True, read_dictionary=_texts(path, names)) as file:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
             return file.read(columns=names, use_threads=False)
     except pa.ArrowInvalid:
-        # Arrow writes null fixed-size lists that it cannot read back ("Expected all lists to be of size").
+        # Arrow writes null fixed-size lists that it cannot read back ("Expected all lists to be of size"). polars can,
+        # but holds no page to its checksum.
         return pl.read_parquet(path, columns=names).to_arrow()
 
 
+def _side_by_side(names: list[str], *tables: pa.Table) -> pa.Table:
+    columns = {name: table[name] for table in tables for name in table.column_names}
+    return pa.table({name: columns[name] for name in names})
+
+
 def _unpacked_bytes(table: pa.Table) -> int:
-    return int(table.nbytes) + sum(_spread_bytes(column) for column in table.columns)
+    return sum(_spread_bytes(column) + _own_bytes(column) for column in table.columns)
+
+
+def _own_bytes(column: pa.ChunkedArray) -> int:
+    """What a column takes but for the entries of its dictionary, which others may share."""
+    if pa.types.is_dictionary(column.type):
+        return sum(chunk.indices.nbytes for chunk in column.chunks)
+    return int(column.nbytes)
 
 
 def _spread_bytes(column: pa.ChunkedArray) -> int:

@@ -1,7 +1,6 @@
 """A path to FRAMES piece by piece, for what looks at every frame and keeps no picture."""
 
 from collections.abc import Collection, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -27,7 +26,8 @@ def listed_in_pieces(path: str | Path, options: ListOptions) -> Iterator[Listing
     """What `list_frames` lists, without masks, depths and parts, at most about a thousand pictures at a time.
 
     Sets by name come by their parts, tables and manifests that hold their pictures by rows; all else holds none, and
-    comes at once. Ids that come back in another piece are the caller's to find, and a piece may hold no usable frame.
+    comes at once. Ids that come back in another piece are the caller's to find. A piece of several may hold no usable
+    frame: what is wrong in all of its rows is wrong in each of them, where `list_frames` would refuse a whole set.
 
     Raises:
         InputError: as `list_frames`, as soon as it shows.
@@ -41,9 +41,16 @@ def listed_in_pieces(path: str | Path, options: ListOptions) -> Iterator[Listing
         yield list_frames(path, options)
         return
     names = [name for name in _names(held, options.limits) if name not in _hidden(options)]
-    for start, rows in _rows(held, names, options.limits):
-        draft = from_rows(rows, held, options) if held.is_file() else from_frames(rows, held.resolve(), options)
-        yield list_draft(replace(draft, numbers=draft.numbers + start), options)
+    pieces = _rows(held, names, options.limits)
+    piece, following = next(pieces, None), next(pieces, None)
+    if piece is None:
+        yield list_frames(path, options)  # which says what is wrong with a set of no rows
+    is_part = following is not None
+    place, drafted = (held, from_rows) if held.is_file() else (held.resolve(), from_frames)
+    while piece is not None:
+        start, rows = piece
+        yield list_draft(drafted(rows, place, options, start, is_part), options, is_part=is_part)
+        piece, following = following, next(pieces, None)
 
 
 def held_pictures(path: str | Path, digests: Collection[str], limits: Limits = STANDARD) -> dict[str, bytes]:

@@ -2,7 +2,8 @@
 
 A picture that hangs its decoder, crashes it or fills the memory costs its own row: the process ends, by the kernel's
 timer if by nothing else, the row is quarantined as too_slow or crashed, and another process goes on with the next.
-The process works ahead while its answer is being used, so that on two cores decoding costs next to nothing.
+The process works ahead while its answer is being used, so that on two cores decoding costs next to nothing. What a
+whole file took of its addresses never comes back, so that one which has read a manifest ends with it.
 """
 
 import atexit
@@ -15,7 +16,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from multiprocessing import Pipe
 from pathlib import Path
 from typing import Any
@@ -26,9 +26,11 @@ from semihand.frames.limits import STANDARD, Limits
 
 _MODULE = "semihand.frames.worker_process"
 _ITEMS_PER_REQUEST = 32
+_REQUEST_BYTES = 2**26  # beyond which no further item joins a request: embedded pictures are up to 256 MB each
 _START_S = 300.0  # what a process may take to start, on a machine that is busy with others
 _GRACE_S = 10.0  # beyond the process's own limit: it cannot be ended while the kernel waits for a disk
-_idle: dict[tuple[int, Limits], list["Worker"]] = {}
+_idle: dict[tuple[int, Limits, bool], list["Worker"]] = {}
+FILE_TASKS = frozenset({"mat", "parquet_names", "parquet", "parquet_pieces"})  # the tasks about a whole file
 
 
 class WorkerEnded(Exception):  # noqa: N818  (it is not an error of the program's)
@@ -49,6 +51,7 @@ class Worker:
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.at_rest = True  # whether all that was asked is answered
+        self.used_up = False  # whether it holds memory that the next item would lack
         self._started = False
         self._memory_fd = _memory()
         self._shared: mmap.mmap | None = None
@@ -73,6 +76,7 @@ class Worker:
             RuntimeError: it did not even start, which is not the fault of what it was to open.
         """
         self.at_rest = False
+        self.used_up |= task in FILE_TASKS and task != "parquet_names"  # after which it can still read the file
         self._wait_until_started()
         try:
             self._connection.send_bytes(pickle.dumps((task, arguments)))
@@ -159,21 +163,23 @@ def _start(connection_fd: int, memory_fd: int, limits: Limits) -> "subprocess.Po
 
 
 @contextlib.contextmanager
-def borrowed(limits: Limits) -> Iterator[Worker]:
-    """A decoding process of these limits: one that rests, or a new one. It is kept unless it was left in the middle."""
-    resting = _idle.setdefault((os.getpid(), limits), [])
+def borrowed(limits: Limits, for_files: bool = False) -> Iterator[Worker]:
+    """A decoding process of these limits: one that rests, or a new one.
+
+    It is kept unless it was left in the middle or has read a file. What is asked about files is not asked for pictures.
+    """
+    resting = _idle.setdefault((os.getpid(), limits, for_files), [])
     worker = None
     while worker is None:
         try:
             found = resting.pop()
+            worker = found if found.lives() else None
         except IndexError:
             worker = Worker(limits)
-        else:
-            worker = found if found.lives() else None
     try:
         yield worker
     finally:
-        if worker.at_rest:
+        if worker.at_rest and not worker.used_up:
             resting.append(worker)
         else:
             worker.end()
@@ -192,9 +198,9 @@ def each(
     """
     patience_s = patience_s or limits.max_item_s + _GRACE_S
     items = iter(items)
-    waiting = list(islice(items, _ITEMS_PER_REQUEST))
-    while waiting:
-        with borrowed(limits) as worker:
+    waiting: list[tuple[Any, ...]] = []
+    while _fill(waiting, items):
+        with borrowed(limits, task in FILE_TASKS) as worker:
             try:
                 for answer in worker.ask(task, waiting, patience_s=patience_s):
                     del waiting[0]
@@ -202,7 +208,19 @@ def each(
             except WorkerEnded as end:
                 del waiting[0]
                 yield end.problem
-        waiting += islice(items, _ITEMS_PER_REQUEST - len(waiting))
+
+
+def _fill(waiting: list[tuple[Any, ...]], items: Iterator[tuple[Any, ...]]) -> bool:
+    """Add items up to what a request holds; whether there is any."""
+    while len(waiting) < _ITEMS_PER_REQUEST and sum(map(_bytes_in, waiting)) < _REQUEST_BYTES:
+        if (item := next(items, None)) is None:
+            break
+        waiting.append(item)
+    return bool(waiting)
+
+
+def _bytes_in(item: tuple[Any, ...]) -> int:
+    return sum(len(part) for part in item if isinstance(part, bytes))
 
 
 def one(task: str, *item: Any, limits: Limits = STANDARD, patience_s: float | None = None) -> Any:
@@ -224,7 +242,7 @@ def for_a_file(limits: Limits) -> float:
 
 def dismiss(keep: int = 0) -> None:
     """End the processes that rest, but for so many of each kind."""
-    for (owner, _), resting in list(_idle.items()):
+    for (owner, *_), resting in list(_idle.items()):
         while owner == os.getpid() and len(resting) > keep:
             resting.pop().end()
 

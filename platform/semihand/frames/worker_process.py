@@ -46,25 +46,33 @@ class _Server:
         """Answer requests, each with its answers and an end."""
         while True:
             self._wait_until_copied()
-            name, arguments = pickle.loads(self._connection.recv_bytes())
-            for answer in self._watched(name, arguments):
+            request = self._connection.recv_bytes()
+            size = len(request)
+            name, arguments = pickle.loads(request)
+            del request
+            for answer in self._watched(name, arguments, size):
                 self._send((answer,))
             self._send(())
 
-    def _watched(self, name: str, arguments: tuple[Any, ...]) -> Iterator[Any]:
-        """The answers to a task, each in the time and memory that it may take."""
+    def _watched(self, name: str, arguments: tuple[Any, ...], size: int) -> Iterator[Any]:
+        """The answers to a task, each in the time and memory that it may take beside the request of this size.
+
+        Requests and answers themselves come and go without that limit: there is nobody to blame for them.
+        """
         task, limits = TASKS[name], self._limits
         seconds = limits.max_file_s if task.whole_file else limits.max_item_s
-        _limit_memory(limits.file_memory_bytes if task.whole_file else limits.picture_memory_bytes)
+        memory = size + (limits.file_memory_bytes if task.whole_file else limits.picture_memory_bytes)
         answers = task.answers(*arguments, limits)
         while True:
             alarm.arm(seconds)
+            _limit_memory(memory)
             try:
                 answer = next(answers)
             except StopIteration:
                 return
             finally:
                 alarm.disarm()
+                _limit_memory(None)
             yield answer
 
     def _send(self, message: tuple[Any, ...]) -> None:
@@ -100,11 +108,13 @@ class _Server:
             self._copied = True
 
 
-def _limit_memory(size: int) -> None:
+def _limit_memory(size: int | None) -> None:
+    """Let this process have so many bytes of addresses; None: as many as it ever may."""
     if sys.platform != "linux":
         return  # others keep no count of the addresses that a process reserves
     _, most = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (size if most == resource.RLIM_INFINITY else min(size, most), most))
+    wanted = [most] if size is None else [size] if most == resource.RLIM_INFINITY else [size, most]
+    resource.setrlimit(resource.RLIMIT_AS, (min(wanted), most))
 
 
 if __name__ == "__main__":

@@ -110,9 +110,8 @@ def _reconstructor(kind: object, base: object, state: object) -> object:
     return kind()
 
 
-def _names(items: object = ()) -> object:
+def _names(items: object = ()) -> None:
     """A set, which chumpy keeps the names of its changed parts in; nobody here asks for it."""
-    return items
 
 
 _OBJECT = Marker()

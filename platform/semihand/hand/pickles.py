@@ -2,14 +2,14 @@
 
 A pickle is a program. The one here may build dicts, lists, texts and numbers, and call stand-ins of our own for numpy's
 array builders, which make arrays of plain numbers from as many bytes as they need; every other name is refused. Before
-it runs, its steps are counted: ten bytes can ask for a memory of gigabytes.
+it runs, it is counted what it would take (`semihand.hand.pickle_programs`).
 """
 
 import io
 import math
 import pickle
-import pickletools
 import re
+import reprlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Shaped
 
+from semihand.hand.pickle_programs import check_program
+
 MOST_STEPS = 10_000_000  # RHD's annotations take 4 million
 _LEAST_STEPS = 20_000
 _BYTES_PER_STEP = 4  # of a large file, at least; an empty list is one byte and 56 in memory
-_REMEMBERING = frozenset({"PUT", "BINPUT", "LONG_BINPUT"})
+_MOST_DIMENSIONS = 64  # numpy's own limit
 _NUMPY_CORES = ("numpy.core.multiarray", "numpy._core.multiarray", "numpy.core.numeric", "numpy._core.numeric")
 _PLAIN = re.compile(r"[|<>=]?(?:[biufc]\d{1,2}|[SU]\d{1,9}|\?)")
 # What the pickle machine raises on damaged input.
@@ -74,19 +76,10 @@ def read_pickle(
         raise ValueError(f"{path}: {size} bytes, the limit is {limit_bytes}")
     try:
         data = path.read_bytes()
-        _check_program(data, min(most_steps, _LEAST_STEPS + len(data) // _BYTES_PER_STEP))
+        check_program(data, min(most_steps, _LEAST_STEPS + len(data) // _BYTES_PER_STEP))
         return _ArrayUnpickler(io.BytesIO(data), {**_ADMITTED, **(more or {})}).load()
     except (OSError, *_DAMAGE) as error:
         raise ValueError(f"{path}: not a readable pickle of arrays ({error})") from error
-
-
-def _check_program(data: bytes, most_steps: int) -> None:
-    """Hold a program's length, and the places that it remembers things at, to what a pickler writes."""
-    for steps, (opcode, argument, _) in enumerate(pickletools.genops(data), 1):
-        if steps > most_steps:
-            raise pickle.UnpicklingError(f"more than {most_steps} steps in {len(data)} bytes: refused")
-        if opcode.name in _REMEMBERING and not (isinstance(argument, int) and 0 <= argument <= steps):
-            raise pickle.UnpicklingError(f"it remembers something at place {argument} in step {steps}: refused")
 
 
 class _ArrayUnpickler(pickle.Unpickler):
@@ -108,7 +101,7 @@ class _Kind:
 
     def __init__(self, code: object, *copied: object) -> None:
         if not isinstance(code, str) or _PLAIN.fullmatch(code) is None:
-            raise pickle.UnpicklingError(f"it asks for an array of type {str(code)[:40]!r}, not of numbers: refused")
+            raise pickle.UnpicklingError(f"it asks for an array of type {reprlib.repr(code)}, not of numbers: refused")
         self._code, self._order = code.lstrip("|<>="), code[0] if code[0] in "<>" else "="
 
     def __setstate__(self, state: object) -> None:
@@ -139,11 +132,11 @@ def _checked(shape: object, kind: object, data: bytes) -> tuple[tuple[int, ...],
     """Shape and type of an array, once they fit its bytes."""
     if not isinstance(kind, _Kind) or not isinstance(shape, tuple):
         raise pickle.UnpicklingError("it describes no array of numbers: refused")
-    if not all(isinstance(length, int) and length >= 0 for length in shape):
+    if len(shape) > _MOST_DIMENSIONS or not all(isinstance(length, int) and length >= 0 for length in shape):
         raise pickle.UnpicklingError("it asks for an array of impossible shape: refused")
     dtype = kind.dtype()
     if math.prod(shape) * dtype.itemsize != len(data):
-        raise pickle.UnpicklingError(f"an array of shape {shape} in {len(data)} bytes: refused")
+        raise pickle.UnpicklingError(f"an array of shape {reprlib.repr(shape)} in {len(data)} bytes: refused")
     return shape, dtype
 
 
@@ -157,7 +150,7 @@ def _as_bytes(data: object) -> bytes:
 
 def _reconstruct(kind: object, shape: object, type_code: object) -> Shaped[np.ndarray, "..."]:
     if kind is not _NDARRAY or shape != (0,):  # numpy itself always starts from an empty array
-        raise pickle.UnpicklingError(f"it reserves an array of shape {str(shape)[:40]}: refused")
+        raise pickle.UnpicklingError(f"it reserves an array of shape {reprlib.repr(shape)}: refused")
     return np.ndarray.__new__(_Array, (0,), np.int8)
 
 
@@ -174,7 +167,7 @@ def _scalar(kind: object, data: object) -> Any:
 
 def _encode(text: object, encoding: object) -> bytes:
     if encoding not in ("latin1", "latin-1") or not isinstance(text, str):
-        raise pickle.UnpicklingError(f"it encodes text as {str(encoding)[:40]}: refused")
+        raise pickle.UnpicklingError(f"it encodes text as {reprlib.repr(encoding)}: refused")
     return text.encode("latin1")
 
 

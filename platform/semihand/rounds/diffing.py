@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from semihand.exports.samples import FRAME_COLUMNS
 from semihand.frames.errors import BadFrame, InputError
+from semihand.frames.limits import Limits
 from semihand.frames.reading import read_pictures
 from semihand.methods.semihand.weights import CARD
 from semihand.rounds.diff_page import lines, overall, write_page
@@ -37,6 +38,7 @@ class DiffConfig(BaseSettings):
     after: str | None = Field(None, description="a finished round, or a model folder; default: the last round")
     num_frames: PositiveInt = Field(500, description="how many of the campaign's frames a model is asked about")
     out: Path = Field(Path("diff"), description="folder that report.html, moves.parquet and summary.json go to")
+    limits: Limits = Field(Limits(), description="what a picture or video may take before it is left out")
 
 
 def diff_labels(config: DiffConfig, say: Callable[[str], None] = print) -> pl.DataFrame:
@@ -64,7 +66,7 @@ def diff_labels(config: DiffConfig, say: Callable[[str], None] = print) -> pl.Da
     config.out.mkdir(parents=True, exist_ok=True)
     moves.write_parquet(config.out / "moves.parquet")
     (config.out / "summary.json").write_text(json.dumps(summary, indent=2))
-    write_page(config.out / "report.html", summary, tables, moves, _pictures(store, moves.head(_SHOWN)))
+    write_page(config.out / "report.html", summary, tables, moves, _pictures(store, moves.head(_SHOWN), config.limits))
     for line in lines(summary, tables, moves):
         say(line)
     return moves
@@ -120,7 +122,7 @@ def _labels_of_model(store: Store, model: Path, config: DiffConfig) -> pl.DataFr
     some = ids[np.unique(np.linspace(0, len(ids) - 1, min(config.num_frames, len(ids))).astype(int))].to_list()
     rounds = scan(store, "subjects").select(pl.col("round").max()).collect().item()
     subjects = scan(store, "subjects").filter(pl.col("round") == rounds).collect().to_arrow().select(SUBJECTS.names)
-    labeller = FrameLabeller(label, model, Lengths.of(subjects), None, 0)
+    labeller = FrameLabeller(label, model, Lengths.of(subjects), None, 0, limits=config.limits)
     tables = []
     for start in range(0, len(some), _AT_ONCE):
         frames = frames_of(store, some[start : start + _AT_ONCE], (*FRAME_COLUMNS, "image"))
@@ -130,7 +132,7 @@ def _labels_of_model(store: Store, model: Path, config: DiffConfig) -> pl.DataFr
     return labels.join(hands, on="frame_id", how="left").select(COLUMNS)
 
 
-def _pictures(store: Store, moves: pl.DataFrame) -> dict[int, UInt8[np.ndarray, "_ _ 3"]]:
+def _pictures(store: Store, moves: pl.DataFrame, limits: Limits) -> dict[int, UInt8[np.ndarray, "_ _ 3"]]:
     """The pictures of rows, those that can still be read."""
     frames = frames_of(store, moves["frame_id"].to_list(), (*FRAME_COLUMNS, "image"))
-    return {row: picture for row, picture in read_pictures(frames) if not isinstance(picture, BadFrame)}
+    return {row: picture for row, picture in read_pictures(frames, limits) if not isinstance(picture, BadFrame)}

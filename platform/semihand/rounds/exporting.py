@@ -2,7 +2,8 @@
 
 import shutil
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -28,7 +29,7 @@ from semihand.rounds.finished import frames_of, labels_of, open_store, sealed_ro
 from semihand.steps.hand_fits import fit_labels, hand_models
 from semihand.steps.review import ReviewConfig, choose_for_review
 from semihand.steps.rules import Share
-from semihand.tables import Store, as_numpy
+from semihand.tables import Store, as_numpy, scan
 from semihand.tables.rows import take_rows
 
 FormName = Literal["freihand", "coco", "ho3d", "mano", "webdataset", "review"]
@@ -65,7 +66,8 @@ def export_labels(config: ExportConfig, say: Callable[[str], None] = print) -> d
         What `summary.json` holds: for every form how many samples, and how many it had no room for and why.
 
     Raises:
-        InputError: there is no such campaign, round or label, a hand model cannot be read, or `out` is there already.
+        InputError: there is no such campaign, round or label, a hand model cannot be read, or `out` is there already,
+            finished or not.
     """
     if config.out.exists():
         raise InputError(f"--out {config.out} is there already; name a new folder, or remove it")
@@ -74,15 +76,29 @@ def export_labels(config: ExportConfig, say: Callable[[str], None] = print) -> d
     models = hand_models(config.mano)
     labels = labels_of(store, number, _LABEL_COLUMNS)
     groups = _groups(labels, config)
-    unfinished = config.out.with_name(config.out.name + ".unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
     export = _Export(config, store, models, say)
-    for rows, names in groups:
-        export.write(rows, [_form(name, unfinished / name, config, models) for name in names])
-    summary = {"campaign": str(config.campaign), "round": number, "labels": len(labels), **export.summary}
-    write_json(unfinished / "summary.json", summary)
-    unfinished.rename(config.out)
+    with _finished(config.out) as unfinished:
+        for rows, names in groups:
+            export.write(rows, [_form(name, unfinished / name, config, models) for name in names])
+        summary = {"campaign": str(config.campaign), "round": number, "labels": len(labels), **export.summary}
+        write_json(unfinished / "summary.json", summary)
     return summary
+
+
+@contextmanager
+def _finished(out: Path) -> Iterator[Path]:
+    """A new folder beside `out` to write to, which becomes it; it goes where that fails, but nobody else's does."""
+    unfinished = out.with_name(out.name + ".unfinished")
+    try:
+        unfinished.mkdir(parents=True)
+    except FileExistsError:
+        raise InputError(f"{unfinished} is there, of another export; wait for it, or remove it") from None
+    try:
+        yield unfinished
+        unfinished.rename(out)
+    except BaseException:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
 
 
 def _groups(labels: pl.DataFrame, config: ExportConfig) -> list[tuple[pl.DataFrame, list[FormName]]]:
@@ -129,14 +145,15 @@ class _Export:
     def write(self, labels: pl.DataFrame, forms: list[Form]) -> None:
         """Fill and close the forms."""
         frames = frames_of(self._store, labels["frame_id"].to_list(), FRAME_COLUMNS)
-        order = _neighbours_together(frames)
+        places = _places(self._store)
+        order = _neighbours_together(frames, places)
         frames, table = take_rows(frames, order), labels[order].to_arrow()
         needed = any(form.needs_fit for form in forms) or (bool(self._config.mano) and forms[0].name != "review")
         fits = self._fits(table) if needed else None
         unreadable: Counter[str] = Counter()
         for start in range(0, frames.num_rows, _AT_ONCE):
             some = slice(start, start + _AT_ONCE)
-            part = _with_images(frames.slice(start, _AT_ONCE), self._store)
+            part = _with_images(frames.slice(start, _AT_ONCE), self._store, places)
             for sample in samples_of(
                 part, table.slice(start, _AT_ONCE), fits and fits[some], self._config.crop_px, self._config.limits
             ):
@@ -164,21 +181,30 @@ class _Export:
         return [Fit(*row) for row in zip(*fits, strict=True)]
 
 
-def _neighbours_together(frames: pa.Table) -> list[int]:
-    """Rows by picture, frames of a video in order, so that each is decoded forward."""
+def _places(store: Store) -> dict[str, int]:
+    """Where the campaign's frames stand in their table."""
+    ids = scan(store, "frames").select("frame_id").collect()["frame_id"]
+    return {frame_id: place for place, frame_id in enumerate(ids)}
+
+
+def _neighbours_together(frames: pa.Table, places: Mapping[str, int]) -> list[int]:
+    """Rows by picture, frames of a video in order, so that each is decoded forward, and those of the table by place."""
     keys = zip(*(frames[name].to_pylist() for name in ("uri", "video_frame", "frame_id")), strict=True)
-    named = [(uri or "", -1 if number is None else number, frame_id) for uri, number, frame_id in keys]
+    named = [
+        ("", places[frame_id], frame_id) if uri is None else (uri, -1 if number is None else number, frame_id)
+        for uri, number, frame_id in keys
+    ]
     return sorted(range(len(named)), key=named.__getitem__)
 
 
-def _with_images(frames: pa.Table, store: Store) -> pa.Table:
-    """The rows with the pictures that lie in the table itself."""
-    inline = frames["uri"].is_null()
-    ids = frames["frame_id"].filter(inline).to_pylist()
-    images = (
-        frames_of(store, ids, ("frame_id", "image", "box_source", "supervision"))["image"].to_pylist() if ids else []
-    )
-    found = dict(zip(ids, images, strict=True))
+def _with_images(frames: pa.Table, store: Store, places: Mapping[str, int]) -> pa.Table:
+    """The rows with the pictures that lie in the table itself, of which no more is read than what lies between them."""
+    ids = frames["frame_id"].filter(frames["uri"].is_null()).to_pylist()
+    found: dict[str, bytes | None] = {}
+    if ids:
+        first, last = (extreme(places[frame_id] for frame_id in ids) for extreme in (min, max))
+        rows = scan(store, "frames").select("frame_id", "image").slice(first, last - first + 1)
+        found = dict(rows.filter(pl.col("frame_id").is_in(ids)).collect().iter_rows())
     column = [found.get(frame_id) for frame_id in frames["frame_id"].to_pylist()]
     return frames.append_column("image", pa.array(column, pa.binary()))
 

@@ -10,10 +10,10 @@ import pyarrow as pa
 from jaxtyping import Float
 
 from semihand.exports.corrections import Correction, read_task
-from semihand.exports.samples import FRAME_COLUMNS
+from semihand.exports.samples import FRAME_COLUMNS, seen_at
 from semihand.frames.errors import BadFrame, InputError
 from semihand.frames.sets.files import read_annotation
-from semihand.hand.camera import intrinsics_matrix, project
+from semihand.hand.camera import intrinsics_matrix
 from semihand.rounds.finished import frames_of, labels_of, open_store, sealed_rounds
 from semihand.steps.corrected import place_corrected
 from semihand.steps.subjects import Lengths
@@ -109,7 +109,10 @@ def _truth_of_round(
     K, distortion = _cameras(frames)
     label_mm = labels["label_mm"].to_numpy().astype(np.float64).reshape(-1, 21, 3)
     placed = place_corrected(uv_px, label_mm, K, distortion, _lengths(store, number, labels["subject_id"].to_list()))
-    is_placed = labels["root_mm"].is_not_null().to_numpy() & frames["fx"].is_valid().to_numpy()
+    measured = frames["fx"].is_valid().to_numpy() & (np.array(frames["intrinsics_source"].to_pylist()) == "given")
+    raw_px = labels["joints_uv_px"].to_numpy().astype(np.float64).reshape(-1, 21, 2)
+    known = labels["root_mm"].is_not_null().to_numpy() & measured
+    is_placed, shown_px = seen_at(label_mm, raw_px, K, distortion, known)
     is_3d = placed.is_sound & is_placed
     truth = {
         "joints_uv_px": uv_px.astype(np.float32),
@@ -120,8 +123,6 @@ def _truth_of_round(
         "supervision": ["3d" if known else "2d" for known in is_3d],
     }  # fmt: skip
     columns = {name: frames[name] for name in frames.column_names if name not in truth}
-    raw_px = labels["joints_uv_px"].to_numpy().reshape(-1, 21, 2)
-    shown_px = np.where(is_placed[:, None, None], project(label_mm, K, distortion), raw_px)
     return rows_of(FRAMES, columns | truth), np.linalg.norm(uv_px - shown_px, axis=-1)[seen]
 
 

@@ -6,9 +6,10 @@ Layout and meaning after lmb-freiburg/freihand, utils/fh_utils.py and pred.py at
   auto: annotation i of n belongs to pictures i, i + n, i + 2n and i + 3n, which are one instant;
 - `training_K.json` is of the crop, `training_xyz.json` in metres in the camera's frame, joints in our order;
 - `training/mask/%08d.jpg` exists for the first version and fits all four;
-- `training_mano.json` has entries [1][61]: 48 angles without the mean pose, 10 of shape, root in px, scale. The mean
-  pose lies in MANO's own file: without `mano` those columns stay null. The translation is what puts the model's base
-  of the middle finger, which the fit calls root, onto the joint;
+- `training_mano.json` has entries [1][61]: 48 angles without the mean pose, 10 of shape, root in px, and px a
+  metre at the root's depth, which are not read. The mean pose lies in MANO's own file: without `mano` those columns
+  stay null. The translation is what puts the model's base of the middle finger, which the fit calls root, onto the
+  joint;
 - evaluation pictures have truth where the evaluation release was unpacked into the same folder.
 """
 
