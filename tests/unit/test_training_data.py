@@ -103,7 +103,7 @@ def test_frames_with_truth_in_the_picture_are_learned_from_beside_the_source(cam
     supervision = ["2d", "none", *["3d"] * (source_frames.num_rows - 2)]
     stored(tmp_path / "points", with_column(source_frames, "supervision", supervision))
     alone = load_data(DataSource(str(campaign / "source")), card).source
-    both = load_data(DataSource(str(campaign / "source"), str(tmp_path / "points"), held_out=3), card).source
+    both = load_data(DataSource(str(campaign / "source"), 3, source_2d=str(tmp_path / "points")), card).source
     num_3d = alone.num_rows - 3
     assert both.num_rows == num_3d + source_frames.num_rows - 1
     assert torch.equal(both.depth[:num_3d], alone.depth[3:])

@@ -61,7 +61,10 @@ def source_2d_folder(campaign: Campaign) -> Path | None:
 def labelled_data(config: RoundConfig, source: Path, source_2d: Path | None) -> DataSource:
     """What is learned from by its truth, but for the frames that are held out for calibration."""
     return DataSource(
-        str(source), None if source_2d is None else str(source_2d), held_out=config.held_out, limits=config.limits
+        str(source),
+        held_out=config.held_out,
+        limits=config.limits,
+        source_2d=None if source_2d is None else str(source_2d),
     )
 
 

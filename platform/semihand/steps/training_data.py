@@ -19,12 +19,12 @@ class DataSource(NamedTuple):
     """Everything a fit reads, by path and version."""
 
     source: str  # a store whose frames are the labelled source
-    source_2d: str | None = None  # a store of frames whose joints are known in the picture alone
     held_out: int = 0  # its first frames by id are kept for calibration
     campaign: str | None = None  # the store of frames, labels and selections; None: source only
     round_number: int = 0
     versions: tuple[tuple[str, int], ...] = ()  # of the campaign's tables
     limits: Limits = STANDARD  # what reading a frame may take
+    source_2d: str | None = None  # a store of frames whose joints are known in the picture alone
 
 
 def load_data(data: DataSource, card: ModelCard, with_registered: bool = False) -> Data:
