@@ -61,6 +61,12 @@ def test_lists_paths_and_switches_are_understood():
     assert read("--no-control").control is False
 
 
+def test_a_choice_of_numbers_is_understood_and_anything_else_refused():
+    config = read("--network.input_px", "128", "--data.size_px", "256")
+    assert (config.network.input_px, config.data.size_px) == (128, 256)
+    assert "64, 128 or 256" in problem("--network.input_px", "100")
+
+
 def test_limits_are_settings_like_any_other():
     config = read("--limits.max_pixels", "1000000", "--limits.max_item_s", "2.5")
     assert (config.limits.max_pixels, config.limits.max_item_s) == (1_000_000, 2.5)

@@ -9,7 +9,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from semihand.ablation.plans import Cell, Plan, plan_of, read_rows
 from semihand.frames.synthetic.domains import TARGETS, TargetName
-from semihand.methods.semihand.network import NetworkConfig
+from semihand.methods.semihand.network import NetworkConfig, Side
 from semihand.steps.train import TrainConfig
 
 
@@ -20,7 +20,7 @@ class SetSizes(BaseModel, frozen=True, extra="forbid"):
     num_calibration: PositiveInt = 400  # source frames beyond those, for confidence and thresholds
     num_target: PositiveInt = 2400  # unlabelled frames of each target, per seed
     num_evaluation: PositiveInt = 600  # unseen target frames, per seed
-    size_px: Literal[64, 128, 256] = 64
+    size_px: Side = 64
 
 
 class AblationConfig(BaseSettings):

@@ -8,7 +8,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from semihand.frames.limits import Limits
 from semihand.frames.options import Box, Hand
-from semihand.methods.semihand.network import NetworkConfig
+from semihand.methods.semihand.network import NetworkConfig, Side
 from semihand.stages.labelling import LabelClusterConfig
 from semihand.stages.training import TrainClusterConfig
 from semihand.steps.calibrate import CalibrateConfig
@@ -28,7 +28,7 @@ class DataConfig(BaseModel, frozen=True, extra="forbid"):
     num_source: PositiveInt = 6000  # labelled source frames, those held out for calibration included
     num_target: PositiveInt = 1600  # unlabelled frames of the synthetic target
     num_evaluation: PositiveInt = 600  # unseen target frames with truth, for the report alone
-    size_px: Literal[64, 128, 256] = 64  # side of the pictures
+    size_px: Side = 64  # of the pictures
     seed: int = 1
     backgrounds: Path | None = None  # pictures behind the `randomised` hands; None: procedural clutter
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import torch
 from jaxtyping import Float
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field
 from torch import Tensor, nn
 from transformers import AutoBackbone, AutoConfig, ResNetConfig
 
@@ -19,10 +19,19 @@ _RGB_MEAN = (0.485, 0.456, 0.406)
 _RGB_STD = (0.229, 0.224, 0.225)
 
 
+def _as_number(value: Any) -> Any:
+    """Digits of a command line as the number they are, which a choice of numbers does not make of them."""
+    return int(value) if isinstance(value, str) and value.isdecimal() else value
+
+
+#: The side of a square picture, px.
+Side = Annotated[Literal[64, 128, 256], BeforeValidator(_as_number)]
+
+
 class NetworkConfig(BaseModel, frozen=True, extra="forbid"):
     """What the network looks like."""
 
-    input_px: Literal[64, 128, 256] = 64  # side of the square crop
+    input_px: Side = 64  # of the square crop
     # "resnet": ResNet-18-like, random weights; "hourglass": two stacks, the paper's; else a folder that
     # `AutoBackbone` can load.
     backbone: str = "resnet"
