@@ -109,7 +109,7 @@ def test_help_is_no_error(capsys):
     [
         (("--rounds", "0"), "rounds is '0'"),
         (("--rounds", "many"), "rounds is 'many'"),
-        (("--network.input_px", "65"), "network.input_px is '65'"),
+        (("--network.input_px", "65"), "network.input_px is 65"),
         (("--protocol", "coco"), "protocol is 'coco'"),
         (("--calibrate.num_frames", "3"), "calibrate.num_frames is '3'"),
         (("--train.ema_decay", "1.0"), "train.ema_decay is '1.0'"),
