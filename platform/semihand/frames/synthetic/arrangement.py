@@ -30,6 +30,7 @@ class Arrangement:
         sizes: three numbers 0..1 that size them.
         place: four numbers 0..1 that place them.
         colours: linear RGB of the held thing and the blocker.
+        upper_arm_mm: how far a stretched arm goes on behind the forearm.
     """
 
     forearm: bool
@@ -40,6 +41,7 @@ class Arrangement:
     sizes: Float[np.ndarray, "3"]
     place: Float[np.ndarray, "4"]
     colours: Float[np.ndarray, "2 3"]
+    upper_arm_mm: float = 0.0
 
 
 def draw_arrangement(rng: np.random.Generator, domain: Domain) -> Arrangement:
@@ -93,19 +95,28 @@ def _arm(
     bend = Rotation.from_rotvec([palm_bend, 0, 0]) * Rotation.from_rotvec([0, 0, thumb_bend])
     along = np.array([[1.0, 0, 0], [0, 0, -1.0], [0, 1.0, 0]])  # tube's z to proximal, its y to dorsal
     turn = to_camera @ bend.as_matrix() @ along
-    vertices, faces = tube(_ARM_MM, _ARM_HALF_MM * girth, 20)
+    arm_mm, half_mm = _with_upper_arm(arrangement.upper_arm_mm)
+    vertices, faces = tube(arm_mm, half_mm * girth, 20)
     texture = np.tile(np.array([0.0, -20.0, 10.0]), (len(vertices), 1)) + 0.3 * vertices
     arm = plain_mesh(vertices @ turn.T + joints_mm[0], _mirrored(faces), np.ones(3), SKIN)
     meshes = [replace(arm, texture=texture)]
     if arrangement.sleeve_from_mm is not None:
-        heights = np.concatenate([[arrangement.sleeve_from_mm], arrangement.sleeve_from_mm + np.linspace(3, 240, 9)])
-        halves = np.stack([np.interp(heights, _ARM_MM, _ARM_HALF_MM[:, k]) for k in range(2)], axis=1) * girth
+        rings = np.linspace(3, 240 + arrangement.upper_arm_mm, 9)
+        heights = np.concatenate([[arrangement.sleeve_from_mm], arrangement.sleeve_from_mm + rings])
+        halves = np.stack([np.interp(heights, arm_mm, half_mm[:, k]) for k in range(2)], axis=1) * girth
         folds = 4.0 + 7.0 * arrangement.sizes[2] + 2.0 * np.sin(heights * 0.13 + 6 * arrangement.place[3])
         vertices, faces = tube(heights, halves + folds[:, None], 20)
         stripes = 1.0 - 0.35 * (arrangement.place[2] > 0.6) * (np.sin(heights * 0.25) > 0)
         shade = np.concatenate([np.repeat(stripes, 20), [1.0, 1.0]])[:, None]
         meshes.append(plain_mesh(vertices @ turn.T + joints_mm[0], _mirrored(faces), person.sleeve * shade, CLOTH))
     return meshes
+
+
+def _with_upper_arm(length_mm: float) -> tuple[Float[np.ndarray, " R"], Float[np.ndarray, "R 2"]]:
+    """Rings of the arm from the wrist on, and their half axes."""
+    if length_mm == 0:
+        return _ARM_MM, _ARM_HALF_MM
+    return np.append(_ARM_MM, _ARM_MM[-1] + length_mm), np.append(_ARM_HALF_MM, _ARM_HALF_MM[-1:] * 1.15, axis=0)
 
 
 def _held(arrangement: Arrangement, joints_mm: Float[np.ndarray, "21 3"], to_camera: Float[np.ndarray, "3 3"]) -> Mesh:

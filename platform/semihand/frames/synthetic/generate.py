@@ -57,7 +57,7 @@ def photographed(config: SyntheticConfig, plans: Iterable[FramePlan]) -> pa.Tabl
     remaining = iter(plans)
     rows: list[dict[str, object]] = []
     while batch := list(islice(remaining, _BATCH)):
-        rows += [_frame(config, plan, hand) for plan, hand in zip(batch, _pose_batch(batch), strict=True)]
+        rows += [_frame(config, plan, hand) for plan, hand in zip(batch, posed_hands(batch), strict=True)]
     columns = {name: [row[name] for row in rows] for name in (rows[0] if rows else {})}
     return rows_of(FRAMES, columns) if rows else FRAMES.empty_table()
 
@@ -67,7 +67,8 @@ def _layer() -> smplx.MANO:
     return hand_layer(build_generic_hand())
 
 
-def _pose_batch(plans: Sequence[FramePlan]) -> list[PosedHand]:
+def posed_hands(plans: Sequence[FramePlan]) -> list[PosedHand]:
+    """The hands of up to eight plans, each in its place before its camera."""
     padded = [*plans, *([plans[-1]] * (_BATCH - len(plans)))]
     rest = build_generic_hand().rest_joints_m
     fingers = poses.to_axis_angle(np.stack([plan.pose_deg for plan in padded]), rest)
@@ -102,7 +103,7 @@ def _in_place(plan: FramePlan, vertices: np.ndarray, joints: np.ndarray, pose: n
 def _frame(config: SyntheticConfig, plan: FramePlan, hand: PosedHand) -> dict[str, object]:
     domain = read_domain(config.domain)
     camera = crop_camera(plan.view, hand.vertices_mm, config.size_px)
-    scene = build_scene(joined([_hand_mesh(hand), *_things(plan, hand)]))
+    scene = build_scene(joined([hand_mesh(hand), *things_of(plan, hand)]))
     background = draw_background(plan.background, domain, config.size_px, config.backgrounds)
     clean, truth = take_pictures(scene, camera, plan.light.turned(plan.view.turn), plan.person, background)
     image = encode_png(expose(plan.grain, clean, plan.faults))
@@ -112,7 +113,7 @@ def _frame(config: SyntheticConfig, plan: FramePlan, hand: PosedHand) -> dict[st
     ) | {"bbox_px": box, "box_source": "given" if config.truth == "none" else "truth", "supervision": config.truth}
 
 
-def _things(plan: FramePlan, hand: PosedHand) -> list[Mesh]:
+def things_of(plan: FramePlan, hand: PosedHand) -> list[Mesh]:
     """What stands about the hand, laid out in the world so that all views of an instant show the same."""
     turn, place_mm = plan.view.turn, plan.view.place_mm
     joints_mm = (hand.joints_mm - place_mm) @ turn
@@ -120,7 +121,8 @@ def _things(plan: FramePlan, hand: PosedHand) -> list[Mesh]:
     return [replace(thing, vertices=thing.vertices @ turn.T + place_mm) for thing in things]
 
 
-def _hand_mesh(hand: PosedHand) -> Mesh:
+def hand_mesh(hand: PosedHand) -> Mesh:
+    """The posed hand as triangles."""
     model = build_generic_hand()
     return Mesh(
         hand.vertices_mm,
