@@ -45,9 +45,16 @@ class Layer(NamedTuple):
     arm: Float[np.ndarray, " 2"]
 
 
-def draw_layers(seed: int, numbers: Sequence[int]) -> Iterator[Layer]:
-    """Right hands of the domain `randomised`, each on an arm that goes on behind the elbow."""
-    config = SyntheticConfig(domain="randomised", seed=seed, num_frames=max(numbers, default=0) + 1)
+def draw_layers(seed: int, numbers: Sequence[int], first_subject: int = 0) -> Iterator[Layer]:
+    """Right hands of the domain `randomised`, each on an arm that goes on behind the elbow.
+
+    Args:
+        seed: of the set.
+        numbers: of the layers; a layer is the same in any company.
+        first_subject: number of the first person, to draw other people than another set's.
+    """
+    num_frames = max(numbers, default=0) + 1
+    config = SyntheticConfig(domain="randomised", seed=seed, num_frames=num_frames, first_subject=first_subject)
     for start in range(0, len(numbers), _BATCH):
         plans = [_stretched(plan_frame(config, number)) for number in numbers[start : start + _BATCH]]
         for plan, hand in zip(plans, posed_hands(plans), strict=True):

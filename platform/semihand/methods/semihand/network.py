@@ -73,26 +73,23 @@ class HandNetwork(nn.Module):
     """
 
     beta: nn.Parameter
-    mean: Tensor
-    std: Tensor
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.config = config
+        self.normalise = Normalise()
         if config.backbone == "hourglass":
             self.hourglass = StackedHourglass(config.input_px, 8 * config.width, 2 * NUM_JOINTS + 1)
         else:
-            self.encoder = _encoder(config)
+            self.encoder = build_encoder(config)
             self.stem = _block(3, config.decoder_channels // 4, stride=2)
             self.decoder = _Decoder(self.encoder.channels, config.decoder_channels)
             self.head = nn.Conv2d(config.decoder_channels // 2, 2 * NUM_JOINTS + 1, kernel_size=1)
         self.beta = nn.Parameter(torch.full((NUM_JOINTS,), 1.0))
-        self.register_buffer("mean", torch.tensor(_RGB_MEAN).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(_RGB_STD).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, crops: Float[Tensor, "batch 3 rows columns"]) -> Prediction:
         """Predict from RGB crops in 0..1; the mask has half the side of the crop."""
-        normal = (crops - self.mean) / self.std
+        normal = self.normalise(crops)
         if self.config.backbone != "hourglass":
             return _read_out(self.head(self.decoder(self.encoder(normal), self.stem(normal))), self.beta)
         half = (crops.shape[-2] // 2, crops.shape[-1] // 2)
@@ -101,6 +98,21 @@ class HandNetwork(nn.Module):
             said = _with_mask_of(half, _read_out(maps, self.beta))._replace(earlier=said)
         assert said is not None
         return said if self.training else said._replace(earlier=None)
+
+
+class Normalise(nn.Module):
+    """RGB in 0..1 to what the backbones want."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(_RGB_MEAN).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(_RGB_STD).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, pictures: Float[Tensor, "batch 3 rows columns"]) -> Float[Tensor, "batch 3 rows columns"]:
+        return (pictures - self.mean) / self.std
 
 
 def _read_out(maps: Float[Tensor, "batch 43 rows columns"], beta: Float[Tensor, " 21"]) -> Prediction:
@@ -119,7 +131,7 @@ def _with_mask_of(size: tuple[int, int], predicted: Prediction) -> Prediction:
     return predicted._replace(mask_logits=logits[:, 0])
 
 
-class _Encoder(nn.Module):
+class Encoder(nn.Module):
     """The backbone's feature maps, finest first."""
 
     def __init__(self, backbone: nn.Module, channels: Sequence[int]) -> None:
@@ -131,7 +143,12 @@ class _Encoder(nn.Module):
         return list(self.backbone(crops).feature_maps)
 
 
-def _encoder(config: NetworkConfig) -> _Encoder:
+def build_encoder(config: NetworkConfig) -> Encoder:
+    """The backbone of a network that is no hourglass.
+
+    Raises:
+        ValueError: the backbone is not known.
+    """
     if config.backbone == "resnet":
         shape = ResNetConfig(
             embedding_size=config.width,
@@ -153,7 +170,7 @@ def _encoder(config: NetworkConfig) -> _Encoder:
             f"network.backbone is {config.backbone!r}: neither 'resnet', 'hourglass' nor a folder. "
             "Name a folder that transformers' AutoBackbone can load (config.json and model.safetensors)."
         )
-    return _Encoder(backbone, backbone.channels)
+    return Encoder(backbone, backbone.channels)
 
 
 class _Decoder(nn.Module):

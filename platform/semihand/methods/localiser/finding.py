@@ -1,0 +1,157 @@
+"""Hands in whole pictures: both looks, one after the other, and what they say of one picture alone."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from PIL import Image
+from torch import Tensor
+
+from semihand.frames.crop import crop_hand
+from semihand.methods.localiser.boxes import clipped, without_repeats
+from semihand.methods.localiser.looks import Localiser, Proposals, places_about
+from semihand.methods.localiser.objective import cut_out
+from semihand.methods.localiser.weights import load_localiser
+
+_PROPOSED = 6  # places of a picture that are looked at
+_FLOOR = 0.03  # of the first look's score: below it nothing is looked at
+_LOOKS = 2  # at each place: the second sees what the first has put right
+_MOST_OVERLAP = 0.4  # of two hands' boxes
+
+Cut = Callable[[Float[Tensor, "N 4"]], Float[Tensor, "N 3 P P"]]
+
+
+class Finding(NamedTuple):
+    """One hand found in a picture."""
+
+    box_px: tuple[float, float, float, float]  # x, y, width, height; pixel centres at integers
+    score: float  # 0..1, how sure that this is a hand
+    right: float  # 0..1, how sure that it is a right hand
+
+    @property
+    def edges_px(self) -> tuple[float, float, float, float]:
+        """Left, top, right and bottom edges."""
+        x, y, width, height = self.box_px
+        return x - 0.5, y - 0.5, x + width - 0.5, y + height - 0.5
+
+
+def find_in(localiser: Localiser, pictures: Float[Tensor, "B 3 S S"]) -> list[list[Finding]]:
+    """Hands in pictures of the first look's size, whatever their score, best first."""
+    with torch.inference_mode():
+        proposals = localiser.propose(localiser.first(pictures), _PROPOSED)
+        side_px = localiser.config.place_px
+        whole = pictures.new_tensor([-0.5, -0.5, pictures.shape[-1] - 0.5, pictures.shape[-1] - 0.5])
+        found = []
+        for number in range(len(pictures)):
+
+            def cut(squares_px: Tensor, picture: Tensor = pictures[number]) -> Tensor:
+                return cut_out(picture.expand(len(squares_px), -1, -1, -1), squares_px, side_px)
+
+            found.append(_findings(localiser, Proposals(proposals[0][number], proposals[1][number]), cut, whole))
+    return found
+
+
+class HandFinder:
+    """Finds hands in whole pictures; one model, loaded once. A picture's findings depend on it alone."""
+
+    def __init__(self, folder: Path, device: str = "cpu", min_score: float | None = None) -> None:
+        """Open a model folder.
+
+        Args:
+            folder: made by `save_localiser`.
+            device: where to compute.
+            min_score: findings that score less are none; None: the model's own threshold.
+
+        Raises:
+            ValueError: the folder holds no localiser, or its weights are not those its card names.
+        """
+        self._localiser, self.card = load_localiser(folder, device)
+        self._device = torch.device(device)
+        self.min_score = self.card.threshold if min_score is None else min_score
+
+    def find(self, pictures: Sequence[UInt8[np.ndarray, "rows columns 3"]]) -> list[list[Finding]]:
+        """Hands of each picture, best first."""
+        return [self._find(picture) for picture in pictures]
+
+    def look_again(
+        self, picture: UInt8[np.ndarray, "rows columns 3"], box_px: tuple[float, float, float, float]
+    ) -> Finding | None:
+        """The hand about a box that was expected there, or None."""
+        x, y, width, height = box_px
+        edges = torch.tensor([[x - 0.5, y - 0.5, x + width - 0.5, y + height - 0.5]], device=self._device)
+        proposals = Proposals(edges.expand(_PROPOSED, 4), edges.new_ones(_PROPOSED))
+        with torch.inference_mode():
+            findings = _findings(self._localiser, proposals, self._cutter(picture), _bounds(picture, self._device))
+        return findings[0] if findings and findings[0].score > self.min_score else None
+
+    def _find(self, picture: UInt8[np.ndarray, "rows columns 3"]) -> list[Finding]:
+        seen, scale = _letterboxed(picture, self._localiser.config.picture_px)
+        with torch.inference_mode():
+            tensor = torch.from_numpy(seen).to(self._device).permute(2, 0, 1).unsqueeze(0).float() / 255
+            boxes, scores = self._localiser.propose(self._localiser.first(tensor), _PROPOSED)
+            proposals = Proposals((boxes[0] + 0.5) / scale - 0.5, scores[0])
+            findings = _findings(self._localiser, proposals, self._cutter(picture), _bounds(picture, self._device))
+        return [finding for finding in findings if finding.score > self.min_score]
+
+    def _cutter(self, picture: UInt8[np.ndarray, "rows columns 3"]) -> Cut:
+        side_px = self._localiser.config.place_px
+        least_px = max(picture.shape[:2]) / 64  # a place is never so small that its crop would be of a few pixels
+
+        def cut(squares_px: Tensor) -> Tensor:
+            crops = []
+            for left, top, right, bottom in squares_px.double().tolist():
+                middle, side = ((left + right) / 2, (top + bottom) / 2), max(right - left, least_px)
+                box = np.array([middle[0] + 0.5 - side / 2, middle[1] + 0.5 - side / 2, side, side])
+                crops.append(crop_hand(picture, box, side_px)[0])
+            stacked = torch.from_numpy(np.stack(crops)).to(self._device)
+            return stacked.permute(0, 3, 1, 2).float() / 255
+
+        return cut
+
+
+def _findings(localiser: Localiser, proposals: Proposals, cut: Cut, whole_px: Float[Tensor, " 4"]) -> list[Finding]:
+    """What the second look leaves of one picture's proposals."""
+    boxes, hand, right = proposals.boxes_px, 0.0, 0.0
+    for _ in range(_LOOKS):
+        squares = places_about(boxes)
+        said = localiser.look_at(cut(squares), squares)
+        hand, right = hand + said.hand / _LOOKS, right + said.right / _LOOKS
+        boxes = said.boxes_px
+    assert isinstance(hand, Tensor) and isinstance(right, Tensor)
+    scores = hand.sigmoid() * (proposals.scores > _FLOOR)
+    kept = without_repeats(boxes, scores, _MOST_OVERLAP) & (scores > 0)
+    boxes = clipped(boxes.unsqueeze(0), whole_px.unsqueeze(0))[0]
+    kept &= (boxes[:, 2:] - boxes[:, :2] >= 1).all(1)
+    rows = torch.cat([boxes[:, :2] + 0.5, boxes[:, 2:] - boxes[:, :2]], dim=1)
+    findings = [
+        Finding((x, y, width, height), score, side)
+        for (x, y, width, height), score, side, keep in zip(
+            rows.tolist(), scores.tolist(), right.sigmoid().tolist(), kept.tolist(), strict=True
+        )
+        if keep
+    ]
+    return sorted(findings, key=lambda finding: -finding.score)
+
+
+def _letterboxed(
+    picture: UInt8[np.ndarray, "rows columns 3"], side_px: int
+) -> tuple[UInt8[np.ndarray, "S S 3"], Float[Tensor, " 4"] | float]:
+    """The whole picture in a square, black beside it; and the factor from its pixels to the square's.
+
+    Bars stand at the right or below: the first look was taught on bars anywhere.
+    """
+    rows, columns = picture.shape[:2]
+    scale = side_px / max(rows, columns)
+    size = (max(1, round(columns * scale)), max(1, round(rows * scale)))
+    small = Image.fromarray(picture).resize(size, Image.Resampling.BOX if scale < 1 else Image.Resampling.BILINEAR)
+    square = np.zeros((side_px, side_px, 3), np.uint8)
+    square[: size[1], : size[0]] = np.asarray(small)
+    return square, scale
+
+
+def _bounds(picture: UInt8[np.ndarray, "rows columns 3"], device: torch.device) -> Float[Tensor, " 4"]:
+    rows, columns = picture.shape[:2]
+    return torch.tensor([-0.5, -0.5, columns - 0.5, rows - 0.5], device=device)

@@ -1,0 +1,152 @@
+"""Two looks: one at the whole picture, which proposes places; one at each place, which says whether and which hand.
+
+The first is CenterNet's (Zhou et al., "Objects as Points", 2019): a heatmap of middles, sizes and offsets there. The
+second sees the place enlarged and corrects the box. Both have the pose network's backbone.
+"""
+
+from typing import Annotated, NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from pydantic import BaseModel, Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from semihand.methods.localiser.boxes import squares
+from semihand.methods.semihand.network import NetworkConfig, Normalise, build_encoder
+
+MARGIN = 1.6  # side of what the second look sees over the longer side of the proposed box
+_STRIDE = 4
+_CHANNELS = 64
+_RARE = -4.0  # bias of the heatmap: hands are rare
+_LARGEST = 3.0  # boxes are corrected by at most e to this
+
+
+class LocaliserConfig(BaseModel, frozen=True, extra="forbid"):
+    """What the two networks look like."""
+
+    picture_px: Annotated[int, Field(ge=64, le=512, multiple_of=32)] = 128  # longer side of what the first look sees
+    place_px: Annotated[int, Field(ge=32, le=256, multiple_of=32)] = 64  # side of what the second look sees
+    first: NetworkConfig = NetworkConfig(width=24, depth=1)
+    second: NetworkConfig = NetworkConfig(width=32, depth=1)
+
+
+class Proposals(NamedTuple):
+    """Places where hands might be, best first."""
+
+    boxes_px: Float[Tensor, "B K 4"]
+    scores: Float[Tensor, "B K"]
+
+
+class Said(NamedTuple):
+    """What the second look says of places, in logits; the box is the hand's, in the picture's px."""
+
+    hand: Float[Tensor, " N"]
+    right: Float[Tensor, " N"]
+    boxes_px: Float[Tensor, "N 4"]
+
+
+class FirstLook(nn.Module):
+    """Whole pictures to maps of a quarter of their side: log-odds of a middle, log size (2), offset (2)."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.normalise = Normalise()
+        self.encoder = build_encoder(config)
+        self.laterals = nn.ModuleList([nn.Conv2d(count, _CHANNELS, 1) for count in self.encoder.channels])
+        self.smooth = nn.ModuleList([_block(_CHANNELS, _CHANNELS) for _ in self.encoder.channels])
+        self.head = nn.Conv2d(_CHANNELS, 5, 1)
+        nn.init.constant_(self.head.bias[:1], _RARE)  # type: ignore[index]
+
+    def forward(self, pictures: Float[Tensor, "B 3 S S"]) -> Float[Tensor, "B 5 M M"]:
+        """The maps; sizes and offsets in units of a cell."""
+        x: Tensor | None = None
+        levels = zip(self.laterals, self.smooth, self.encoder(self.normalise(pictures)), strict=True)
+        for lateral, smooth, feature in reversed(list(levels)):
+            side = lateral(feature)
+            x = smooth(side if x is None else side + functional.interpolate(x, size=side.shape[-2:]))
+        assert x is not None
+        maps: Tensor = self.head(x).float()
+        return maps
+
+
+class SecondLook(nn.Module):
+    """Places to hand or not, left or right, and the box within the place."""
+
+    def __init__(self, config: LocaliserConfig) -> None:
+        super().__init__()
+        self.normalise = Normalise()
+        self.encoder = build_encoder(config.second)
+        cells = (config.place_px // 16) ** 2
+        self.lateral = nn.Conv2d(self.encoder.channels[-1] + self.encoder.channels[-2], _CHANNELS, 1)
+        self.head = nn.Sequential(
+            nn.Flatten(), nn.Linear(_CHANNELS * cells, 256), nn.ReLU(inplace=True), nn.Linear(256, 6)
+        )
+
+    def forward(self, places: Float[Tensor, "N 3 P P"]) -> Float[Tensor, "N 6"]:
+        """Log-odds of a hand and of a right one; middle and log size of its box, in halves of the place."""
+        *_, middle, coarse = self.encoder(self.normalise(places))
+        both = torch.cat([middle, functional.interpolate(coarse, size=middle.shape[-2:])], dim=1)
+        said: Tensor = self.head(self.lateral(both)).float()
+        return said
+
+
+class Localiser(nn.Module):
+    """Both looks."""
+
+    def __init__(self, config: LocaliserConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.first = FirstLook(config.first)
+        self.second = SecondLook(config)
+
+    def propose(self, maps: Float[Tensor, "B 5 M M"], num: int) -> Proposals:
+        """The highest peaks of the heatmap and the boxes there, px of the picture that the maps are of."""
+        heat = maps[:, 0].sigmoid()
+        peak = functional.max_pool2d(heat.unsqueeze(1), 3, stride=1, padding=1)[:, 0] == heat
+        scores, cells = (heat * peak).flatten(1).topk(num)
+        return Proposals(_boxes_at(maps, cells), scores)
+
+    def look_at(self, places: Float[Tensor, "N 3 P P"], squares_px: Float[Tensor, "N 4"]) -> Said:
+        """What there is in places cut out along squares."""
+        said = self.second(places)
+        return Said(said[:, 0], said[:, 1], boxes_from(said[:, 2:], squares_px))
+
+
+def places_about(boxes_px: Float[Tensor, "*batch 4"]) -> Float[Tensor, "*batch 4"]:
+    """The squares that the second look sees of proposed boxes."""
+    return squares(boxes_px, MARGIN)
+
+
+def _boxes_at(maps: Float[Tensor, "B 5 M M"], cells: Int[Tensor, "B K"]) -> Float[Tensor, "B K 4"]:
+    values = maps.flatten(2).gather(2, cells.unsqueeze(1).expand(-1, 5, -1)).mT
+    column, row = cells % maps.shape[-1], cells // maps.shape[-1]
+    middle = (torch.stack([column, row], dim=-1) + 0.5 + values[..., 3:]) * _STRIDE - 0.5
+    half = values[..., 1:3].clamp(-_LARGEST, _LARGEST + 1).exp() * _STRIDE / 2
+    return torch.cat([middle - half, middle + half], dim=-1)
+
+
+def cells_of(boxes_px: Float[Tensor, "*batch 4"]) -> tuple[Float[Tensor, "*batch 2"], Float[Tensor, "*batch 2"]]:
+    """Middles and sizes of boxes in cells of the first look's maps, whose first cell has its middle at 0.5."""
+    middle = ((boxes_px[..., :2] + boxes_px[..., 2:]) / 2 + 0.5) / _STRIDE
+    return middle, (boxes_px[..., 2:] - boxes_px[..., :2]) / _STRIDE
+
+
+def boxes_from(values: Float[Tensor, "N 4"], squares_px: Float[Tensor, "N 4"]) -> Float[Tensor, "N 4"]:
+    """Boxes from what the second look says of squares."""
+    half = (squares_px[:, 2:] - squares_px[:, :2]) / 2
+    middle = (squares_px[:, 2:] + squares_px[:, :2]) / 2 + values[:, :2] * half
+    size = values[:, 2:].clamp(-_LARGEST, 1.0).exp() * half
+    return torch.cat([middle - size, middle + size], dim=1)
+
+
+def values_of(boxes_px: Float[Tensor, "N 4"], squares_px: Float[Tensor, "N 4"]) -> Float[Tensor, "N 4"]:
+    """What the second look should say: the inverse of `boxes_from`."""
+    half = (squares_px[:, 2:] - squares_px[:, :2]) / 2
+    middle = (boxes_px[:, :2] + boxes_px[:, 2:] - squares_px[:, :2] - squares_px[:, 2:]) / 2
+    size = (boxes_px[:, 2:] - boxes_px[:, :2]) / 2
+    return torch.cat([middle / half, (size / half).clamp(min=1e-3).log()], dim=1)
+
+
+def _block(num_in: int, num_out: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(num_in, num_out, 3, padding=1, bias=False), nn.BatchNorm2d(num_out), nn.ReLU(True))

@@ -1,0 +1,125 @@
+"""What the localiser learns from scenes: CenterNet's losses for the first look, three plain ones for the second."""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+from torch.nn import functional
+
+from semihand.methods.localiser.appearance import uniform
+from semihand.methods.localiser.boxes import area, overlaps
+from semihand.methods.localiser.looks import Localiser, cells_of, places_about, values_of
+from semihand.methods.localiser.scenes import Scenes
+
+_PROPOSED = 3  # places of each scene that the first look proposes and the second learns from
+_JITTER, _GROWTH = 0.25, 0.3  # of a true box: how far beside it and how much larger or smaller a place is drawn
+_MATCH, _MISS = 0.5, 0.3  # overlap from which a place shows a hand, and below which it does not
+_SPREAD = 0.12  # of a hand's size: how far about its middle the heatmap may say so
+_SIZE_WEIGHT, _BOX_WEIGHT, _SIDE_WEIGHT = 0.3, 2.0, 0.5
+
+
+class Losses(NamedTuple):
+    """All losses, and what training looks at."""
+
+    heat: Tensor
+    size: Tensor
+    hand: Tensor
+    side: Tensor
+    box: Tensor
+
+    def total(self) -> Tensor:
+        """What is minimised."""
+        return self.heat + _SIZE_WEIGHT * self.size + self.hand + _SIDE_WEIGHT * self.side + _BOX_WEIGHT * self.box
+
+
+class _Places(NamedTuple):
+    """Places of scenes, and what the hand that each is matched with is."""
+
+    squares_px: Float[Tensor, "N 4"]
+    scene: Tensor
+    boxes_px: Float[Tensor, "N 4"]
+    right: Bool[Tensor, " N"]
+    hand: Bool[Tensor, " N"]
+    counts: Bool[Tensor, " N"]  # whether it is said if there is a hand
+
+
+def losses_of(localiser: Localiser, scenes: Scenes, chance: torch.Generator) -> Losses:
+    """All losses on a batch of scenes."""
+    maps = localiser.first(scenes.pictures)
+    heat, size = _first_losses(maps, scenes)
+    with torch.no_grad():
+        proposed = localiser.propose(maps.detach(), _PROPOSED).boxes_px
+        places = _places(proposed, scenes, chance)
+    views = cut_out(scenes.pictures[places.scene], places.squares_px, localiser.config.place_px)
+    said = localiser.second(views)
+    weight = places.counts.float()
+    hand = functional.binary_cross_entropy_with_logits(said[:, 0], places.hand.float(), weight, reduction="sum")
+    matched = places.hand.float()
+    side = functional.binary_cross_entropy_with_logits(said[:, 1], places.right.float(), matched, reduction="sum")
+    aims = values_of(places.boxes_px, places.squares_px)
+    box = functional.smooth_l1_loss(said[:, 2:], aims, reduction="none", beta=0.1).sum(1) @ matched
+    num = matched.sum().clamp(min=1)
+    return Losses(heat, size, hand / weight.sum().clamp(min=1), side / num, box / num)
+
+
+def cut_out(
+    pictures: Float[Tensor, "N 3 S S"], squares_px: Float[Tensor, "N 4"], size_px: int
+) -> Float[Tensor, "N 3 P P"]:
+    """Squares of pictures, one of each, enlarged or shrunk; black outside."""
+    side = pictures.shape[-1]
+    middle = (squares_px[:, :2] + squares_px[:, 2:] + 1) / side - 1
+    half = (squares_px[:, 2] - squares_px[:, 0]) / side
+    theta = torch.cat([torch.diag_embed(half.unsqueeze(1).expand(-1, 2)), middle.unsqueeze(2)], dim=2)
+    grid = functional.affine_grid(theta, [len(pictures), 3, size_px, size_px], align_corners=False)
+    return functional.grid_sample(pictures, grid, align_corners=False)
+
+
+def _first_losses(maps: Float[Tensor, "B 5 M M"], scenes: Scenes) -> tuple[Tensor, Tensor]:
+    """Focal loss of the heatmap, L1 of log size and offset at the middles."""
+    num, _, side, _ = maps.shape
+    middle, size = cells_of(scenes.boxes_px)
+    places = torch.arange(side, device=maps.device) + 0.5
+    spread = (_SPREAD * size.clamp(min=1)).clamp(min=0.5)
+    across = torch.exp(-((places - middle[..., :1]) ** 2) / (2 * spread[..., :1] ** 2))
+    down = torch.exp(-((places - middle[..., 1:]) ** 2) / (2 * spread[..., 1:] ** 2))
+    near = down.unsqueeze(3) * across.unsqueeze(2)
+    aim = (near * scenes.present[..., None, None]).amax(1)
+    unsaid = (near * scenes.doubtful[..., None, None]).amax(1)
+    cell = middle.floor().long().clamp(0, side - 1)
+    scene, which = scenes.present.nonzero(as_tuple=True)
+    row, column = cell[scene, which, 1], cell[scene, which, 0]
+    is_middle = torch.zeros_like(aim).index_put_((scene, row, column), aim.new_ones(()))
+    says = maps[:, 0]
+    found = functional.logsigmoid(says) * (1 - says.sigmoid()) ** 2 * is_middle
+    false = functional.logsigmoid(-says) * says.sigmoid() ** 2 * (1 - aim) ** 4 * (1 - is_middle) * (1 - unsaid)
+    count = is_middle.sum().clamp(min=1)
+    there = maps[scene, 1:, row, column]
+    wanted = torch.cat([size[scene, which].clamp(min=0.5).log(), middle[scene, which] - cell[scene, which] - 0.5], 1)
+    return -(found + false).sum() / count, (there - wanted).abs().sum() / count
+
+
+def _places(proposed_px: Float[Tensor, "B K 4"], scenes: Scenes, chance: torch.Generator) -> _Places:
+    """Places beside true hands, and those that the first look proposes, right or wrong."""
+    num, hands, _ = scenes.boxes_px.shape
+    size = (scenes.boxes_px[..., 2:] - scenes.boxes_px[..., :2]).clamp(min=4)
+    shift = uniform((num, hands, 2), -_JITTER, _JITTER, chance) * size
+    grow = uniform((num, hands, 2), -_GROWTH, _GROWTH, chance).exp() * size / 2
+    middle = (scenes.boxes_px[..., :2] + scenes.boxes_px[..., 2:]) / 2 + shift
+    beside = torch.cat([middle - grow, middle + grow], dim=-1)
+    boxes = torch.cat([beside, proposed_px], dim=1)
+    overlap = overlaps(boxes, scenes.boxes_px)
+    real = overlap * scenes.present.unsqueeze(1)
+    best, which = real.max(2)
+    hand = best >= _MATCH
+    hand[:, :hands] = scenes.present & (best[:, :hands] > _MISS)
+    vague = (overlap * scenes.doubtful.unsqueeze(1)).amax(2) > 0.2
+    counts = hand | ((best < _MISS) & ~vague)
+    counts[:, :hands] &= scenes.present
+    counts &= area(boxes) > 16
+    scene = torch.arange(num, device=boxes.device).unsqueeze(1).expand(boxes.shape[:2])
+    keep = counts
+    return _Places(
+        places_about(boxes)[keep], scene[keep], scenes.boxes_px[scene[keep], which[keep]],
+        scenes.right[scene[keep], which[keep]], hand[keep], counts[keep],
+    )  # fmt: skip

@@ -1,0 +1,43 @@
+"""A localiser is a folder: `weights.safetensors`, and `localiser.json` that says what they are and how good."""
+
+import json
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from semihand.methods.localiser.looks import Localiser, LocaliserConfig
+from semihand.methods.semihand.weight_folder import read_weights, write_folder
+
+CARD = "localiser.json"
+
+
+class LocaliserCard(BaseModel, frozen=True, extra="forbid"):
+    """What stands beside the weights."""
+
+    method: str = "localiser"
+    network: LocaliserConfig
+    threshold: float  # findings that score less are none
+    measured: dict[str, float] = {}  # on unseen scenes, at that threshold
+    sha256: str = ""  # of the weights' file
+
+
+def save_localiser(network: Localiser, card: LocaliserCard, models: Path) -> Path:
+    """Write the network under `models/<first 16 digits of its sha256>` and return that folder."""
+    return write_folder(
+        network, CARD, lambda sha256: card.model_copy(update={"sha256": sha256}).model_dump_json(indent=2), models
+    )
+
+
+def load_localiser(folder: Path, device: str = "cpu") -> tuple[Localiser, LocaliserCard]:
+    """Open a folder of `save_localiser`; the network comes in evaluation mode.
+
+    Raises:
+        ValueError: the folder holds no localiser, or its weights are not those its card names, or not finite.
+    """
+    path = folder / CARD
+    if not path.is_file():
+        raise ValueError(f"{folder} holds no localiser: no {CARD}. Name a folder that jobs/train_localiser.py made.")
+    card = LocaliserCard.model_validate(json.loads(path.read_text()))
+    network = Localiser(card.network)
+    network.load_state_dict(read_weights(folder, card.sha256), strict=True)
+    return network.to(device).eval(), card

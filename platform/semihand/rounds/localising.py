@@ -1,0 +1,124 @@
+"""Train the localiser: layers and rooms rendered once by all cores, a fit, a threshold, and figures on unseen scenes."""
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Annotated, Literal
+
+import torch
+from pydantic import BaseModel, Field, PositiveInt
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from safetensors.torch import load_file, save_file
+
+from semihand.frames.errors import InputError
+from semihand.frames.synthetic.layers import draw_layers
+from semihand.frames.synthetic.rooms import draw_room
+from semihand.methods.localiser.looks import Localiser, LocaliserConfig
+from semihand.methods.localiser.scenes import Bank, bank_of
+from semihand.methods.localiser.weights import LocaliserCard, save_localiser
+from semihand.steps.localiser import (
+    LocaliserFit,
+    quality_on_scenes,
+    share_with_boxes,
+    threshold_for,
+    train_localiser,
+)
+
+_PIECE = 50  # layers that one process renders at a time
+_OTHER_PEOPLE = 10_000  # number of the first person of the unseen scenes
+
+
+class BankConfig(BaseModel, frozen=True, extra="forbid"):
+    """What scenes are made of."""
+
+    num_layers: PositiveInt = 4000
+    num_rooms: PositiveInt = 2000
+    num_unseen: PositiveInt = 600  # layers, and as many rooms, of the scenes that it is measured on
+    seed: Annotated[int, Field(ge=0)] = 0
+    #: folder of the user's pictures without hands, to be what most rooms are; None draws them all
+    backgrounds: str | None = None
+
+
+class MeasureConfig(BaseModel, frozen=True, extra="forbid"):
+    """How the threshold is found and the figures are taken."""
+
+    num_scenes: PositiveInt = 2000  # with hands and, once more, without
+    #: of the scenes without a hand, that may have a box; half of what is promised, since both are samples
+    false_share: Annotated[float, Field(gt=0, lt=1)] = 0.01
+
+
+class LocaliserJob(BaseSettings):
+    """`jobs/train_localiser.py`; every field is also a command-line option."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", cli_implicit_flags=True)
+
+    out: Path = Field(Path("localisers"), description="folder that keeps what scenes are made of, and the models")
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    bank: BankConfig = BankConfig()
+    network: LocaliserConfig = LocaliserConfig()
+    fit: LocaliserFit = LocaliserFit()
+    measure: MeasureConfig = MeasureConfig()
+
+
+def run_localiser_training(job: LocaliserJob, say: Callable[[str], None] = print) -> Path:
+    """Train and measure; returns the model's folder.
+
+    Raises:
+        InputError: the folder of backgrounds cannot be used.
+    """
+    device = ("cuda" if torch.cuda.is_available() else "cpu") if job.device == "auto" else job.device
+    bank = _bank(job, "seen", job.bank.num_layers, job.bank.num_rooms, say)
+    unseen = _bank(job, "unseen", job.bank.num_unseen, job.bank.num_unseen, say)
+    torch.manual_seed(job.fit.seed)
+    localiser = Localiser(job.network)
+    for progress in train_localiser(localiser, _on(bank, device), job.fit, device):
+        losses = " · ".join(f"{name} {value:.3f}" for name, value in progress.losses.items())
+        say(f"step {progress.step} of {job.fit.num_steps}: {losses}")
+    measure = job.measure
+    threshold = threshold_for(localiser, _on(bank, device), measure.num_scenes, measure.false_share, seed=1)
+    quality = quality_on_scenes(localiser, _on(unseen, device), measure.num_scenes, threshold, seed=2)
+    empty = share_with_boxes(localiser, _on(unseen, device), measure.num_scenes, threshold, seed=3)
+    measured = quality._asdict() | {"empty_with_boxes": empty}
+    card = LocaliserCard(network=job.network, threshold=threshold, measured=measured)
+    model = save_localiser(localiser, card, job.out / "models")
+    say(
+        f"{quality.num_hands} hands of unseen scenes: {quality.found:.1%} found at IoU 0.5, {quality.sides:.1%} of "
+        f"these with the right side, {quality.false_boxes:.2f} false boxes a scene; {empty:.1%} of "
+        f"{measure.num_scenes} scenes without a hand have a box; threshold {threshold:.3f}\nlocaliser: {model}"
+    )
+    return model
+
+
+def _bank(job: LocaliserJob, name: str, num_layers: int, num_rooms: int, say: Callable[[str], None]) -> Bank:
+    """Rendered once, kept as safetensors."""
+    config, seed = job.bank, job.bank.seed + (name == "unseen")
+    kept = job.out / "banks" / f"{name}-{seed}-{num_layers}-{num_rooms}{'-own' if config.backgrounds else ''}.safetensors"
+    if kept.is_file() and not config.backgrounds:
+        return Bank(**load_file(kept))
+    say(f"rendering {num_layers} layers and {num_rooms} rooms, {name}")
+    pieces = [range(start, min(start + _PIECE, num_layers)) for start in range(0, num_layers, _PIECE)]
+    first_subject = _OTHER_PEOPLE if name == "unseen" else 0
+    try:
+        rooms = [draw_room(seed, number, config.backgrounds) for number in range(num_rooms)]
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
+        drawn = pool.map(_draw, [seed] * len(pieces), pieces, [first_subject] * len(pieces))
+        layers = [layer for piece in drawn for layer in piece]
+    bank = bank_of(layers, rooms)
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = kept.with_suffix(".unfinished")
+    save_file(bank._asdict(), unfinished)
+    unfinished.rename(kept)
+    return bank
+
+
+def _draw(seed: int, numbers: range, first_subject: int) -> list[object]:
+    torch.set_num_threads(1)
+    return list(draw_layers(seed, numbers, first_subject))
+
+
+def _on(bank: Bank, device: str) -> Bank:
+    return Bank(*(tensor.to(device) for tensor in bank))
