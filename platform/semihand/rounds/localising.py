@@ -1,4 +1,4 @@
-"""Train the localiser: layers and rooms rendered once by all cores, a fit, a threshold, and figures on unseen scenes."""
+"""Train the localiser: layers and rooms are rendered once by all cores, then a fit, a threshold, and figures."""
 
 import os
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from safetensors.torch import load_file, save_file
 
 from semihand.frames.errors import InputError
-from semihand.frames.synthetic.layers import draw_layers
+from semihand.frames.synthetic.layers import Layer, draw_layers
 from semihand.frames.synthetic.rooms import draw_room
 from semihand.methods.localiser.looks import Localiser, LocaliserConfig
 from semihand.methods.localiser.scenes import Bank, bank_of
@@ -94,7 +94,9 @@ def run_localiser_training(job: LocaliserJob, say: Callable[[str], None] = print
 def _bank(job: LocaliserJob, name: str, num_layers: int, num_rooms: int, say: Callable[[str], None]) -> Bank:
     """Rendered once, kept as safetensors."""
     config, seed = job.bank, job.bank.seed + (name == "unseen")
-    kept = job.out / "banks" / f"{name}-{seed}-{num_layers}-{num_rooms}{'-own' if config.backgrounds else ''}.safetensors"
+    kept = (
+        job.out / "banks" / f"{name}-{seed}-{num_layers}-{num_rooms}{'-own' if config.backgrounds else ''}.safetensors"
+    )
     if kept.is_file() and not config.backgrounds:
         return Bank(**load_file(kept))
     say(f"rendering {num_layers} layers and {num_rooms} rooms, {name}")
@@ -115,7 +117,7 @@ def _bank(job: LocaliserJob, name: str, num_layers: int, num_rooms: int, say: Ca
     return bank
 
 
-def _draw(seed: int, numbers: range, first_subject: int) -> list[object]:
+def _draw(seed: int, numbers: range, first_subject: int) -> list[Layer]:
     torch.set_num_threads(1)
     return list(draw_layers(seed, numbers, first_subject))
 

@@ -35,6 +35,7 @@ class Layer(NamedTuple):
         cover: share of the pixel that is covered, in 255ths.
         hand: where the hand itself is seen.
         outline_px: points of the hand that lie furthest in evenly spread directions.
+        joints_px: the 21 joints.
         arm: direction from the hand's middle along its arm, unit; zero where there is none.
     """
 
@@ -42,6 +43,7 @@ class Layer(NamedTuple):
     cover: UInt8[np.ndarray, "S S"]
     hand: Bool[np.ndarray, "S S"]
     outline_px: Float[np.ndarray, "P 2"]
+    joints_px: Float[np.ndarray, "21 2"]
     arm: Float[np.ndarray, " 2"]
 
 
@@ -79,8 +81,14 @@ def _layer(plan: FramePlan, hand: PosedHand) -> Layer:
         take_pictures(scene, camera, light, plan.person, np.full((LAYER_PX, LAYER_PX, 3), ground))
         for ground in (0.0, 1.0)
     )
-    cover = np.clip(1.0 - (white - black).mean(axis=2), 0.0, 1.0)
-    return Layer(_bytes(black), _bytes(cover), truth.mask, _furthest(outline_px), _direction(camera, hand, arm_mm))
+    return Layer(
+        colour=_bytes(black),
+        cover=_bytes(1.0 - (white - black).mean(axis=2)),
+        hand=truth.mask,
+        outline_px=_furthest(outline_px),
+        joints_px=camera.project(hand.joints_mm),
+        arm=_direction(camera, hand, arm_mm),
+    )
 
 
 def _camera(plan: FramePlan, hand: PosedHand, arm_mm: Float[np.ndarray, " 3"] | None) -> Camera:

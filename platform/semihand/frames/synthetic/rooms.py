@@ -37,14 +37,14 @@ def draw_room(seed: int, number: int, backgrounds: str | None = None) -> UInt8[n
 def _table(rng: np.random.Generator, draw: ImageDraw.ImageDraw) -> None:
     edge, slope = rng.uniform(0.2, 0.9), rng.uniform(-0.5, 0.5)
     corners = [(0.0, edge - slope / 2), (1.0, edge + slope / 2), (1.0, 1.0), (0.0, 1.0)]
-    draw.polygon([(x * ROOM_PX, y * ROOM_PX) for x, y in corners], fill=_grey(rng, rng.uniform(20, 235), 25))
+    draw.polygon([(x * ROOM_PX, y * ROOM_PX) for x, y in corners], fill=_grey(rng, rng.uniform(20, 235), 25.0))
     for _ in range(rng.integers(0, 4)):
         _slab(rng, draw)
 
 
 def _slab(rng: np.random.Generator, draw: ImageDraw.ImageDraw) -> None:
     """A book, a screen, a mat."""
-    draw.polygon(_turned_box(rng, rng.uniform(0.05, 0.35, 2)), fill=_grey(rng, rng.uniform(10, 245), 60))
+    draw.polygon(_turned_box(rng, rng.uniform(0.05, 0.35, 2)), fill=_grey(rng, rng.uniform(10, 245), 60.0))
 
 
 def _keys(rng: np.random.Generator, draw: ImageDraw.ImageDraw) -> None:
@@ -52,12 +52,17 @@ def _keys(rng: np.random.Generator, draw: ImageDraw.ImageDraw) -> None:
     pitch, (columns, rows) = rng.uniform(3.0, 12.0), rng.integers(3, 14, 2)
     left, top = rng.uniform(-0.1, 0.9, 2) * ROOM_PX
     angle = rng.uniform(-0.6, 0.6)
-    fill, gap = _grey(rng, rng.uniform(0, 255), 20), rng.uniform(0.5, 0.9)
+    fill, gap = _grey(rng, rng.uniform(0, 255), 20.0), rng.uniform(0.5, 0.9)
     along, down = np.array([np.cos(angle), np.sin(angle)]), np.array([-np.sin(angle), np.cos(angle)])
     for row in range(rows):
         for column in range(columns):
             corner = np.array([left, top]) + pitch * (column * along + row * down)
-            sides = [corner, corner + gap * pitch * along, corner + gap * pitch * (along + down), corner + gap * pitch * down]
+            sides = [
+                corner,
+                corner + gap * pitch * along,
+                corner + gap * pitch * (along + down),
+                corner + gap * pitch * down,
+            ]
             draw.polygon([(float(x), float(y)) for x, y in sides], fill=fill)
 
 
@@ -66,7 +71,7 @@ def _lines(rng: np.random.Generator, draw: ImageDraw.ImageDraw) -> None:
     for _ in range(rng.integers(1, 5)):
         points = np.cumsum(np.concatenate([rng.uniform(0, 1, (1, 2)), rng.normal(0, 0.2, (4, 2))]), axis=0) * ROOM_PX
         path = [(float(x), float(y)) for x, y in points]
-        draw.line(path, fill=_grey(rng, rng.uniform(0, 255), 60), width=int(rng.integers(1, 5)), joint="curve")
+        draw.line(path, fill=_grey(rng, rng.uniform(0, 255), 60.0), width=int(rng.integers(1, 5)), joint="curve")
 
 
 def _person(rng: np.random.Generator, draw: ImageDraw.ImageDraw) -> None:
@@ -75,7 +80,7 @@ def _person(rng: np.random.Generator, draw: ImageDraw.ImageDraw) -> None:
     head, x, y = rng.uniform(0.06, 0.2), rng.uniform(0.1, 0.9), rng.uniform(-0.1, 0.6)
     shoulders, down = head * rng.uniform(1.8, 2.6), head * rng.uniform(1.5, 2.0)
     body = [(-0.4, 0.9), (0.4, 0.9), (1.0, 1.3), (1.1, 6.0), (-1.1, 6.0), (-1.0, 1.3)]
-    cloth = _grey(rng, rng.uniform(10, 245), 70)
+    cloth = _grey(rng, rng.uniform(10, 245), 70.0)
     draw.polygon([((x + shoulders * u) * ROOM_PX, (y + down * v) * ROOM_PX) for u, v in body], fill=cloth)
     _oval(draw, x, y + 0.9 * head, 0.45 * head, 0.7 * head, skin)
     _oval(draw, x, y - 0.15 * head, 0.92 * head, 1.15 * head, _HAIR[rng.integers(len(_HAIR))])
@@ -83,7 +88,9 @@ def _person(rng: np.random.Generator, draw: ImageDraw.ImageDraw) -> None:
     dark = tuple(int(channel * 0.35) for channel in skin)
     for aside in (-0.32, 0.32):
         _oval(draw, x + aside * head, y - 0.1 * head, 0.13 * head, 0.07 * head, dark)
-    _oval(draw, x, y + 0.5 * head, 0.3 * head, 0.08 * head, (int(skin[0] * 0.8), int(skin[1] * 0.5), int(skin[2] * 0.5)))
+    _oval(
+        draw, x, y + 0.5 * head, 0.3 * head, 0.08 * head, (int(skin[0] * 0.8), int(skin[1] * 0.5), int(skin[2] * 0.5))
+    )
 
 
 def _oval(

@@ -1,4 +1,4 @@
-"""What a camera makes of a scene: blur, motion, exposure, colour cast and grain, drawn for each picture on the device."""
+"""What a camera makes of a scene: blur, motion, exposure, colour cast and grain, drawn anew for each picture."""
 
 import torch
 from jaxtyping import Float

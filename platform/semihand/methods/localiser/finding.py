@@ -12,7 +12,7 @@ from torch import Tensor
 
 from semihand.frames.crop import crop_hand
 from semihand.methods.localiser.boxes import clipped, without_repeats
-from semihand.methods.localiser.looks import Localiser, Proposals, places_about
+from semihand.methods.localiser.looks import Localiser, Proposals, Said, boxes_from, places_about
 from semihand.methods.localiser.objective import cut_out
 from semihand.methods.localiser.weights import load_localiser
 
@@ -114,14 +114,13 @@ class HandFinder:
 
 def _findings(localiser: Localiser, proposals: Proposals, cut: Cut, whole_px: Float[Tensor, " 4"]) -> list[Finding]:
     """What the second look leaves of one picture's proposals."""
-    boxes, hand, right = proposals.boxes_px, 0.0, 0.0
+    boxes, looks = proposals.boxes_px, list[Said]()
     for _ in range(_LOOKS):
         squares = places_about(boxes)
-        said = localiser.look_at(cut(squares), squares)
-        hand, right = hand + said.hand / _LOOKS, right + said.right / _LOOKS
-        boxes = said.boxes_px
-    assert isinstance(hand, Tensor) and isinstance(right, Tensor)
-    scores = hand.sigmoid() * (proposals.scores > _FLOOR)
+        looks.append(localiser.second(cut(squares)))
+        boxes = boxes_from(looks[-1].box, squares)
+    right = torch.stack([said.right for said in looks]).mean(0).sigmoid()
+    scores = torch.stack([said.hand for said in looks]).mean(0).sigmoid() * (proposals.scores > _FLOOR)
     kept = without_repeats(boxes, scores, _MOST_OVERLAP) & (scores > 0)
     boxes = clipped(boxes.unsqueeze(0), whole_px.unsqueeze(0))[0]
     kept &= (boxes[:, 2:] - boxes[:, :2] >= 1).all(1)
@@ -129,7 +128,7 @@ def _findings(localiser: Localiser, proposals: Proposals, cut: Cut, whole_px: Fl
     findings = [
         Finding((x, y, width, height), score, side)
         for (x, y, width, height), score, side, keep in zip(
-            rows.tolist(), scores.tolist(), right.sigmoid().tolist(), kept.tolist(), strict=True
+            rows.tolist(), scores.tolist(), right.tolist(), kept.tolist(), strict=True
         )
         if keep
     ]

@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 from torch import Tensor, nn
 from torch.nn import functional
 
+from semihand.hand.skeleton import NUM_JOINTS
 from semihand.methods.localiser.boxes import squares
 from semihand.methods.semihand.network import NetworkConfig, Normalise, build_encoder
 
@@ -39,11 +40,15 @@ class Proposals(NamedTuple):
 
 
 class Said(NamedTuple):
-    """What the second look says of places, in logits; the box is the hand's, in the picture's px."""
+    """What the second look says of places.
 
-    hand: Float[Tensor, " N"]
-    right: Float[Tensor, " N"]
-    boxes_px: Float[Tensor, "N 4"]
+    Where the joints are is asked in training alone: who knows the thumb can tell left from right.
+    """
+
+    hand: Float[Tensor, " N"]  # log-odds
+    right: Float[Tensor, " N"]  # log-odds
+    box: Float[Tensor, "N 4"]  # middle and log size, in halves of the place from its middle
+    joints: Float[Tensor, "N 21 2"]  # likewise
 
 
 class FirstLook(nn.Module):
@@ -66,7 +71,7 @@ class FirstLook(nn.Module):
             side = lateral(feature)
             x = smooth(side if x is None else side + functional.interpolate(x, size=side.shape[-2:]))
         assert x is not None
-        maps: Tensor = self.head(x).float()
+        maps: Tensor = self.head(x).float()  # bf16 would round a place to a quarter of a pixel
         return maps
 
 
@@ -80,15 +85,15 @@ class SecondLook(nn.Module):
         cells = (config.place_px // 16) ** 2
         self.lateral = nn.Conv2d(self.encoder.channels[-1] + self.encoder.channels[-2], _CHANNELS, 1)
         self.head = nn.Sequential(
-            nn.Flatten(), nn.Linear(_CHANNELS * cells, 256), nn.ReLU(inplace=True), nn.Linear(256, 6)
+            nn.Flatten(), nn.Linear(_CHANNELS * cells, 256), nn.ReLU(inplace=True), nn.Linear(256, 6 + 2 * NUM_JOINTS)
         )
 
-    def forward(self, places: Float[Tensor, "N 3 P P"]) -> Float[Tensor, "N 6"]:
-        """Log-odds of a hand and of a right one; middle and log size of its box, in halves of the place."""
+    def forward(self, places: Float[Tensor, "N 3 P P"]) -> Said:
+        """What is there."""
         *_, middle, coarse = self.encoder(self.normalise(places))
         both = torch.cat([middle, functional.interpolate(coarse, size=middle.shape[-2:])], dim=1)
-        said: Tensor = self.head(self.lateral(both)).float()
-        return said
+        values: Tensor = self.head(self.lateral(both)).float()
+        return Said(values[:, 0], values[:, 1], values[:, 2:6], values[:, 6:].reshape(-1, NUM_JOINTS, 2))
 
 
 class Localiser(nn.Module):
@@ -106,11 +111,6 @@ class Localiser(nn.Module):
         peak = functional.max_pool2d(heat.unsqueeze(1), 3, stride=1, padding=1)[:, 0] == heat
         scores, cells = (heat * peak).flatten(1).topk(num)
         return Proposals(_boxes_at(maps, cells), scores)
-
-    def look_at(self, places: Float[Tensor, "N 3 P P"], squares_px: Float[Tensor, "N 4"]) -> Said:
-        """What there is in places cut out along squares."""
-        said = self.second(places)
-        return Said(said[:, 0], said[:, 1], boxes_from(said[:, 2:], squares_px))
 
 
 def places_about(boxes_px: Float[Tensor, "*batch 4"]) -> Float[Tensor, "*batch 4"]:
@@ -146,6 +146,12 @@ def values_of(boxes_px: Float[Tensor, "N 4"], squares_px: Float[Tensor, "N 4"]) 
     middle = (boxes_px[:, :2] + boxes_px[:, 2:] - squares_px[:, :2] - squares_px[:, 2:]) / 2
     size = (boxes_px[:, 2:] - boxes_px[:, :2]) / 2
     return torch.cat([middle / half, (size / half).clamp(min=1e-3).log()], dim=1)
+
+
+def joint_values_of(joints_px: Float[Tensor, "N 21 2"], squares_px: Float[Tensor, "N 4"]) -> Float[Tensor, "N 21 2"]:
+    """Joints in halves of the squares from their middles."""
+    half = (squares_px[:, None, 2:] - squares_px[:, None, :2]) / 2
+    return (joints_px - squares_px[:, None, :2]) / half - 1
 
 
 def _block(num_in: int, num_out: int) -> nn.Sequential:

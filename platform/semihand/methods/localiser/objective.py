@@ -7,16 +7,17 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional
 
+from semihand.hand.skeleton import NUM_JOINTS
 from semihand.methods.localiser.appearance import uniform
 from semihand.methods.localiser.boxes import area, overlaps
-from semihand.methods.localiser.looks import Localiser, cells_of, places_about, values_of
+from semihand.methods.localiser.looks import Localiser, cells_of, joint_values_of, places_about, values_of
 from semihand.methods.localiser.scenes import Scenes
 
 _PROPOSED = 3  # places of each scene that the first look proposes and the second learns from
 _JITTER, _GROWTH = 0.25, 0.3  # of a true box: how far beside it and how much larger or smaller a place is drawn
 _MATCH, _MISS = 0.5, 0.3  # overlap from which a place shows a hand, and below which it does not
 _SPREAD = 0.12  # of a hand's size: how far about its middle the heatmap may say so
-_SIZE_WEIGHT, _BOX_WEIGHT, _SIDE_WEIGHT = 0.3, 2.0, 0.5
+_SIZE_WEIGHT, _BOX_WEIGHT, _SIDE_WEIGHT, _JOINT_WEIGHT = 0.3, 2.0, 1.0, 10.0
 
 
 class Losses(NamedTuple):
@@ -27,10 +28,12 @@ class Losses(NamedTuple):
     hand: Tensor
     side: Tensor
     box: Tensor
+    joints: Tensor
 
     def total(self) -> Tensor:
         """What is minimised."""
-        return self.heat + _SIZE_WEIGHT * self.size + self.hand + _SIDE_WEIGHT * self.side + _BOX_WEIGHT * self.box
+        first = self.heat + _SIZE_WEIGHT * self.size
+        return first + self.hand + _SIDE_WEIGHT * self.side + _BOX_WEIGHT * self.box + _JOINT_WEIGHT * self.joints
 
 
 class _Places(NamedTuple):
@@ -39,9 +42,9 @@ class _Places(NamedTuple):
     squares_px: Float[Tensor, "N 4"]
     scene: Tensor
     boxes_px: Float[Tensor, "N 4"]
+    joints_px: Float[Tensor, "N 21 2"]
     right: Bool[Tensor, " N"]
     hand: Bool[Tensor, " N"]
-    counts: Bool[Tensor, " N"]  # whether it is said if there is a hand
 
 
 def losses_of(localiser: Localiser, scenes: Scenes, chance: torch.Generator) -> Losses:
@@ -51,16 +54,20 @@ def losses_of(localiser: Localiser, scenes: Scenes, chance: torch.Generator) -> 
     with torch.no_grad():
         proposed = localiser.propose(maps.detach(), _PROPOSED).boxes_px
         places = _places(proposed, scenes, chance)
-    views = cut_out(scenes.pictures[places.scene], places.squares_px, localiser.config.place_px)
-    said = localiser.second(views)
-    weight = places.counts.float()
-    hand = functional.binary_cross_entropy_with_logits(said[:, 0], places.hand.float(), weight, reduction="sum")
+    said = localiser.second(cut_out(scenes.pictures[places.scene], places.squares_px, localiser.config.place_px))
     matched = places.hand.float()
-    side = functional.binary_cross_entropy_with_logits(said[:, 1], places.right.float(), matched, reduction="sum")
-    aims = values_of(places.boxes_px, places.squares_px)
-    box = functional.smooth_l1_loss(said[:, 2:], aims, reduction="none", beta=0.1).sum(1) @ matched
     num = matched.sum().clamp(min=1)
-    return Losses(heat, size, hand / weight.sum().clamp(min=1), side / num, box / num)
+    hand = functional.binary_cross_entropy_with_logits(said.hand, matched)
+    side = functional.binary_cross_entropy_with_logits(said.right, places.right.float(), matched, reduction="sum")
+    box = _distance(said.box, values_of(places.boxes_px, places.squares_px)) @ matched
+    joints = (
+        _distance(said.joints.flatten(1), joint_values_of(places.joints_px, places.squares_px).flatten(1)) @ matched
+    )
+    return Losses(heat, size, hand, side / num, box / num, joints / (num * 2 * NUM_JOINTS))
+
+
+def _distance(said: Float[Tensor, "N C"], aim: Float[Tensor, "N C"]) -> Float[Tensor, " N"]:
+    return functional.smooth_l1_loss(said, aim, reduction="none", beta=0.1).sum(1)
 
 
 def cut_out(
@@ -77,7 +84,7 @@ def cut_out(
 
 def _first_losses(maps: Float[Tensor, "B 5 M M"], scenes: Scenes) -> tuple[Tensor, Tensor]:
     """Focal loss of the heatmap, L1 of log size and offset at the middles."""
-    num, _, side, _ = maps.shape
+    side = maps.shape[-1]
     middle, size = cells_of(scenes.boxes_px)
     places = torch.arange(side, device=maps.device) + 0.5
     spread = (_SPREAD * size.clamp(min=1)).clamp(min=0.5)
@@ -118,8 +125,12 @@ def _places(proposed_px: Float[Tensor, "B K 4"], scenes: Scenes, chance: torch.G
     counts[:, :hands] &= scenes.present
     counts &= area(boxes) > 16
     scene = torch.arange(num, device=boxes.device).unsqueeze(1).expand(boxes.shape[:2])
-    keep = counts
+    one, other = scene[counts], which[counts]
     return _Places(
-        places_about(boxes)[keep], scene[keep], scenes.boxes_px[scene[keep], which[keep]],
-        scenes.right[scene[keep], which[keep]], hand[keep], counts[keep],
-    )  # fmt: skip
+        squares_px=places_about(boxes)[counts],
+        scene=one,
+        boxes_px=scenes.boxes_px[one, other],
+        joints_px=scenes.joints_px[one, other],
+        right=scenes.right[one, other],
+        hand=hand[counts],
+    )

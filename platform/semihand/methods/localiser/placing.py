@@ -1,8 +1,8 @@
 """Where layers go in a scene: how large, how turned, mirrored or not, and where their hands come to lie."""
 
+import math
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -10,8 +10,8 @@ from torch import Tensor
 from semihand.methods.localiser.appearance import happens, uniform
 from semihand.methods.localiser.boxes import overlaps
 
-_LENGTH = (0.14, 0.65)  # longer side of a hand over the picture's, log-uniform
-_TURN = np.pi / 6  # layers are turned already, as their views are
+_LOG_LENGTH = (math.log(0.14), math.log(0.65))  # longer side of a hand over the picture's, uniform
+_TURN = math.pi / 6  # layers are turned already, as their views are
 _TRIES = 6  # places drawn for a hand, of which the one that overlaps the others least is taken
 _EDGE = 0.3  # of its length: so near the border may the middle of a hand be
 _OUTSIDE = 0.9  # of its length: so far outside is the middle of one of which only the arm shows
@@ -23,14 +23,16 @@ class Placed(NamedTuple):
     layer: Int[Tensor, " B"]
     matrix: Float[Tensor, "B 2 2"]
     shift: Float[Tensor, "B 2"]
-    length_px: Float[Tensor, " B"]  # longer side of the hand
+    middle: Float[Tensor, "B 2"]  # of the hand's box
+    length_px: Float[Tensor, " B"]  # its longer side
     right: Bool[Tensor, " B"]
     arm: Float[Tensor, "B 2"]  # direction of the arm from the hand's middle; zero for none
 
     @property
     def scale(self) -> Float[Tensor, " B"]:
         """Picture pixels per layer pixel."""
-        return torch.linalg.det(self.matrix).abs().sqrt()
+        scale: Tensor = torch.linalg.det(self.matrix).abs().sqrt()
+        return scale
 
     def points(self, places_px: Float[Tensor, "B P 2"]) -> Float[Tensor, "B P 2"]:
         """Points of the layers in the picture."""
@@ -59,7 +61,7 @@ def place_layers(
     layer = torch.randint(len(outlines_px), (num,), generator=chance, device=chance.device)
     right, angle = happens(num, 0.5, chance), uniform((num,), -_TURN, _TURN, chance)
     side_px = (within_px[:, 2:] - within_px[:, :2]).amax(1)
-    length_px = side_px * uniform((num,), *(float(np.log(bound)) for bound in _LENGTH), chance).exp()
+    length_px = side_px * uniform((num,), *_LOG_LENGTH, chance).exp()
     mirror = torch.where(right, 1.0, -1.0)
     turn = torch.stack([angle.cos() * mirror, -angle.sin(), angle.sin() * mirror, angle.cos()], dim=1).view(-1, 2, 2)
     shape = outlines_px[layer] @ turn.mT
@@ -73,7 +75,7 @@ def place_layers(
         _place_outside(arm, length_px, within_px, chance),
     )
     shift = middle - scale.unsqueeze(1) * (low + high) / 2
-    return Placed(layer, scale.view(-1, 1, 1) * turn, shift, length_px, right, arm)
+    return Placed(layer, scale.view(-1, 1, 1) * turn, shift, middle, length_px, right, arm)
 
 
 def _free_place(

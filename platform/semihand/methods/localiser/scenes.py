@@ -22,7 +22,7 @@ SLOTS = 3  # layers of a scene, each with a hand in the picture, with an arm alo
 _NUM_HANDS = (0.3, 0.4, 0.2, 0.1)  # shares of scenes with 0, 1, 2 and 3 hands
 _ARM_ALONE = 0.3  # of the slots without a hand
 _CLOTHED = 0.5  # of the arms that end in clothes
-_BODY = 2.1  # hands' lengths from a hand to the middle of the clothes
+_BODY = (1.8, 2.4)  # hands' lengths from a hand to the middle of the clothes
 _BARS = 0.5
 _LOWEST_ASPECT = 0.5  # of the picture between its bars
 _SEEN, _GONE = 0.5, 0.1  # a hand of which so much is seen is there; below the second share nothing is
@@ -34,6 +34,7 @@ class Bank(NamedTuple):
 
     layers: UInt8[Tensor, "N 5 L L"]  # red, green and blue times cover, cover, hand
     outlines_px: Float[Tensor, "N P 2"]
+    joints_px: Float[Tensor, "N 21 2"]
     arms: Float[Tensor, "N 2"]
     rooms: UInt8[Tensor, "M 3 R R"]
 
@@ -43,6 +44,7 @@ class Scenes(NamedTuple):
 
     pictures: Float[Tensor, "B 3 S S"]  # 0..1
     boxes_px: Float[Tensor, "B K 4"]  # left, top, right, bottom edges of what is inside the picture
+    joints_px: Float[Tensor, "B K 21 2"]  # those outside the picture, too
     right: Bool[Tensor, "B K"]
     present: Bool[Tensor, "B K"]  # a hand that is to be found
     doubtful: Bool[Tensor, "B K"]  # too little is seen of it to ask for it or to forbid it
@@ -64,6 +66,7 @@ def bank_of(layers: Sequence[Layer], rooms: Sequence[UInt8[np.ndarray, "R R 3"]]
     return Bank(
         torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).contiguous(),
         torch.from_numpy(np.stack([one.outline_px for one in layers])).float(),
+        torch.from_numpy(np.stack([one.joints_px for one in layers])).float().contiguous(),
         torch.from_numpy(np.stack([one.arm for one in layers])).float(),
         torch.from_numpy(np.stack(rooms)).permute(0, 3, 1, 2).contiguous(),
     )
@@ -98,8 +101,9 @@ def compose_scenes(bank: Bank, num: int, side_px: int, chance: torch.Generator, 
     large = (taken[..., 2:] - taken[..., :2]).amin(2) >= 6
     present = used & wanted & large & (seen >= _SEEN)
     doubtful = used & ~present & (seen > _GONE)
+    joints = torch.stack([one.placed.points(bank.joints_px[one.placed.layer]) for one in laid], dim=1)
     right = torch.stack([one.placed.right for one in laid], dim=1)
-    return Scenes(pictures, taken, right, present, doubtful)
+    return Scenes(pictures, taken, joints, right, present, doubtful)
 
 
 def _wanted(num: int, chance: torch.Generator) -> Bool[Tensor, "B K"]:
@@ -151,11 +155,10 @@ def _warped(bank: Bank, placed: Placed, side_px: int) -> Float[Tensor, "B 5 S S"
 
 def _clothes(placed: Placed, side_px: int, chance: torch.Generator) -> Float[Tensor, "B 1 S S"]:
     """Ovals where arms end."""
-    num = len(placed.layer)
-    corner = placed.arm * placed.length_px.unsqueeze(1) * uniform((num, 1), _BODY, _BODY + 0.5, chance)
-    middle = placed.points(_HAND_MIDDLE.to(corner.device).expand(num, 1, 2))[:, 0] + corner
-    half = placed.length_px.unsqueeze(1) * uniform((num, 2), 0.5, 1.1, chance)
-    away = ((_pixels(side_px, corner.device) - middle.unsqueeze(1)) / half.unsqueeze(1)).norm(dim=2)
+    num, length_px = len(placed.layer), placed.length_px.unsqueeze(1)
+    middle = placed.middle + placed.arm * length_px * uniform((num, 1), *_BODY, chance)
+    half = length_px * uniform((num, 2), 0.5, 1.1, chance)
+    away: Tensor = ((_pixels(side_px, middle.device) - middle.unsqueeze(1)) / half.unsqueeze(1)).norm(dim=2)
     soft = ((1 - away) * half.amin(1, keepdim=True)).clamp(0, 1)
     return soft.view(num, 1, side_px, side_px)
 
@@ -179,9 +182,6 @@ def _seen(bank: Bank, laid: Sequence[_Laid], inside: Float[Tensor, "B 1 S S"]) -
         shares.append((one.hand * free).sum((1, 2, 3)) / whole.clamp(min=1))
         free = free * (1 - one.cover)
     return torch.stack(shares[::-1], dim=1)
-
-
-_HAND_MIDDLE = torch.full((1, 1, 2), (LAYER_PX - 1) / 2)  # about; clothes need no better
 
 
 def _pixels(side_px: int, device: torch.device) -> Float[Tensor, "1 P 2"]:
