@@ -63,9 +63,9 @@ def test_what_is_found_does_not_depend_on_other_pictures(finder):
 
 def test_a_second_look_follows_a_hand_that_has_moved(finder):
     moved = picture_with((220, 100, 60, 100))
-    followed = finder.look_again(moved, (205, 85, 60, 100))
+    followed = finder.look_again(moved, (205.0, 85.0, 60.0, 100.0))
     assert overlap(followed.box_px, (220, 100, 60, 100)) > 0.5
-    assert finder.look_again(moved, (20, 20, 60, 100)) is None
+    assert finder.look_again(moved, (20.0, 20.0, 60.0, 100.0)) is None
 
 
 def test_a_higher_score_can_be_asked_for(folder):

@@ -106,7 +106,7 @@ def _bank(job: LocaliserJob, name: str, num_layers: int, num_rooms: int, say: Ca
         rooms = [draw_room(seed, number, config.backgrounds) for number in range(num_rooms)]
     except ValueError as error:
         raise InputError(str(error)) from error
-    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(min(os.cpu_count() or 1, len(pieces)), mp_context=get_context("spawn")) as pool:
         drawn = pool.map(_draw, [seed] * len(pieces), pieces, [first_subject] * len(pieces))
         layers = [layer for piece in drawn for layer in piece]
     bank = bank_of(layers, rooms)

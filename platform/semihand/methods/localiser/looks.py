@@ -20,7 +20,7 @@ MARGIN = 1.6  # side of what the second look sees over the longer side of the pr
 _STRIDE = 4
 _CHANNELS = 64
 _RARE = -4.0  # bias of the heatmap: hands are rare
-_LARGEST = 3.0  # boxes are corrected by at most e to this
+_LOG_SIZES = (-4.0, 4.0)  # of boxes, in cells or in halves of a place
 
 
 class LocaliserConfig(BaseModel, frozen=True, extra="forbid"):
@@ -122,7 +122,7 @@ def _boxes_at(maps: Float[Tensor, "B 5 M M"], cells: Int[Tensor, "B K"]) -> Floa
     values = maps.flatten(2).gather(2, cells.unsqueeze(1).expand(-1, 5, -1)).mT
     column, row = cells % maps.shape[-1], cells // maps.shape[-1]
     middle = (torch.stack([column, row], dim=-1) + 0.5 + values[..., 3:]) * _STRIDE - 0.5
-    half = values[..., 1:3].clamp(-_LARGEST, _LARGEST + 1).exp() * _STRIDE / 2
+    half = values[..., 1:3].clamp(*_LOG_SIZES).exp() * _STRIDE / 2
     return torch.cat([middle - half, middle + half], dim=-1)
 
 
@@ -136,7 +136,7 @@ def boxes_from(values: Float[Tensor, "N 4"], squares_px: Float[Tensor, "N 4"]) -
     """Boxes from what the second look says of squares."""
     half = (squares_px[:, 2:] - squares_px[:, :2]) / 2
     middle = (squares_px[:, 2:] + squares_px[:, :2]) / 2 + values[:, :2] * half
-    size = values[:, 2:].clamp(-_LARGEST, 1.0).exp() * half
+    size = values[:, 2:].clamp(*_LOG_SIZES).exp() * half
     return torch.cat([middle - size, middle + size], dim=1)
 
 

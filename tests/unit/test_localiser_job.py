@@ -1,0 +1,51 @@
+"""The job that trains a localiser: what it keeps, and what it is told."""
+
+import json
+
+import pytest
+
+from made_localiser import NETWORK
+from semihand.frames.errors import InputError
+from semihand.methods.localiser.finding import HandFinder
+from semihand.rounds.localising import BankConfig, LocaliserJob, MeasureConfig, run_localiser_training
+from semihand.steps.localiser import LocaliserFit
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory):
+    return LocaliserJob(
+        out=tmp_path_factory.mktemp("localisers"),
+        device="cpu",
+        bank=BankConfig(num_layers=4, num_rooms=3, num_unseen=4),
+        network=NETWORK,
+        fit=LocaliserFit(num_steps=3, batch=4, report_every=2),
+        measure=MeasureConfig(num_scenes=8, false_share=0.1),
+    )
+
+
+@pytest.fixture(scope="module")
+def told(job):
+    lines: list[str] = []
+    return run_localiser_training(job, lines.append), lines
+
+
+def test_the_model_can_be_opened_and_says_what_was_measured(told):
+    model, lines = told
+    card = json.loads((model / "localiser.json").read_text())
+    assert set(card["measured"]) == {"found", "sides", "false_boxes", "num_hands", "empty_with_boxes"}
+    assert HandFinder(model).min_score == card["threshold"]
+    assert str(model) in lines[-1]
+    assert any(line.startswith("step 2 of 3") for line in lines)
+    assert any(line.startswith("step 3 of 3") for line in lines)
+
+
+def test_layers_are_rendered_once_and_training_comes_out_the_same(job, told):
+    lines: list[str] = []
+    assert run_localiser_training(job, lines.append) == told[0]
+    assert not any(line.startswith("rendering") for line in lines)
+
+
+def test_a_folder_of_backgrounds_that_is_not_there_is_refused(job, tmp_path):
+    bank = job.bank.model_copy(update={"backgrounds": str(tmp_path / "none")})
+    with pytest.raises(InputError, match="no such folder"):
+        run_localiser_training(job.model_copy(update={"bank": bank}), lambda text: None)
