@@ -21,6 +21,7 @@ QUARANTINE_REASONS: tuple[str, ...] = (
     "bad_camera",
     "bad_truth",
     "bad_hand",
+    "no_hand",  # the localiser finds none in it
     "bad_row",  # a manifest row that cannot be read at all
     "duplicate",
     "video_frame_missing",

@@ -3,6 +3,7 @@
 import numpy as np
 import pyarrow as pa
 import pytest
+from frames_tables import with_column
 
 from sample_hands import possible_hands_mm, right_hand_mm
 from semihand.hand.skeleton import MIDDLE_MCP
@@ -95,3 +96,12 @@ def test_a_model_is_measured_on_frames_whose_truth_is_hidden(source_frames, teac
     assert 0 < found["mask_agreement"] <= 1
     assert found["view_error_px"] > 0
     assert "jitter_mm" not in found
+
+
+def test_motion_is_one_hands_where_a_video_shows_two():
+    hands = right_hand_mm() + np.random.default_rng(6).normal(0, 2.0, (12, 21, 3))
+    alone = [frames_of(6, track_id=[name] * 6) for name in ("a", "b")]
+    alone[1] = with_column(alone[1], "frame_id", [f"second-{index}" for index in range(6)])
+    whole = [measures(f, labels_of(f, h))["jitter_mm"] for f, h in zip(alone, (hands[:6], hands[6:]), strict=True)]
+    both = pa.concat_tables(alone)
+    assert measures(both, labels_of(both, hands))["jitter_mm"] == pytest.approx(np.mean(whole), rel=1e-5)

@@ -1,5 +1,6 @@
 """rounds/inputs.py: what two teachers and a projection need is asked for before anything is made."""
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -7,10 +8,14 @@ import pyarrow.parquet as pq
 import pytest
 from frames_tables import with_column
 
+from coloured_hands import FINDER, RIGHT, localiser_folder, png, scene
 from semihand.command_line import read_config
 from semihand.frames.errors import InputError
 from semihand.rounds.config import RoundConfig
+from semihand.rounds.given_frames import check_pool, known_frames, pool_options
 from semihand.rounds.inputs import check_inputs
+from semihand.rounds.localiser import check_localiser, keep_localiser, kept_localiser
+from semihand.steps.following import FindConfig
 from semihand.steps.subjects import template_of_frames
 from semihand.tables import Store, as_numpy, fixed_list_column
 
@@ -84,3 +89,48 @@ def test_a_source_without_masks_is_refused_where_masks_are_learned_from(tmp_path
     with pytest.raises(InputError, match=r"--source .* has 1 frames to train on with mask_png .* needs 2"):
         check_with(1, *weighing)
     check_with(2, *weighing)
+
+
+def test_a_localiser_that_is_none_is_named_before_anything_is_made(tmp_path, monkeypatch):
+    with pytest.raises(InputError, match=r"--localiser .*away: no such folder"):
+        check("--localiser", str(tmp_path / "away"))
+    with pytest.raises(InputError, match=f"--localiser {tmp_path} is no localiser that can be read"):
+        check("--localiser", str(tmp_path))
+    check("--localiser", str(tmp_path), begun=True)  # a campaign goes on with its copy
+    monkeypatch.setattr("semihand.rounds.localiser.HandFinder", FINDER)
+    localiser = localiser_folder(tmp_path / "good")
+    check("--localiser", str(localiser), "--find.min_score", "0.7")
+    (localiser / "weights.safetensors").write_text("{torn")
+    with pytest.raises(InputError, match=f"--localiser {localiser} is no localiser that can be read"):
+        check("--localiser", str(localiser))
+    with pytest.raises(InputError, match=r"find.min_score is '1.5'"):
+        check("--find.min_score", "1.5")
+
+
+def test_a_campaign_keeps_its_localiser_and_knows_it_by_its_weights(tmp_path, monkeypatch):
+    monkeypatch.setattr("semihand.rounds.localiser.HandFinder", FINDER)
+    given, campaign = localiser_folder(tmp_path / "given"), tmp_path / "campaign"
+    campaign.mkdir()
+    keep_localiser(None, campaign)
+    assert kept_localiser(campaign) is None
+    keep_localiser(given, campaign)
+    before = check_localiser(given, FindConfig())
+    localiser_folder(given, min_score=0.9)
+    keep_localiser(given, campaign)
+    kept = kept_localiser(campaign)
+    assert check_localiser(kept, FindConfig()) == before != check_localiser(given, FindConfig())
+    assert before == hashlib.sha256((kept / "weights.safetensors").read_bytes()).hexdigest()
+    assert [path.name for path in campaign.iterdir()] == ["localiser"]
+
+
+def test_with_a_localiser_a_pool_need_not_say_box_or_side_and_judging_sets_must(tmp_path):
+    (tmp_path / "hand.png").write_bytes(png(scene((RIGHT, 5, 5, 20, 20))))
+    words = ["--recipe", "tiny", "--frames", str(tmp_path)]
+    without, found = (read_config(RoundConfig, [*words, *more], RECIPES, None) for more in ([], ["--localiser", "x"]))
+    with pytest.raises(InputError, match=r"pass --hand left\|right"):
+        check_pool(without, tmp_path)
+    assert check_pool(found, tmp_path)["box_source"].to_pylist() == [None]
+    with pytest.raises(InputError, match=r"pass --hand left\|right"):
+        known_frames(found, tmp_path)
+    named = pool_options(found, Path("freihand:/data"))
+    assert (named.find_box, named.find_hand) == (True, False)

@@ -22,6 +22,8 @@ Sizes = Int[np.ndarray, "rows 2"]
 def fill_boxes(draft: Draft, sizes_px: Sizes, options: ListOptions) -> Draft:
     """A box for every row, and where it comes from: the row, the caller's region, or the whole picture.
 
+    Where a localiser will find it, a box that neither row nor caller say stays null.
+
     Args:
         draft: the rows.
         sizes_px: width and height of each row's picture, 0 where it could not be opened.
@@ -41,8 +43,10 @@ def fill_boxes(draft: Draft, sizes_px: Sizes, options: ListOptions) -> Draft:
         draft.note(int(row), BadFrame("bad_box", detail))
     said = draft.rows["box_source"].to_pylist()
     sources = [(source or "given") if has_box else "region" for source, has_box in zip(said, given, strict=True)]
+    known: np.ndarray = given | (not options.find_box or options.box is not None)
     return draft.with_columns(
-        bbox_px=fixed_list_column(boxes_px.astype(np.float32)), box_source=pa.array(sources, pa.string())
+        bbox_px=fixed_list_column(boxes_px.astype(np.float32), known),
+        box_source=pa.array(sources, pa.string(), mask=~known),
     )
 
 

@@ -44,7 +44,8 @@ def _fill_texts(draft: Draft, options: ListOptions) -> Draft:
     for field in FRAMES:
         allowed = (field.metadata or {}).get(b"values", b"").decode()
         if allowed:
-            _note_values(draft, field.name, allowed.split(","), required=not field.nullable)
+            found_later = field.name == "hand" and options.find_hand
+            _note_values(draft, field.name, allowed.split(","), required=not (field.nullable or found_later))
     return draft
 
 

@@ -187,7 +187,7 @@ def _check_names(path: Path, names: list[str], options: ListOptions) -> None:
         hint = f"did you mean {near[0]!r}?" if near else "FRAMES has no such column:"
         raise InputError(f"{path}: unknown column {', '.join(map(repr, unknown))}; {hint} "
                          "rename or drop it (schemas/frames.v1.json lists all)")  # fmt: skip
-    if "hand" not in names and options.hand is None:
+    if "hand" not in names and options.hand is None and not options.find_hand:
         raise InputError(f"{path}: no column 'hand'; add it with left or right, or pass --hand left|right")
     if "uri" not in names and "image" not in names:
         raise InputError(f"{path}: no column 'uri' or 'image'; add the path of each picture")

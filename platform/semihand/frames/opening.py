@@ -86,7 +86,7 @@ def _read_table(path: Path, options: ListOptions) -> pa.Table:
 def _from_files(
     folder: Path, path: Path, keys: list[str], problems: dict[int, BadFrame], options: ListOptions
 ) -> Draft:
-    if options.hand is None:
+    if options.hand is None and not options.find_hand:
         raise InputError(f"{path}: pictures do not say which hand they show; pass --hand left|right")
     folder = folder.resolve()
     rows = draft_rows(len(keys), {"uri": pa.array(keys, pa.string())})

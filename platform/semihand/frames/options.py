@@ -25,6 +25,8 @@ class ListOptions(BaseModel, frozen=True, extra="forbid"):
     root: Path | None = None  # files outside it are refused; None: the manifest's or listed folder
     limits: Limits = STANDARD  # what a picture, video or manifest may take
     with_truth: bool = False  # labelled sets only: an unlabelled pool must never see its own truth
+    find_box: bool = False  # leave a box that nothing says null, for a localiser to find
+    find_hand: bool = False  # likewise the side
     any_size: bool = False  # take truth that is no hand's size, for a caller that says so itself
 
     @model_validator(mode="after")

@@ -9,6 +9,7 @@ import semihand.rounds.config as _config
 from semihand.frames.errors import InputError
 from semihand.rounds.inputs import check_inputs
 from semihand.rounds.ledger import Ledger
+from semihand.rounds.localiser import keep_localiser
 from semihand.rounds.second_teacher import keep_teacher, kept_teacher
 from semihand.tables import Store
 from semihand.tracking import CampaignTracker
@@ -67,6 +68,7 @@ def open_campaign(config: _config.RoundConfig) -> Campaign:
         ) from error
     _settle(config, folder / _SETTLED)
     keep_teacher(config.second_teacher, folder)
+    keep_localiser(config.localiser, folder)
     store = Store(folder)
     store.create()
     return Campaign(config, folder, store, Ledger(store), CampaignTracker(folder.name, folder))

@@ -13,6 +13,7 @@ from semihand.stages.labelling import LabelClusterConfig
 from semihand.stages.training import TrainClusterConfig
 from semihand.steps.calibrate import CalibrateConfig
 from semihand.steps.convergence import StopConfig
+from semihand.steps.following import FindConfig
 from semihand.steps.harden import HardenConfig
 from semihand.steps.label import LabelConfig
 from semihand.steps.selection import SelectConfig
@@ -76,6 +77,10 @@ class RoundConfig(BaseSettings):
     rounds: PositiveInt = Field(2, description="rounds in all; more continue a campaign")
     hand: Hand | None = Field(None, description="which hand frames show where nothing says it")
     box: Box | None = Field(None, description="x,y,w,h of the hand in px where a frame has no box")
+    localiser: Path | None = Field(
+        None,
+        description="a model that finds hands where nothing says box or side, and follows them in videos",
+    )
     limits: Limits = Field(Limits(), description="what a picture, video or manifest may take before it is refused")
     frame_step: PositiveInt = Field(1, description="take every n-th frame of a video")
     protocol: ProtocolName = Field("default", description="convention of the reported errors")
@@ -90,6 +95,7 @@ class RoundConfig(BaseSettings):
     subjects: SubjectConfig = SubjectConfig()
     harden: HardenConfig = HardenConfig()
     calibrate: CalibrateConfig = CalibrateConfig()
+    find: FindConfig = FindConfig()
     label: LabelConfig = LabelConfig()
     select: SelectConfig = SelectConfig()
     train: TrainConfig = TrainConfig()

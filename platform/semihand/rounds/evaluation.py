@@ -7,15 +7,21 @@ from pathlib import Path
 from semihand.frames.errors import InputError
 from semihand.frames.listing import joined, list_frames, list_parts
 from semihand.frames.options import ListOptions
+from semihand.frames.sets.named import is_named
 from semihand.frames.truth import without_pictures_of_truth
 from semihand.methods.semihand.weights import CARD
 from semihand.rounds.config import ProtocolName
 from semihand.rounds.given_frames import check_pictures
 from semihand.rounds.ledger import Ledger
+from semihand.rounds.localiser import check_localiser, find_job
 from semihand.steps.evaluate import PROTOCOLS, evaluate
+from semihand.steps.following import FindConfig
+from semihand.steps.found_rows import split_found
 from semihand.steps.label import LabelConfig
 from semihand.steps.label_free import label_free_quality
 from semihand.tables import Store
+
+_FIND = FindConfig()
 
 
 def champion_of(campaign: Path) -> Path:
@@ -54,18 +60,37 @@ def evaluate_frames(frames: Path, model: Path, protocol: ProtocolName, options: 
         raise InputError(f"--frames {frames}: {error}") from error
 
 
-def look_without_truth(frames: Path, model: Path, options: ListOptions) -> dict[str, float]:
+def look_without_truth(
+    frames: Path, model: Path, options: ListOptions, localiser: Path | None = None, find: FindConfig = _FIND
+) -> dict[str, float]:
     """Label-free figures of a model on any frames.
 
+    Args:
+        frames: where they lie.
+        model: a model folder.
+        options: what the frames do not say themselves.
+        localiser: finds the hands where nothing says box or side, and `no_hand` says in how many frames it finds none;
+            None: the box is the whole picture.
+        find: how it is asked.
+
     Raises:
-        InputError: the model or the frames are not there, or none can be labelled.
+        InputError: the models or the frames are not there, or none can be labelled.
     """
     _check_model(model)
+    if localiser is not None:
+        check_localiser(localiser, find)
+        options = options.model_copy(update={"find_box": True, "find_hand": not is_named(frames)})
     listing = list_frames(frames, options)
     check_pictures(listing.frames, frames)
     print(f"{frames}: {listing}")
     try:
-        return label_free_quality(listing.frames, model, LabelConfig(), options.limits)
+        if localiser is None:
+            return label_free_quality(listing.frames, model, LabelConfig(), options.limits)
+        found, lost = split_found(find_job(localiser, model, find, options.limits).open()(listing.frames))
+        without = float(lost["reason"].to_pylist().count("no_hand"))
+        quality = label_free_quality(found, model, LabelConfig(), options.limits)
+        unusable = quality["unusable"] + lost.num_rows - without
+        return quality | {"unusable": unusable, "no_hand": without}
     except ValueError as error:
         raise InputError(f"--frames {frames}: {error}") from error
 

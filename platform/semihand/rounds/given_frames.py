@@ -8,6 +8,7 @@ import pyarrow as pa
 from semihand.frames.errors import InputError
 from semihand.frames.listing import joined, list_parts
 from semihand.frames.options import ListOptions
+from semihand.frames.sets.named import is_named
 from semihand.frames.truth import known_points, known_poses, without_truth
 from semihand.rounds.config import RoundConfig
 
@@ -15,6 +16,15 @@ from semihand.rounds.config import RoundConfig
 def list_options(config: RoundConfig) -> ListOptions:
     """What the user says where frames say nothing."""
     return ListOptions(hand=config.hand, box=config.box, frame_step=config.frame_step, limits=config.limits)
+
+
+def pool_options(config: RoundConfig, path: Path) -> ListOptions:
+    """The same for frames to be labelled: with a localiser, what nothing says is left for it to find.
+
+    Public data sets say which hand they show.
+    """
+    given = config.localiser is not None
+    return list_options(config).model_copy(update={"find_box": given, "find_hand": given and not is_named(path)})
 
 
 def is_store(path: Path) -> bool:
@@ -25,7 +35,7 @@ def is_store(path: Path) -> bool:
 def check_pool(config: RoundConfig, path: Path) -> pa.Table:
     """All of a pool that is quickly listed, and of a public data set the first part with a frame that can be used."""
     listings = []
-    for listing in list_parts(path, list_options(config)):
+    for listing in list_parts(path, pool_options(config, path)):
         check_pictures(listing.frames, path)
         listings.append(listing)
         if listing.frames.num_rows:

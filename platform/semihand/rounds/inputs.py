@@ -12,6 +12,7 @@ from semihand.methods.semihand.weights import load_model
 from semihand.rounds.config import RoundConfig
 from semihand.rounds.given_frames import check_pool, is_store, known_frames, no_truth
 from semihand.rounds.leakage import refuse_leakage
+from semihand.rounds.localiser import check_localiser
 from semihand.steps.calibrate import LEAST_FRAMES
 from semihand.steps.evaluate import PROTOCOLS, usable_frames
 from semihand.steps.guarantee import recordings_to_fit
@@ -36,6 +37,8 @@ def check_inputs(config: RoundConfig, begun: bool) -> None:
     _check_batches(config)
     _check_two(config)
     _check_teachers(config, begun)
+    if config.localiser is not None and not begun:
+        check_localiser(config.localiser, config.find)
     _check_held_out(config)
     pool = None if begun else _check_taken_in(config)
     _check_guarantee(config)

@@ -13,6 +13,7 @@ from semihand.rounds.campaign import Campaign, open_campaign
 from semihand.rounds.cluster import connected
 from semihand.rounds.config import RoundConfig
 from semihand.rounds.convergence import reason_to_end
+from semihand.rounds.finding import models_of_boxes
 from semihand.rounds.ledger import Done
 from semihand.rounds.record import record_pretraining, record_round
 from semihand.rounds.sets import (
@@ -37,7 +38,8 @@ def run_rounds(config: RoundConfig) -> Summary:
     campaign = open_campaign(config)
     with connected(config.cluster):
         campaign.say(f"campaign {campaign.name} in {campaign.folder}")
-        campaign.ledger.once(0, "ingest", lambda: ingest_pool(campaign))
+        if config.localiser is None:
+            campaign.ledger.once(0, "ingest", lambda: ingest_pool(campaign))
         source = source_folder(campaign)
         evaluation = evaluation_frames(campaign)
         calibration = calibration_frames(campaign, source)
@@ -45,8 +47,10 @@ def run_rounds(config: RoundConfig) -> Summary:
         summary = Summary(evaluated=evaluation is not None)
         pretrained = pretrain(campaign, source, evaluation, summary)
         teacher = control = Path(str(pretrained.model_uri))
+        if config.localiser is not None:  # boxes follow hands by the teacher's joints
+            campaign.ledger.once(0, "ingest", lambda: ingest_pool(campaign, Path(str(pretrained.model_uri))))
         for number in range(1, config.rounds + 1):
-            tags = check_leakage(campaign, source, evaluation, calibration)
+            tags = check_leakage(campaign, source, evaluation, calibration) | models_of_boxes(campaign)
             steps = RoundSteps(campaign, number, teacher, source, calibration, tags, source_2d_folder(campaign))
             teacher, control = run_round(steps, control, evaluation, summary)
             write_summary(campaign.folder, summary)

@@ -15,6 +15,7 @@ from semihand.frames.synthetic.config import SyntheticConfig
 from semihand.frames.truth import known_points, known_poses, open_truth, without_truth
 from semihand.rounds.campaign import Campaign
 from semihand.rounds.config import RoundConfig
+from semihand.rounds.finding import find_pool
 from semihand.rounds.given_frames import check_pictures, is_store, known_frames, list_options, no_truth
 from semihand.rounds.leakage import refuse_leakage
 from semihand.rounds.ledger import Done
@@ -95,8 +96,13 @@ def calibration_frames(campaign: Campaign, source: Path) -> pa.Table:
     return harden_frames(held_out, config.harden, config.limits)
 
 
-def ingest_pool(campaign: Campaign) -> Done:
-    """List the unlabelled frames into the campaign's FRAMES table, truth dropped first, failures quarantined."""
+def ingest_pool(campaign: Campaign, teacher: Path | None = None) -> Done:
+    """List the unlabelled frames into the campaign's FRAMES table, truth dropped first, failures quarantined.
+
+    Args:
+        campaign: says which frames.
+        teacher: the pose model that boxes follow hands by, where a localiser finds them.
+    """
     config = campaign.config
     path = config.frames
     if path is None:
@@ -105,13 +111,18 @@ def ingest_pool(campaign: Campaign) -> Done:
             domain="target", seed=data.seed + _TARGET, num_frames=data.num_target, size_px=data.size_px
         )
         path = _made(campaign, "target", synthetic)
-    converted = _ingest_named(campaign, path) if is_named(path) else _ingest_listed(campaign, path)
+    models: dict[str, str] = {}
+    if config.localiser is not None and teacher is not None:
+        converted, models = find_pool(campaign, path, teacher)
+    else:
+        converted = _ingest_named(campaign, path) if is_named(path) else _ingest_listed(campaign, path)
     num_frames = scan(campaign.store, "frames").select(pl.len()).collect().item()
     refused = scan(campaign.store, "quarantine").filter(pl.col("round") == 0).select("reason").collect()["reason"]
     campaign.say(f"{path}: {count_in_words(num_frames, Counter(refused), converted)}")
     metrics = {"frames": float(num_frames), "quarantined": float(len(refused))}
     metrics |= {f"converted_{code}": float(count) for code, count in sorted(converted.items())}
-    return Done(metrics, versions={name: campaign.store.version(name) for name in ("frames", "quarantine")})
+    versions = {name: campaign.store.version(name) for name in ("frames", "quarantine")}
+    return Done(metrics, versions=versions, hashes=models)
 
 
 def _ingest_named(campaign: Campaign, path: Path) -> Counter[str]:

@@ -79,10 +79,12 @@ def measures(frames: pa.Table, labels: pa.Table) -> dict[str, float]:
 
 def _about(frames: pa.Table, labels: pa.Table) -> pl.DataFrame:
     """What FRAMES says of each label's frame, in the labels' order."""
-    columns = ["frame_id", "subject_id", "hand", "uri", "view_id", "video_frame"]
+    columns = ["frame_id", "subject_id", "hand", "uri", "view_id", "track_id", "video_frame"]
     known = pl.DataFrame(pl.from_arrow(frames.select(columns)))
     order = pl.DataFrame({"frame_id": labels["frame_id"].to_pylist()})
-    video = pl.concat_str("uri", pl.col("view_id").fill_null(""), separator="|").alias("video")
+    # A picture of two hands is two rows: a motion is one hand's.
+    whose = [pl.col(name).fill_null("") for name in ("view_id", "track_id")]
+    video = pl.concat_str("uri", *whose, separator="|").alias("video")
     return order.join(known, on="frame_id", how="left", maintain_order="left").with_columns(video)
 
 

@@ -42,6 +42,17 @@ def frame_id(
     return hashlib.sha256(text.encode("ascii")).hexdigest()[:ID_LENGTH]
 
 
+def hand_id(listed: str, index: int) -> str:
+    """Name one of several hands that were found in a picture.
+
+    Args:
+        listed: the frame_id that the picture was listed under; the first hand keeps it, so that a picture with one
+            hand is the same frame whoever found its box.
+        index: of the detection, counted from 0.
+    """
+    return listed if index == 0 else frame_id("hands", listed, instance=index)
+
+
 def content_sha256(data: bytes) -> str:
     """The sha256 of these bytes, in hexadecimal."""
     return hashlib.sha256(data).hexdigest()

@@ -14,7 +14,7 @@ VERSION = "1"
 
 MODALITIES = ("rgb", "depth")
 HANDS = ("left", "right")
-BOX_SOURCES = ("given", "region", "localiser", "truth")
+BOX_SOURCES = ("given", "region", "localiser", "tracked", "truth")
 INTRINSICS_SOURCES = ("given", "assumed")
 SUPERVISIONS = ("none", "2d", "3d", "mano")
 ROUND_STEPS = (
@@ -107,7 +107,10 @@ FRAMES = _table(
     text("subject_id", "whose hand it is: bone lengths are measured per subject"),
     column("hand", pa.string(), "which hand it is", nullable=False, values=HANDS),
     number("bbox_px", "the hand's box: x, y of its top-left corner, width, height; null: all", 4, unit="px"),
-    column("box_source", pa.string(), "where the box comes from", values=BOX_SOURCES),
+    column("box_source", pa.string(), "where the box comes from; tracked: drawn about the joints of the video's frame "
+           "before, and a hand seen in it", values=BOX_SOURCES),
+    number("box_score", "how sure the localiser is that the box holds a hand, 0..1; null: it was not asked"),
+    text("track_id", "the hand followed through its video: frame_id of where it was first seen; null: not followed"),
     column("fx", pa.float64(), "focal length along x; null when not given", unit="px"),
     column("fy", pa.float64(), "focal length along y; null when not given", unit="px"),
     column("cx", pa.float64(), "principal point, x; null when not given", unit="px"),

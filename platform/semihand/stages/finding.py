@@ -1,0 +1,145 @@
+"""Find hands on a cluster: a piece of a video, or some stills, an actor at a time; the driver commits what comes."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import ray
+import torch
+
+from semihand.frames.limits import STANDARD, Limits
+from semihand.methods.localiser.finding import HandFinder
+from semihand.steps.finding import FrameFinder, PoseTracker
+from semihand.steps.following import FindConfig, Finder
+from semihand.steps.found_rows import split_found
+from semihand.steps.shots import segments, shots_of
+from semihand.tables import Shard, Store, scan
+from semihand.tables.rows import filter_rows, take_rows
+
+_TABLES = ("quarantine", "frames")  # committed in this order: a piece whose frames are there is all there
+_STILLS_PER_PIECE = 64
+
+
+class FindJob(NamedTuple):
+    """Everything an actor has to know."""
+
+    config: FindConfig
+    localiser: Path
+    teacher: Path  # the pose model whose joints a box follows through a video
+    limits: Limits = STANDARD
+    finder: Callable[[Path, str, float | None], Finder] = HandFinder
+
+    def open(self) -> FrameFinder:
+        """Load both models.
+
+        Raises:
+            ValueError: a folder holds no such model.
+        """
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        finder = self.finder(self.localiser, device, self.config.min_score)
+        return FrameFinder(finder, PoseTracker(self.teacher, device), self.config, self.limits)
+
+
+class Actors(NamedTuple):
+    """What the work is spread over."""
+
+    num: int
+    cpus: float
+    gpus: float = 0.0
+    pieces_per_commit: int = 8  # what is lost when the driver dies, at most
+
+
+def find_frames(
+    frames: pa.Table,
+    job: FindJob,
+    store: Store,
+    actors: Actors,
+    progress: Callable[[int, int], None] = lambda done, of: None,
+) -> None:
+    """Find the hands of listed frames that have none yet, into the tables `frames` and `quarantine` (round 0).
+
+    Pieces are worked whole, so that neither restarts nor the number of actors change what is found.
+
+    Args:
+        frames: all that was listed without box or side, in any order.
+        job: the models, and how to use them.
+        store: where hands and reasons go.
+        actors: how many.
+        progress: told how many pieces are done, and of how many, at every commit.
+    """
+    done = {each for name in _TABLES for each in _ids(store, name)}
+    ids: list[str] = frames["frame_id"].to_pylist()
+    pieces = pieces_of(frames, job.config)
+    to_do = [piece for piece in pieces if not done.issuperset(ids[row] for row in piece)]
+    if not to_do:
+        return
+    # Refused by a run that ended before it could commit the piece's frames.
+    refused = frozenset(done & {ids[row] for piece in to_do for row in piece})
+    blocks = [take_rows(frames, piece).combine_chunks() for piece in to_do]
+    written = ray.data.from_arrow(blocks).map_batches(
+        _Finder,
+        fn_constructor_args=(job, store, refused),
+        batch_format="pyarrow",
+        batch_size=None,
+        compute=ray.data.ActorPoolStrategy(size=min(actors.num, len(blocks))),
+        num_cpus=actors.cpus,
+        num_gpus=actors.gpus,
+    )
+    num_done = len(pieces) - len(to_do)
+    for shards in _several(written, actors.pieces_per_commit):
+        for name in _TABLES:
+            store.commit(name, [shard for piece in shards for shard in piece if shard.table == name and shard.num_rows])
+        num_done += len(shards)
+        progress(num_done, len(pieces))
+
+
+def pieces_of(frames: pa.Table, config: FindConfig) -> list[list[int]]:
+    """The rows that are worked together: a piece of a video, or some stills."""
+    rows = np.flatnonzero(frames["box_source"].is_null().to_numpy()).tolist()
+    shots = shots_of(frames, rows)
+    pieces = [[row for shot in piece for row in shot.rows] for piece in segments(shots, config.frames_per_segment)]
+    # Rows that have a box are asked for their side alone, each by itself.
+    alone = [[row] for row in np.flatnonzero(frames["box_source"].is_valid().to_numpy()).tolist()]
+    stills = [shot.rows for shot in shots if shot.video is None] + alone
+    starts = range(0, len(stills), _STILLS_PER_PIECE)
+    return pieces + [[row for still in stills[at : at + _STILLS_PER_PIECE] for row in still] for at in starts]
+
+
+class _Finder:
+    """A Ray Data actor: the models, loaded once; what it finds goes to files that only the driver commits."""
+
+    def __init__(self, job: FindJob, store: Store, refused: frozenset[str]) -> None:
+        torch.set_num_threads(1)  # the sums of a convolution must not depend on the size of the machine
+        self.find, self.store, self.refused = job.open(), store, refused
+
+    def __call__(self, frames: pa.Table) -> pa.Table:
+        """A piece of the listing; a row of metadata is all that travels on."""
+        found, quarantine = split_found(self.find(frames))
+        new = np.array([each not in self.refused for each in quarantine["frame_id"].to_pylist()], bool)
+        shards = [
+            self.store.write_shard("frames", found),
+            self.store.write_shard("quarantine", filter_rows(quarantine, new)),
+        ]
+        return pa.table({"shards": [json.dumps([shard.as_row() for shard in shards])]})
+
+
+def _several(written: "ray.data.Dataset", num: int) -> Iterator[list[list[Shard]]]:
+    """What the actors wrote, so many pieces at a time; both files of a piece together."""
+    waiting: list[list[Shard]] = []
+    for row in written.iter_rows():
+        waiting.append([Shard.from_row(shard) for shard in json.loads(row["shards"])])
+        if len(waiting) == num:
+            yield waiting
+            waiting = []
+    if waiting:
+        yield waiting
+
+
+def _ids(store: Store, name: str) -> list[str]:
+    rows = scan(store, name)
+    rows = rows.filter(pl.col("round") == 0) if name == "quarantine" else rows
+    return rows.select("frame_id").collect()["frame_id"].to_list()

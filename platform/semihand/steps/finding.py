@@ -1,0 +1,149 @@
+"""Find the hands of frames that have no box: a row for each hand, or the reason why there is none."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from jaxtyping import Bool, Float
+
+from semihand.frames.crop import crop_hand
+from semihand.frames.errors import BadFrame
+from semihand.frames.limits import STANDARD, Limits
+from semihand.frames.reading import read_pictures
+from semihand.hand.boxes import Box
+from semihand.hand.crops import crop_affine, square_box
+from semihand.methods.semihand.network import GRID_PX
+from semihand.methods.semihand.predictor import Predictor
+from semihand.steps.following import FindConfig, Finder, Picture, Track, Tracker, follow_hands
+from semihand.steps.found_rows import FoundRow, found_table
+from semihand.steps.shots import Shot, segments, shots_of
+from semihand.tables.identity import hand_id
+from semihand.tables.rows import take_rows
+
+
+class PoseTracker:
+    """The joints of a hand in a picture by a pose model, one picture at a time: a box has no neighbours."""
+
+    def __init__(self, model: Path, device: str = "cpu") -> None:
+        self._predictor = Predictor(model, device)
+
+    def __call__(self, picture: Picture, box_px: Box, left: bool) -> Float[np.ndarray, "21 2"]:
+        """Joints in px of the picture."""
+        card, box = self._predictor.card, np.array(box_px, np.float64)
+        crop, _ = crop_hand(picture, box, card.network.input_px, left, card.crop_margin)
+        affine = crop_affine(square_box(box, card.crop_margin), int(GRID_PX), left)
+        joints_px: np.ndarray = self._predictor.in_pictures(crop[None], affine[None])[0]
+        return joints_px
+
+
+def unsaid(frames: pa.Table) -> Bool[np.ndarray, " rows"]:
+    """The rows whose box or side nothing has said yet."""
+    flags: np.ndarray = pc.or_(frames["box_source"].is_null(), frames["hand"].is_null()).to_numpy()
+    return flags
+
+
+class _Asked(NamedTuple):
+    """What listed frames say of themselves, row by row."""
+
+    ids: list[str]
+    sides: list[str | None]
+
+
+class FrameFinder:
+    """One localiser and one pose model, opened once; a video is followed, a still looked at by itself."""
+
+    def __init__(self, finder: Finder, tracker: Tracker, config: FindConfig, limits: Limits = STANDARD) -> None:
+        self.finder, self.tracker, self.config, self.limits = finder, tracker, config, limits
+
+    def __call__(self, frames: pa.Table) -> pa.Table:
+        """Listed frames to FOUND; which rows come together changes none, but for those of one video.
+
+        Rows that have box and side stay as they are. A row with a box is asked for its side alone. A row without one
+        becomes the hand that is most likely the one whose side it says; if it says none, a row for each hand.
+        """
+        to_find, boxed = unsaid(frames), frames["box_source"].is_valid().to_numpy()
+        found = [FoundRow(int(row)) for row in np.flatnonzero(~to_find)]
+        found += self._sides(frames, np.flatnonzero(to_find & boxed))
+        asked = _Asked(frames["frame_id"].to_pylist(), frames["hand"].to_pylist())
+        shots = shots_of(frames, np.flatnonzero(~boxed).tolist())
+        stills = [shot for shot in shots if shot.video is None]
+        for place, picture in self._read(frames, stills):
+            found += self._hands(asked, [stills[place]], [(0, picture)])
+        for segment in segments(shots, self.config.frames_per_segment):
+            found += self._hands(asked, segment, self._read(frames, segment))
+        return found_table(frames, found)
+
+    def _sides(self, frames: pa.Table, rows: np.ndarray) -> Iterator[FoundRow]:
+        """Which hand is in the boxes that rows have."""
+        asked = take_rows(frames, rows)
+        boxes = asked["bbox_px"].to_pylist()
+        for place, picture in read_pictures(asked, self.limits):
+            row = int(rows[place])
+            if isinstance(picture, BadFrame):
+                yield FoundRow(row, problem=picture)
+                continue
+            found = self.finder.look_again(picture, tuple(boxes[place]))
+            if found is None:
+                detail = "nothing says which hand it shows, and none is seen in its box"
+                yield FoundRow(row, problem=BadFrame("no_hand", detail))
+            else:
+                yield FoundRow(row, hand="right" if found.right >= 0.5 else "left", score=found.score)
+
+    def _read(self, frames: pa.Table, shots: Sequence[Shot]) -> Iterator[tuple[int, Picture | BadFrame]]:
+        return read_pictures(take_rows(frames, [shot.rows[0] for shot in shots]), self.limits)
+
+    def _hands(
+        self, asked: _Asked, shots: Sequence[Shot], pictures: Iterable[tuple[int, Picture | BadFrame]]
+    ) -> list[FoundRow]:
+        """The hands of a piece of a video, or of one still."""
+        problems: dict[int, BadFrame] = {}
+
+        def readable() -> Iterator[tuple[int, Picture]]:
+            for place, picture in pictures:
+                if isinstance(picture, BadFrame):
+                    problems[place] = picture
+                else:
+                    yield place, picture
+
+        tracks = follow_hands(readable(), self.finder, self.tracker, self.config)
+        found, names = [], dict[Track, str]()
+        for place, shot in enumerate(shots):
+            here = [track for track in tracks if place in track.seen]
+            for row, hands in zip(shot.rows, share_out([asked.sides[row] for row in shot.rows], here), strict=True):
+                if not hands:
+                    found.append(FoundRow(row, problem=problems.get(place) or _no_hand(len(here))))
+                for number, track in enumerate(hands):
+                    seen, name = track.seen[place], names.setdefault(track, hand_id(asked.ids[row], number))
+                    where = FoundRow(row, number, asked.sides[row] or track.hand, seen.box_px, seen.source, seen.score)
+                    found.append(where._replace(track_id=name if shot.video else None))
+        return found
+
+
+def share_out(sides: Sequence[str | None], hands: Sequence[Track]) -> list[list[Track]]:
+    """The hands of a picture among the rows that show it, each to one of them, most evidence first.
+
+    Args:
+        sides: what each row says; one that says a side gets one hand at most, the first that says none all the rest.
+        hands: what was found in the picture.
+    """
+    shares: list[list[Track]] = [[] for _ in sides]
+    left = sorted(hands, key=lambda track: -track.evidence())
+    wanting = {row: side for row, side in enumerate(sides) if side is not None}
+    while wanting and left:
+        row, track = max(
+            ((row, track) for row in wanting for track in left), key=lambda pair: pair[1].evidence(wanting[pair[0]])
+        )
+        shares[row].append(track)
+        left.remove(track)
+        del wanting[row]
+    if None in sides:
+        shares[sides.index(None)] += left
+    return shares
+
+
+def _no_hand(num_others: int) -> BadFrame:
+    others = "the hands found in the picture are those of its other rows"
+    return BadFrame("no_hand", others if num_others else "no hand is found in the picture")
