@@ -12,9 +12,8 @@ from semihand.methods.localiser.weights import LocaliserCard, save_localiser
 from semihand.methods.semihand.network import NetworkConfig
 from semihand.steps.localiser import LocaliserFit, train_localiser
 
-NETWORK = LocaliserConfig(
-    picture_px=64, place_px=32, first=NetworkConfig(width=8, depth=1), second=NetworkConfig(width=8, depth=1)
-)
+_SMALL = NetworkConfig(width=8, depth=1, decoder_channels=16)
+NETWORK = LocaliserConfig(picture_px=64, place_px=32, first=_SMALL, second=_SMALL)
 
 
 def bright_layer(width_px: int, height_px: int) -> Layer:

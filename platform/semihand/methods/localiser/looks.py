@@ -18,7 +18,7 @@ from semihand.methods.semihand.network import NetworkConfig, Normalise, build_en
 
 MARGIN = 1.6  # side of what the second look sees over the longer side of the proposed box
 _STRIDE = 4
-_CHANNELS = 64
+_SUMMARY = 256
 _RARE = -4.0  # bias of the heatmap: hands are rare
 _LOG_SIZES = (-4.0, 4.0)  # of boxes, in cells or in halves of a place
 
@@ -29,7 +29,7 @@ class LocaliserConfig(BaseModel, frozen=True, extra="forbid"):
     picture_px: Annotated[int, Field(ge=64, le=512, multiple_of=32)] = 128  # longer side of what the first look sees
     place_px: Annotated[int, Field(ge=32, le=256, multiple_of=32)] = 64  # side of what the second look sees
     first: NetworkConfig = NetworkConfig(width=24, depth=1)
-    second: NetworkConfig = NetworkConfig(width=32, depth=1)
+    second: NetworkConfig = NetworkConfig(width=32, depth=1, decoder_channels=32)
 
 
 class Proposals(NamedTuple):
@@ -42,13 +42,14 @@ class Proposals(NamedTuple):
 class Said(NamedTuple):
     """What the second look says of places.
 
-    Where the joints are is asked in training alone: who knows the thumb can tell left from right.
+    The joints are there for the side: who knows the thumb can tell left from right.
     """
 
     hand: Float[Tensor, " N"]  # log-odds
     right: Float[Tensor, " N"]  # log-odds
     box: Float[Tensor, "N 4"]  # middle and log size, in halves of the place from its middle
     joints: Float[Tensor, "N 21 2"]  # likewise
+    log_heat: Float[Tensor, "N 21 C"]  # log of the joints' heatmaps, which sum to 1
 
 
 class FirstLook(nn.Module):
@@ -56,44 +57,68 @@ class FirstLook(nn.Module):
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
-        self.normalise = Normalise()
-        self.encoder = build_encoder(config)
-        self.laterals = nn.ModuleList([nn.Conv2d(count, _CHANNELS, 1) for count in self.encoder.channels])
-        self.smooth = nn.ModuleList([_block(_CHANNELS, _CHANNELS) for _ in self.encoder.channels])
-        self.head = nn.Conv2d(_CHANNELS, 5, 1)
+        self.encoder = _Pyramid(config)
+        self.head = nn.Conv2d(config.decoder_channels, 5, 1)
         nn.init.constant_(self.head.bias[:1], _RARE)  # type: ignore[index]
 
     def forward(self, pictures: Float[Tensor, "B 3 S S"]) -> Float[Tensor, "B 5 M M"]:
         """The maps; sizes and offsets in units of a cell."""
-        x: Tensor | None = None
-        levels = zip(self.laterals, self.smooth, self.encoder(self.normalise(pictures)), strict=True)
-        for lateral, smooth, feature in reversed(list(levels)):
-            side = lateral(feature)
-            x = smooth(side if x is None else side + functional.interpolate(x, size=side.shape[-2:]))
-        assert x is not None
-        maps: Tensor = self.head(x).float()  # bf16 would round a place to a quarter of a pixel
+        maps: Tensor = self.head(self.encoder(pictures).finest).float()  # bf16 would round a place to quarters of a px
         return maps
 
 
 class SecondLook(nn.Module):
-    """Places to hand or not, left or right, and the box within the place."""
+    """Places to hand or not, left or right, the box within the place, and the joints."""
 
     def __init__(self, config: LocaliserConfig) -> None:
         super().__init__()
-        self.normalise = Normalise()
-        self.encoder = build_encoder(config.second)
+        self.encoder = _Pyramid(config.second)
         cells = (config.place_px // 16) ** 2
-        self.lateral = nn.Conv2d(self.encoder.channels[-1] + self.encoder.channels[-2], _CHANNELS, 1)
-        self.head = nn.Sequential(
-            nn.Flatten(), nn.Linear(_CHANNELS * cells, 256), nn.ReLU(inplace=True), nn.Linear(256, 6 + 2 * NUM_JOINTS)
+        self.heat = nn.Conv2d(config.second.decoder_channels, NUM_JOINTS, 1)
+        self.summary = nn.Sequential(
+            nn.Flatten(), nn.Linear(config.second.decoder_channels * cells, _SUMMARY), nn.ReLU(inplace=True)
+        )
+        self.hand_and_box = nn.Linear(_SUMMARY, 5)
+        self.side = nn.Sequential(
+            nn.Linear(_SUMMARY + 2 * NUM_JOINTS, _SUMMARY), nn.ReLU(inplace=True), nn.Linear(_SUMMARY, 1)
         )
 
     def forward(self, places: Float[Tensor, "N 3 P P"]) -> Said:
         """What is there."""
-        *_, middle, coarse = self.encoder(self.normalise(places))
-        both = torch.cat([middle, functional.interpolate(coarse, size=middle.shape[-2:])], dim=1)
-        values: Tensor = self.head(self.lateral(both)).float()
-        return Said(values[:, 0], values[:, 1], values[:, 2:6], values[:, 6:].reshape(-1, NUM_JOINTS, 2))
+        features = self.encoder(places)
+        log_heat = self.heat(features.finest).float().flatten(2).log_softmax(2)
+        joints = log_heat.exp() @ _cell_middles(features.finest.shape[-1], places.device)
+        summary = self.summary(features.coarse)
+        values = self.hand_and_box(summary).float()
+        right = self.side(torch.cat([summary, joints.flatten(1)], dim=1)).float()
+        return Said(values[:, 0], right[:, 0], values[:, 1:], joints, log_heat)
+
+
+class _Features(NamedTuple):
+    """Of a quarter and of a sixteenth of the picture's side."""
+
+    finest: Float[Tensor, "B C M M"]
+    coarse: Float[Tensor, "B C m m"]
+
+
+class _Pyramid(nn.Module):
+    """The backbone, and its maps from the coarsest to the finest summed up (Lin et al., CVPR 2017)."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.normalise = Normalise()
+        self.backbone = build_encoder(config)
+        width = config.decoder_channels
+        self.laterals = nn.ModuleList([nn.Conv2d(count, width, 1) for count in self.backbone.channels])
+        self.smooth = nn.ModuleList([_block(width, width) for _ in self.backbone.channels])
+
+    def forward(self, pictures: Float[Tensor, "B 3 S S"]) -> _Features:
+        maps: list[Tensor] = []
+        levels = zip(self.laterals, self.smooth, self.backbone(self.normalise(pictures)), strict=True)
+        for lateral, smooth, feature in reversed(list(levels)):
+            side = lateral(feature)
+            maps.append(smooth(side + functional.interpolate(maps[-1], size=side.shape[-2:]) if maps else side))
+        return _Features(maps[-1], maps[1])
 
 
 class Localiser(nn.Module):
@@ -152,6 +177,18 @@ def joint_values_of(joints_px: Float[Tensor, "N 21 2"], squares_px: Float[Tensor
     """Joints in halves of the squares from their middles."""
     half = (squares_px[:, None, 2:] - squares_px[:, None, :2]) / 2
     return (joints_px - squares_px[:, None, :2]) / half - 1
+
+
+def _cell_middles(side: int, device: torch.device) -> Float[Tensor, "C 2"]:
+    """Of a map, in halves of the place from its middle."""
+    places = (torch.arange(side, device=device) + 0.5) * (2 / side) - 1
+    return torch.stack(torch.meshgrid(places, places, indexing="xy"), dim=-1).reshape(-1, 2)
+
+
+def heat_of(joints: Float[Tensor, "N 21 2"], side: int) -> Float[Tensor, "N 21 C"]:
+    """Heatmaps that sum to 1: Gaussians of a cell's width about joints in halves of the place."""
+    away = (_cell_middles(side, joints.device) - joints.unsqueeze(2)).square().sum(3)
+    return (-away * (side**2 / 8)).softmax(2)
 
 
 def _block(num_in: int, num_out: int) -> nn.Sequential:

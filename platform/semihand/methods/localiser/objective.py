@@ -1,5 +1,6 @@
 """What the localiser learns from scenes: CenterNet's losses for the first look, three plain ones for the second."""
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -7,17 +8,25 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional
 
-from semihand.hand.skeleton import NUM_JOINTS
 from semihand.methods.localiser.appearance import uniform
 from semihand.methods.localiser.boxes import area, overlaps
-from semihand.methods.localiser.looks import Localiser, cells_of, joint_values_of, places_about, values_of
+from semihand.methods.localiser.looks import (
+    Localiser,
+    Said,
+    cells_of,
+    heat_of,
+    joint_values_of,
+    places_about,
+    values_of,
+)
 from semihand.methods.localiser.scenes import Scenes
 
 _PROPOSED = 3  # places of each scene that the first look proposes and the second learns from
 _JITTER, _GROWTH = 0.25, 0.3  # of a true box: how far beside it and how much larger or smaller a place is drawn
 _MATCH, _MISS = 0.5, 0.3  # overlap from which a place shows a hand, and below which it does not
 _SPREAD = 0.12  # of a hand's size: how far about its middle the heatmap may say so
-_SIZE_WEIGHT, _BOX_WEIGHT, _SIDE_WEIGHT, _JOINT_WEIGHT = 0.3, 2.0, 1.0, 10.0
+_SIZE_WEIGHT, _BOX_WEIGHT, _SIDE_WEIGHT, _JOINT_WEIGHT = 0.3, 2.0, 1.0, 1.0
+_AWAY_WEIGHT = 5.0  # of a joint's distance beside its heatmap's cross-entropy
 
 
 class Losses(NamedTuple):
@@ -63,7 +72,15 @@ def losses_of(localiser: Localiser, scenes: Scenes, chance: torch.Generator) -> 
     joints = (
         _distance(said.joints.flatten(1), joint_values_of(places.joints_px, places.squares_px).flatten(1)) @ matched
     )
-    return Losses(heat, size, hand, side / num, box / num, joints / (num * 2 * NUM_JOINTS))
+    return Losses(heat, size, hand, side / num, box / num, joints / num)
+
+
+def _joint_loss(said: Said, aim: Float[Tensor, "N 21 2"]) -> Float[Tensor, " N"]:
+    """Distance of the joints and cross-entropy of their heatmaps, of those inside the place; mean over the joints."""
+    inside = (aim.abs() < 1).all(2).float()
+    away = functional.smooth_l1_loss(said.joints, aim, reduction="none", beta=0.1).sum(2)
+    surprise = -(heat_of(aim, math.isqrt(said.log_heat.shape[2])) * said.log_heat).sum(2)
+    return ((_AWAY_WEIGHT * away + surprise) * inside).mean(1)
 
 
 def _distance(said: Float[Tensor, "N C"], aim: Float[Tensor, "N C"]) -> Float[Tensor, " N"]:
