@@ -8,10 +8,12 @@ import pytest
 from test_ingest import RECIPES
 
 from coloured_hands import FINDER, LEFT, RIGHT, localiser_folder, png, scene, two_hands, write_scenes
+from made_localiser import taught_localiser
 from same_bytes import first_difference
 from semihand.command_line import read_config
 from semihand.frames.listing import list_frames
 from semihand.frames.options import ListOptions
+from semihand.hand.boxes import overlap
 from semihand.rounds.config import RoundConfig
 from semihand.rounds.evaluation import look_without_truth
 from semihand.rounds.run import run_rounds
@@ -158,3 +160,20 @@ def test_label_free_figures_are_of_the_hands_that_are_found(with_double, by_two_
     assert figures["frames"] == len(by_two_actors["frames"])
     assert (figures["no_hand"], figures["unusable"]) == (1, 1)
     assert figures["jitter_mm"] > 0
+
+
+def test_a_localiser_that_was_taught_finds_the_hands_of_pictures(local_ray, teacher, new_store, tmp_path):
+    pool, boxes = tmp_path / "pool", [(30, 20, 40, 62), (90, 60, 44, 60), None]
+    pool.mkdir()
+    for number, box in enumerate(boxes):
+        blocks = [] if box is None else [((250, 250, 250), *box)]
+        (pool / f"{number}.png").write_bytes(png(scene(*blocks, size=(180, 140))))
+    store = new_store()
+    job = FindJob(CONFIG, taught_localiser(tmp_path / "models"), teacher)
+    find_frames(list_frames(pool, OPEN).frames, job, store, Actors(1, 0.25))
+    found = found_in(store)
+    assert Counter(found["quarantine"]["reason"]) == {"no_hand": 1}
+    by_place = found["frames"].sort("uri")
+    assert by_place["box_source"].to_list() == ["localiser"] * 2
+    for box, hand in zip(boxes[:2], by_place["bbox_px"].to_list(), strict=True):
+        assert overlap(tuple(map(float, box)), tuple(hand)) > 0.5
