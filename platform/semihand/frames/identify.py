@@ -7,7 +7,7 @@ import pyarrow as pa
 from semihand.frames.draft import Draft
 from semihand.frames.errors import BadFrame
 from semihand.frames.files import resolve_inside
-from semihand.frames.inspection import Medium
+from semihand.frames.medium import Medium
 from semihand.frames.options import ListOptions
 from semihand.tables.identity import frame_id
 from semihand.tables.schemas import FRAMES

@@ -42,7 +42,7 @@ def read_names(path: Path, limits: Limits) -> list[str] | InputError:
     return _too_large(path, unpacked, limits) if unpacked > limits.max_manifest_bytes else names
 
 
-def read_columns(path: Path, names: list[str], limits: Limits) -> list[pa.Buffer] | InputError:
+def read_columns(path: Path, names: list[str], limits: Limits) -> memoryview | InputError:
     """The columns of these names as one Arrow stream, or why they cannot be read."""
     try:
         table = _read(path, names)
@@ -52,16 +52,16 @@ def read_columns(path: Path, names: list[str], limits: Limits) -> list[pa.Buffer
         return _unreadable(path, error)
 
 
-def _as_stream(table: pa.Table) -> list[pa.Buffer]:
+def _as_stream(table: pa.Table) -> memoryview:
     table = _plain(table)
     table.validate(full=True)  # text that is not UTF-8, for one
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as stream:
         stream.write_table(table)
-    return [sink.getvalue()]
+    return memoryview(sink.getvalue())
 
 
-def read_pieces(path: Path, names: list[str], num_rows: int, limits: Limits) -> Iterator[list[pa.Buffer] | InputError]:
+def read_pieces(path: Path, names: list[str], num_rows: int, limits: Limits) -> Iterator[memoryview | InputError]:
     """As `read_columns`, but so many rows after the other, and never more of a row group's pictures in memory."""
     unpacked = 0
     try:
