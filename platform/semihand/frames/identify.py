@@ -114,7 +114,7 @@ def _fill_ids(draft: Draft, media: list[Medium | None]) -> Draft:
     ids = []
     for row, (said, dataset, uri, number, view) in enumerate(zip(*columns, strict=True)):
         medium = media[row]
-        key = medium.key if medium else (uri or "row").lstrip("/") or "row"
+        key = medium.key if medium else (uri or "row").lstrip("/\\") or "row"
         if said == "" or not dataset:
             draft.note(row, BadFrame("bad_row", f"row {draft.numbers[row]}: frame_id or dataset is empty"))
         name = said or frame_id(dataset or "frames", key, _frame_number(number), view)

@@ -47,5 +47,9 @@ def inspect_bytes(data: bytes, limits: Limits) -> Medium:
 def _key(uri: str, folder: Path, path: Path) -> str:
     """Where a file stands in its data set: as it was named, unless it was named by an absolute path."""
     if not os.path.isabs(uri):
-        return Path(os.path.normpath(uri)).as_posix()
-    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.as_posix().lstrip("/")
+        key = Path(os.path.normpath(uri)).as_posix()
+    else:
+        key = path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.as_posix().lstrip("/")
+    if key.startswith("\\"):  # which an id takes for a slash
+        raise BadFrame("bad_name", f"{key}: begins with a backslash; rename it")
+    return key
