@@ -7,11 +7,9 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from polars.exceptions import PolarsError
 
 from semihand.frames.errors import InputError, first_line
 from semihand.frames.limits import Limits
@@ -21,7 +19,7 @@ _BUFFER_BYTES = 2**20  # or Arrow reads the pictures of a whole row group at onc
 _EXTENSION = b"ARROW:extension:name"
 _WIDE = {pa.string(): pa.large_string(), pa.binary(): pa.large_binary()}
 _DAMAGE = (
-    pa.ArrowException, PolarsError, ValueError, OSError, NotImplementedError, TypeError, KeyError, IndexError,
+    pa.ArrowException, ValueError, OSError, NotImplementedError, TypeError, KeyError, IndexError,
     MemoryError, OverflowError, RuntimeError, zlib.error,
 )  # fmt: skip
 
@@ -116,8 +114,14 @@ def _read_lists(path: Path, names: list[str]) -> pa.Table:
             return file.read(columns=names, use_threads=False)
     except pa.ArrowInvalid:
         # Arrow writes null fixed-size lists that it cannot read back ("Expected all lists to be of size"). polars can,
-        # but holds no page to its checksum.
-        return pl.read_parquet(path, columns=names).to_arrow()
+        # but holds no page to its checksum. It is imported here, because each file has a process that must start fast.
+        import polars as pl
+        from polars.exceptions import PolarsError
+
+        try:
+            return pl.read_parquet(path, columns=names).to_arrow()
+        except PolarsError as error:
+            raise ValueError(first_line(error)) from error
 
 
 def _side_by_side(names: list[str], *tables: pa.Table) -> pa.Table:
