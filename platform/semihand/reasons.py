@@ -15,7 +15,7 @@ QUARANTINE_REASONS: tuple[str, ...] = (
     "unsupported_format",  # also archives and animations
     "missing_file",
     "changed",  # the content is no longer what was listed
-    "bad_name",  # a file name that is not UTF-8
+    "bad_name",  # a file name that is not UTF-8, or begins with a backslash
     "bad_path",  # outside the data set's root, through `..`, a loop, or not a regular file
     "bad_box",
     "bad_camera",

@@ -201,6 +201,9 @@ def test_what_is_wrong_in_one_frame_is_that_rows_problem(dexycb):
     (dexycb / FIRST / OTHER / "labels_000000.npz").write_bytes(b"PK no archive")
     (dexycb / FIRST / MASTER / "color_000000.jpg").unlink()
     np.savez(dexycb / SECOND / MASTER / "labels_000000.npz", joint_3d=np.zeros((1, 20, 3)))
+    whole = np.load(dexycb / SECOND / OTHER / "labels_000000.npz")
+    records = np.zeros(3, {"names": ["a"], "formats": ["f8"]})  # which nobody asks for
+    np.savez(dexycb / SECOND / OTHER / "labels_000000.npz", **whole, records=records, turns=1j * np.zeros(3))
     listing = list_frames(f"dexycb:{dexycb}?setup=s1", TRUTH)
     assert sorted(listing.quarantine["reason"].to_pylist()) == ["bad_truth", "missing_file", "unreadable"]
     assert listing.frames.num_rows == 3

@@ -139,7 +139,9 @@ def test_labels_that_do_not_fit_are_told(stb, hands, tmp_path):
     scipy.io.savemat(labels, {"handPara": para([hand.joints_mm for hand in hands[:10]])})
     listing = list_frames(f"stb:{tmp_path / 'STB'}?split=evaluation&view=BB_left", TRUTH)
     assert listing.quarantine["detail"].to_pylist() == ["picture 10 has no label, the last is 9"]
-    for broken in ({"handPara": np.zeros((21, 3, 11))}, {"other": np.zeros(3)}):
+    cells = np.empty((3, 21, 11), object)
+    cells[:] = 1.0
+    for broken in ({"handPara": np.zeros((21, 3, 11))}, {"other": np.zeros(3)}, {"handPara": cells}):
         scipy.io.savemat(labels, broken)
         with pytest.raises(InputError, match=r"B1Counting_BB\.mat: handPara"):
             list_frames(f"stb:{tmp_path / 'STB'}?split=evaluation&view=BB_left", TRUTH)

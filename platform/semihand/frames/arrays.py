@@ -16,6 +16,7 @@ from jaxtyping import Shaped
 from semihand.frames.errors import BadFrame, InputError, first_line
 from semihand.frames.files import read_file
 from semihand.frames.limits import Limits
+from semihand.frames.messages import can_travel
 
 _DAMAGE = (
     ValueError, OSError, RecursionError, NotImplementedError, TypeError, KeyError, IndexError, EOFError, AttributeError,
@@ -42,15 +43,19 @@ def read_arrays_of_npz(path: Path, limits: Limits) -> dict[str, Shaped[np.ndarra
             found = {name: arrays[name] for name in arrays.files}
     except _DAMAGE as error:
         raise BadFrame("unreadable", f"{path}: {first_line(error)}") from error
-    return {name: array for name, array in found.items() if isinstance(array, np.ndarray)}  # other files come as bytes
+    return _plain(found)
 
 
-def read_mat(path: Path, limits: Limits) -> dict[str, Any] | InputError:
-    """What a MATLAB file holds, or why it cannot be read."""
+def read_mat(path: Path, limits: Limits) -> dict[str, Shaped[np.ndarray, "..."]] | InputError:
+    """The arrays of numbers or texts in a MATLAB file, or why it cannot be read."""
     import scipy.io.matlab  # here, because the process that decodes pictures must start fast
 
     try:
-        found: dict[str, Any] = scipy.io.loadmat(path)
-        return found
+        return _plain(scipy.io.loadmat(path))
     except (*_DAMAGE, scipy.io.matlab.MatReadError) as error:
         return InputError(f"{path}: cannot be read ({first_line(error)}); download it again")
+
+
+def _plain(found: dict[str, Any]) -> dict[str, Shaped[np.ndarray, "..."]]:
+    """What can be handed on: no cells, records or objects, nor a zip's other files, which come as bytes."""
+    return {name: array for name, array in found.items() if type(array) is np.ndarray and can_travel(array)}

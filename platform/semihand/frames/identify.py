@@ -7,7 +7,7 @@ import pyarrow as pa
 from semihand.frames.draft import Draft
 from semihand.frames.errors import BadFrame
 from semihand.frames.files import resolve_inside
-from semihand.frames.inspection import Medium
+from semihand.frames.medium import Medium
 from semihand.frames.options import ListOptions
 from semihand.tables.identity import frame_id
 from semihand.tables.schemas import FRAMES
@@ -115,7 +115,7 @@ def _fill_ids(draft: Draft, media: list[Medium | None]) -> Draft:
     ids = []
     for row, (said, dataset, uri, number, view) in enumerate(zip(*columns, strict=True)):
         medium = media[row]
-        key = medium.key if medium else (uri or "row").lstrip("/") or "row"
+        key = medium.key if medium else (uri or "row").lstrip("/\\") or "row"
         if said == "" or not dataset:
             draft.note(row, BadFrame("bad_row", f"row {draft.numbers[row]}: frame_id or dataset is empty"))
         name = said or frame_id(dataset or "frames", key, _frame_number(number), view)

@@ -2,35 +2,14 @@
 
 import hashlib
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 from semihand.frames.decode import read_header
 from semihand.frames.errors import BadFrame
 from semihand.frames.files import file_sha256, read_file, resolve_inside
 from semihand.frames.limits import Limits
-from semihand.frames.video import VideoIndex, index_video
-
-
-@dataclass(frozen=True)
-class Medium:
-    """A picture or video that was found.
-
-    Attributes:
-        path: its real path, None where the bytes lie in the row.
-        key: its path relative to the data set's folder, or its content where it has no path.
-        width: of the upright picture, px; `height` likewise.
-        conversions: what brings it to upright 8-bit RGB, of `semihand.reasons.CONVERSIONS`.
-        video: None for a picture.
-    """
-
-    path: str | None
-    key: str
-    content_sha256: str
-    width: int
-    height: int
-    conversions: tuple[str, ...]
-    video: VideoIndex | None = None
+from semihand.frames.medium import Medium
+from semihand.frames.video import index_video
 
 
 def inspect_file(uri: str, folder: Path, root: Path | None, as_video: bool, limits: Limits) -> Medium:
@@ -68,5 +47,9 @@ def inspect_bytes(data: bytes, limits: Limits) -> Medium:
 def _key(uri: str, folder: Path, path: Path) -> str:
     """Where a file stands in its data set: as it was named, unless it was named by an absolute path."""
     if not os.path.isabs(uri):
-        return Path(os.path.normpath(uri)).as_posix()
-    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.as_posix().lstrip("/")
+        key = Path(os.path.normpath(uri)).as_posix()
+    else:
+        key = path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.as_posix().lstrip("/")
+    if key.startswith("\\"):  # which an id takes for a slash
+        raise BadFrame("bad_name", f"{key}: begins with a backslash; rename it")
+    return key

@@ -17,8 +17,8 @@ from semihand.frames.checks import fill_boxes, fill_cameras
 from semihand.frames.draft import Draft
 from semihand.frames.errors import BadFrame, InputError
 from semihand.frames.identify import fill_identity
-from semihand.frames.inspection import Medium
 from semihand.frames.media import inspect_media
+from semihand.frames.medium import Medium
 from semihand.frames.opening import check_path, open_path
 from semihand.frames.options import ListOptions
 from semihand.frames.sets.drafts import draft_of

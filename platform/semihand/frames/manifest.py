@@ -113,9 +113,7 @@ def read_pieces(path: Path, names: list[str], num_rows: int, limits: Limits) -> 
     try:
         with borrowed(limits, for_files=True) as worker:
             for answer in worker.ask("parquet_pieces", path, names, num_rows, patience_s=for_a_file(limits)):
-                if isinstance(answer, InputError):
-                    raise answer
-                yield pa.ipc.open_stream(answer[0]).read_all()
+                yield _table(path, answer, names)
     except WorkerEnded as end:
         raise _not_readable(path, end.problem) from end
 
@@ -124,8 +122,7 @@ def _read_parquet(path: Path, options: ListOptions) -> tuple[dict[str, Any], dic
     names = column_names(path, options.limits)
     _check_names(path, names, options)
     wanted = [name for name in names if _wanted(name, options)]
-    (part,) = _asked("parquet", path, options.limits, wanted)
-    table = pa.ipc.open_stream(part).read_all()
+    table = _table(path, _asked("parquet", path, options.limits, wanted), wanted)
     return {name: table[name] for name in wanted}, {}
 
 
@@ -135,6 +132,20 @@ def _asked(task: str, path: Path, limits: Limits, *more: Any) -> Any:
         return one(task, path, *more, limits=limits, patience_s=for_a_file(limits))
     except BadFrame as problem:
         raise _not_readable(path, problem) from problem
+
+
+def _table(path: Path, answer: Any, names: list[str]) -> pa.Table:
+    """The columns that were asked for, looked through as a stranger's: who read them may have been taken over."""
+    if isinstance(answer, InputError):
+        raise answer
+    try:
+        table = pa.ipc.open_stream(answer).read_all()
+        table.validate(full=True)
+    except (pa.ArrowException, ValueError, TypeError, OSError) as error:
+        raise _not_readable(path, BadFrame("crashed", f"nonsense was read from it: {first_line(error)}")) from error
+    if table.column_names != names:
+        raise _not_readable(path, BadFrame("crashed", f"columns {table.column_names} were read from it"))
+    return table
 
 
 def _not_readable(path: Path, problem: BadFrame) -> InputError:

@@ -8,8 +8,8 @@ from typing import TypeAlias
 from semihand.frames.draft import Draft
 from semihand.frames.errors import BadFrame
 from semihand.frames.folder import is_video
-from semihand.frames.inspection import Medium
 from semihand.frames.limits import Limits
+from semihand.frames.medium import Medium
 from semihand.frames.worker import dismiss, each, for_a_file
 
 _MAX_PROCESSES = 8  # network disks answer many at once

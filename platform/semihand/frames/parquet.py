@@ -7,11 +7,9 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from polars.exceptions import PolarsError
 
 from semihand.frames.errors import InputError, first_line
 from semihand.frames.limits import Limits
@@ -21,7 +19,7 @@ _BUFFER_BYTES = 2**20  # or Arrow reads the pictures of a whole row group at onc
 _EXTENSION = b"ARROW:extension:name"
 _WIDE = {pa.string(): pa.large_string(), pa.binary(): pa.large_binary()}
 _DAMAGE = (
-    pa.ArrowException, PolarsError, ValueError, OSError, NotImplementedError, TypeError, KeyError, IndexError,
+    pa.ArrowException, ValueError, OSError, NotImplementedError, TypeError, KeyError, IndexError,
     MemoryError, OverflowError, RuntimeError, zlib.error,
 )  # fmt: skip
 
@@ -42,7 +40,7 @@ def read_names(path: Path, limits: Limits) -> list[str] | InputError:
     return _too_large(path, unpacked, limits) if unpacked > limits.max_manifest_bytes else names
 
 
-def read_columns(path: Path, names: list[str], limits: Limits) -> list[pa.Buffer] | InputError:
+def read_columns(path: Path, names: list[str], limits: Limits) -> memoryview | InputError:
     """The columns of these names as one Arrow stream, or why they cannot be read."""
     try:
         table = _read(path, names)
@@ -52,16 +50,16 @@ def read_columns(path: Path, names: list[str], limits: Limits) -> list[pa.Buffer
         return _unreadable(path, error)
 
 
-def _as_stream(table: pa.Table) -> list[pa.Buffer]:
+def _as_stream(table: pa.Table) -> memoryview:
     table = _plain(table)
     table.validate(full=True)  # text that is not UTF-8, for one
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as stream:
         stream.write_table(table)
-    return [sink.getvalue()]
+    return memoryview(sink.getvalue())
 
 
-def read_pieces(path: Path, names: list[str], num_rows: int, limits: Limits) -> Iterator[list[pa.Buffer] | InputError]:
+def read_pieces(path: Path, names: list[str], num_rows: int, limits: Limits) -> Iterator[memoryview | InputError]:
     """As `read_columns`, but so many rows after the other, and never more of a row group's pictures in memory."""
     unpacked = 0
     try:
@@ -116,8 +114,14 @@ def _read_lists(path: Path, names: list[str]) -> pa.Table:
             return file.read(columns=names, use_threads=False)
     except pa.ArrowInvalid:
         # Arrow writes null fixed-size lists that it cannot read back ("Expected all lists to be of size"). polars can,
-        # but holds no page to its checksum.
-        return pl.read_parquet(path, columns=names).to_arrow()
+        # but holds no page to its checksum. It is imported here, because each file has a process that must start fast.
+        import polars as pl
+        from polars.exceptions import PolarsError
+
+        try:
+            return pl.read_parquet(path, columns=names).to_arrow()
+        except PolarsError as error:
+            raise ValueError(first_line(error)) from error
 
 
 def _side_by_side(names: list[str], *tables: pa.Table) -> pa.Table:

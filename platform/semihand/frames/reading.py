@@ -102,10 +102,13 @@ def _read_video(uri: str, digest: str, numbers: list[int], limits: Limits) -> It
                     elif isinstance(answer, BadFrame):
                         yield from ((number, answer) for number in remaining)
                         remaining.clear()
+                    elif answer[0] not in remaining:
+                        raise worker.distrusted(f"frame {answer[0]}, which nobody waits for")
                     else:
                         del remaining[answer[0]]
                         yield answer
-                assert not remaining, "every frame that is asked for is answered"
+                if remaining:
+                    raise worker.distrusted(f"{len(remaining)} frames are without an answer")
             except WorkerEnded as end:
                 deaths += 1
                 lost = [number for number in group if number in remaining]

@@ -8,7 +8,6 @@ request nor the machine's cores change a byte of it. Pictures come upright, as t
 import time
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
@@ -21,39 +20,12 @@ from jaxtyping import UInt8
 from semihand.frames.errors import BadFrame
 from semihand.frames.files import check_regular
 from semihand.frames.limits import STANDARD, Limits
+from semihand.frames.medium import VideoIndex
 from semihand.frames.streams import STREAM_ERRORS, decode_from, open_stream, packets_of
 from semihand.frames.video_header import look_at_first
 
 # BITEXACT and ACCURATE_RND keep the colours of every machine the same, at no measurable cost.
 _COLOURS = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
-
-
-@dataclass(frozen=True)
-class VideoIndex:
-    """What is known of a video without decoding it, except its first frame.
-
-    Attributes:
-        width: of the upright picture, px; `height` likewise.
-        quarter_turns: counter-clockwise turns that set the stored picture upright.
-        times: presentation times in units of `time_base`, ascending; () where the container gives no
-            usable ones, and frames are counted by decoding.
-        keyframe_times: the times among them at which decoding may start.
-        conversions: what brings its pictures to upright 8-bit RGB, of `semihand.reasons.CONVERSIONS`.
-    """
-
-    path: Path
-    width: int
-    height: int
-    quarter_turns: int
-    num_frames: int
-    times: tuple[int, ...]
-    keyframe_times: tuple[int, ...]
-    time_base: Fraction
-    conversions: tuple[str, ...] = ()
-
-    def timestamp_s(self, number: int) -> float | None:
-        """Presentation time of a frame in seconds, None where the container gives none."""
-        return float(self.times[number] * self.time_base) if self.times else None
 
 
 def index_video(path: Path, limits: Limits = STANDARD) -> VideoIndex:

@@ -8,29 +8,29 @@ whole file took of its addresses never comes back, so that one which has read a 
 
 import atexit
 import contextlib
-import mmap
 import os
-import pickle
 import signal
+import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterable, Iterator
-from multiprocessing import Pipe
 from pathlib import Path
 from typing import Any
 
 import semihand
-from semihand.frames.errors import BadFrame
+from semihand.frames.answers import FILE_TASKS, check_message, most_bytes
+from semihand.frames.errors import BadFrame, first_line
 from semihand.frames.limits import STANDARD, Limits
+from semihand.frames.line import Line, copies, new_memory
+from semihand.frames.messages import read, written
 
 _MODULE = "semihand.frames.worker_process"
 _ITEMS_PER_REQUEST = 32
 _REQUEST_BYTES = 2**26  # beyond which no further item joins a request: embedded pictures are up to 256 MB each
+_MOST_ANSWER_BYTES = 2**22  # of text and small buffers: a manifest's names at most, and what JSON makes of them
 _START_S = 300.0  # what a process may take to start, on a machine that is busy with others
 _GRACE_S = 10.0  # beyond the process's own limit: it cannot be ended while the kernel waits for a disk
 _idle: dict[tuple[int, Limits, bool], list["Worker"]] = {}
-FILE_TASKS = frozenset({"mat", "parquet_names", "parquet", "parquet_pieces"})  # the tasks about a whole file
 
 
 class WorkerEnded(Exception):  # noqa: N818  (it is not an error of the program's)
@@ -53,11 +53,11 @@ class Worker:
         self.at_rest = True  # whether all that was asked is answered
         self.used_up = False  # whether it holds memory that the next item would lack
         self._started = False
-        self._memory_fd = _memory()
-        self._shared: mmap.mmap | None = None
-        self._connection, theirs = Pipe()
-        self._process = _start(theirs.fileno(), self._memory_fd, limits)
-        theirs.close()
+        self._memory_fd = new_memory()
+        ours, theirs = socket.socketpair()
+        self._line = Line(ours, _MOST_ANSWER_BYTES)
+        with theirs:
+            self._process = _start(theirs.fileno(), self._memory_fd, limits)
 
     def lives(self) -> bool:
         """Whether the process is still there."""
@@ -72,16 +72,20 @@ class Worker:
             patience_s: after it without an answer the process is taken for lost, whatever it waits for.
 
         Raises:
-            WorkerEnded: the process ended; it cannot be asked again.
+            WorkerEnded: the process ended, or was ended since it answers nonsense; it cannot be asked again.
             RuntimeError: it did not even start, which is not the fault of what it was to open.
         """
         self.at_rest = False
         self.used_up |= task in FILE_TASKS and task != "parquet_names"  # after which it can still read the file
         self._wait_until_started()
+        text, buffers = written((task, arguments))
         try:
-            self._connection.send_bytes(pickle.dumps((task, arguments)))
-            while answer := self._receive(patience_s):
+            self._line.send(text, buffers, patience_s=patience_s)
+            while answer := self._receive(task, patience_s):
                 yield answer[0]
+        except TimeoutError:
+            self.end()
+            raise WorkerEnded(BadFrame("too_slow", f"no answer in {patience_s:g} s")) from None
         except (EOFError, ConnectionError) as error:
             raise WorkerEnded(self._what_happened()) from error
         self.at_rest = True
@@ -89,34 +93,33 @@ class Worker:
     def _wait_until_started(self) -> None:
         if self._started:
             return
-        with contextlib.suppress(EOFError, ConnectionError):
-            self._started = self._connection.poll(_START_S) and bool(self._connection.recv_bytes())
+        with contextlib.suppress(EOFError, ConnectionError, TimeoutError):
+            self._started = bool(self._line.receive(_START_S))
         if not self._started:
             raise RuntimeError(
                 f"{sys.executable} -m {_MODULE} does not start (exit code {self.end()}); its own message stands above, "
                 "on stderr. Pictures are opened in that process alone."
             )
 
-    def _receive(self, patience_s: float) -> tuple[Any, ...]:
+    def _receive(self, task: str, patience_s: float) -> tuple[Any, ...]:
         """An answer, or the empty tuple at the end."""
-        if not self._connection.poll(patience_s):
-            self.end()
-            raise WorkerEnded(BadFrame("too_slow", f"no answer in {patience_s:g} s"))
-        pickled, sizes = pickle.loads(self._connection.recv_bytes())
-        answer: tuple[Any, ...] = pickle.loads(pickled, buffers=self._copies(sizes) if sizes else ())
-        return answer
+        try:
+            packet = self._line.receive(patience_s)
+            buffers = packet.buffers
+            if buffers is None:
+                buffers = copies(self._memory_fd, packet.sizes, most_bytes(task, self.limits))
+                with contextlib.suppress(ConnectionError):  # it may have died since, which the next answer will show
+                    self._line.send("copied", patience_s=patience_s)
+            message: tuple[Any, ...] = read(packet.text, buffers)
+            check_message(message, task, self.limits)
+        except ValueError as error:
+            raise self.distrusted(first_line(error)) from error
+        return message
 
-    def _copies(self, sizes: list[int]) -> list[bytearray]:
-        if self._shared is None or len(self._shared) < sum(sizes):
-            self._shared = mmap.mmap(self._memory_fd, sum(sizes), prot=mmap.PROT_READ)
-        start, copies = 0, []
-        with memoryview(self._shared) as shared:
-            for size in sizes:
-                copies.append(bytearray(shared[start : start + size]))
-                start += size
-        with contextlib.suppress(ConnectionError):  # it may have died since, which the next answer will show
-            self._connection.send_bytes(b"copied")
-        return copies
+    def distrusted(self, why: str) -> WorkerEnded:
+        """End the process, whose answers are nonsense, and say what this means for the item that it was at."""
+        self.end()
+        return WorkerEnded(BadFrame("crashed", f"the process that opened it answers nonsense: {why}"))
 
     def _what_happened(self) -> BadFrame:
         code = self.end()
@@ -128,7 +131,7 @@ class Worker:
     def end(self) -> int | None:
         """End the process, if it has not, and say how it did; None where it cannot even be ended."""
         self.at_rest = False
-        self._connection.close()
+        self._line.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(0.5)  # one that has ended by itself should say how
         self._process.kill()
@@ -140,24 +143,16 @@ class Worker:
         return self._process.returncode
 
 
-def _memory() -> int:
-    """A file that both processes can map, and that leaves nothing behind."""
-    if hasattr(os, "memfd_create"):
-        return os.memfd_create("semihand-pictures")
-    with tempfile.TemporaryFile() as file:
-        return os.dup(file.fileno())
-
-
-def _start(connection_fd: int, memory_fd: int, limits: Limits) -> "subprocess.Popen[bytes]":
+def _start(line_fd: int, memory_fd: int, limits: Limits) -> "subprocess.Popen[bytes]":
     package = str(Path(semihand.__file__).parents[1])
     search = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
     one_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1"}
     # -P: a picture folder that is the working directory must not bring its own modules.
-    command = [sys.executable, "-P", "-W", "ignore", "-m", _MODULE, str(connection_fd), str(memory_fd)]
+    command = [sys.executable, "-P", "-W", "ignore", "-m", _MODULE, str(line_fd), str(memory_fd)]
     return subprocess.Popen(
         [*command, limits.model_dump_json()],
         env=os.environ | one_thread | {"PYTHONPATH": search},
-        pass_fds=(connection_fd, memory_fd),
+        pass_fds=(line_fd, memory_fd),
         stdin=subprocess.DEVNULL,
     )
 
@@ -203,11 +198,16 @@ def each(
         with borrowed(limits, task in FILE_TASKS) as worker:
             try:
                 for answer in worker.ask(task, waiting, patience_s=patience_s):
+                    if not waiting:
+                        break  # nobody asked for it; the process is left in the middle, and so ended
                     del waiting[0]
                     yield answer
+                if waiting:
+                    raise worker.distrusted(f"{len(waiting)} items are without an answer")
             except WorkerEnded as end:
-                del waiting[0]
-                yield end.problem
+                if waiting:  # or it ended once all was answered
+                    del waiting[0]
+                    yield end.problem
 
 
 def _fill(waiting: list[tuple[Any, ...]], items: Iterator[tuple[Any, ...]]) -> bool:

@@ -1,44 +1,46 @@
 """The decoding process: answers tasks until nobody asks any more.
 
-    python -P -m semihand.frames.worker_process CONNECTION MEMORY LIMITS
+    python -P -m semihand.frames.worker_process LINE MEMORY LIMITS
 
 An item that takes longer than its limit ends this process, as does one that crashes the decoder; the one who asked sees
 it end and starts another (`semihand.frames.worker`). Large arrays go through a piece of shared memory, for which the
-asker says when it has copied them; everything else goes through the connection.
+asker says when it has copied them; everything else goes through the line.
 """
 
 import contextlib
 import mmap
 import os
-import pickle
 import resource
+import socket
 import sys
-from collections.abc import Iterator
-from multiprocessing.connection import Connection
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from PIL import Image
 
 from semihand.frames import alarm
 from semihand.frames.limits import Limits
+from semihand.frames.line import Line
+from semihand.frames.messages import Buffer, read, written
 from semihand.frames.tasks import TASKS
 
-SHARED_FROM_BYTES = 2**16  # below it the connection is faster
+SHARED_FROM_BYTES = 2**16  # below it the line is faster
 
 
 def main() -> None:
-    """Serve the connection that the arguments name."""
-    connection, memory_fd, limits = Connection(int(sys.argv[1])), int(sys.argv[2]), sys.argv[3]
+    """Serve the line that the arguments name."""
+    line_fd, memory_fd, limits = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     Image.MAX_IMAGE_PIXELS = None  # the limits hold for every picture before Pillow's own would
+    line = Line(socket.socket(fileno=line_fd))
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):  # nobody asks any more
-        connection.send_bytes(b"started")
-        _Server(connection, memory_fd, Limits.model_validate_json(limits)).serve()
+        line.send("started")
+        _Server(line, memory_fd, Limits.model_validate_json(limits)).serve()
 
 
 class _Server:
-    def __init__(self, connection: Connection, memory_fd: int, limits: Limits) -> None:
-        self._connection, self._memory_fd, self._limits = connection, memory_fd, limits
+    def __init__(self, line: Line, memory_fd: int, limits: Limits) -> None:
+        self._line, self._memory_fd, self._limits = line, memory_fd, limits
         self._shared: mmap.mmap | None = None
         self._copied = True
 
@@ -46,9 +48,9 @@ class _Server:
         """Answer requests, each with its answers and an end."""
         while True:
             self._wait_until_copied()
-            request = self._connection.recv_bytes()
-            size = len(request)
-            name, arguments = pickle.loads(request)
+            request = self._line.receive()
+            size = len(request.text) + sum(request.sizes)
+            name, arguments = read(request.text, request.buffers or ())
             del request
             for answer in self._watched(name, arguments, size):
                 self._send((answer,))
@@ -76,35 +78,27 @@ class _Server:
             yield answer
 
     def _send(self, message: tuple[Any, ...]) -> None:
-        parts: list[memoryview] = []
+        text, buffers = written(message)
+        shared = sum(map(len, buffers)) >= SHARED_FROM_BYTES
+        if shared:
+            self._share(buffers)
+        self._line.send(text, buffers, shared)
 
-        def keep(buffer: pickle.PickleBuffer) -> bool:
-            """Whether to leave a buffer in the message, since it is small."""
-            raw = buffer.raw()
-            if raw.nbytes >= SHARED_FROM_BYTES:
-                parts.append(raw)
-            return raw.nbytes < SHARED_FROM_BYTES
-
-        pickled = pickle.dumps(message, protocol=5, buffer_callback=keep)
-        if parts:
-            self._share(parts)
-        self._connection.send_bytes(pickle.dumps((pickled, [part.nbytes for part in parts])))
-
-    def _share(self, parts: list[memoryview]) -> None:
+    def _share(self, parts: Sequence[Buffer]) -> None:
         self._wait_until_copied()
-        size = sum(part.nbytes for part in parts)
+        size = sum(map(len, parts))
         if self._shared is None or len(self._shared) < size:
             os.ftruncate(self._memory_fd, size)
             self._shared = mmap.mmap(self._memory_fd, size)
         start = 0
         for part in parts:
-            self._shared[start : start + part.nbytes] = part
-            start += part.nbytes
+            self._shared[start : start + len(part)] = part
+            start += len(part)
         self._copied = False
 
     def _wait_until_copied(self) -> None:
         if not self._copied:
-            self._connection.recv_bytes()
+            self._line.receive()
             self._copied = True
 
 
