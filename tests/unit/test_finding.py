@@ -148,7 +148,7 @@ def test_a_row_with_a_box_keeps_it_and_is_asked_for_its_side_alone(pool, find):
 
 def test_rows_of_one_picture_share_its_hands_out():
     def track(score, right):
-        return Track({0: Seen((0.0, 0.0, 9.0, 9.0), score, right, "localiser")})
+        return Track({0: Seen((0.0, 0.0, 9.0, 9.0), (0.0, 0.0, 9.0, 9.0), score, right, "localiser")})
 
     surely_left, rather_left, right = track(0.9, 0.1), track(0.8, 0.4), track(0.7, 0.95)
     hands = [right, rather_left, surely_left]

@@ -124,3 +124,14 @@ def test_a_picture_without_a_dim_block_has_none_below_the_threshold(tmp_path):
     picture = scene((RIGHT, 5, 5, 20, 20), ((170, 40, 40), 60, 40, 12, 12), (LEFT, 40, 5, 10, 10))
     for min_score, num in ((0.3, 3), (0.8, 2), (0.99, 0)):
         assert len(FINDER(localiser_folder(tmp_path), min_score=min_score).find([picture])[0]) == num
+
+
+def test_a_hand_about_whose_joints_a_far_larger_box_is_drawn_is_still_one():
+    def far_apart(picture, box_px, left):
+        low = np.array(box_px[:2]) - 4
+        return low + np.linspace(0, 1, 21)[:, None] * (np.array(box_px[2:]) + 8)
+
+    found = {number: [hand(5 + number)] for number in range(12)}
+    finder = Scripted(found)
+    (track,) = follow_hands(numbered(12), finder, far_apart, FindConfig(find_every=1))
+    assert all(seen.box_px[2] > 1.5 * seen.found_px[2] for number, seen in track.seen.items() if number)

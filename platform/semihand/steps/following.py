@@ -44,7 +44,8 @@ class FindConfig(BaseModel, frozen=True, extra="forbid"):
 class Seen(NamedTuple):
     """A hand in one picture."""
 
-    box_px: Box
+    box_px: Box  # about its joints, or the finder's
+    found_px: Box  # the finder's
     score: float
     right: float
     source: str  # one of `semihand.tables.schemas.BOX_SOURCES`
@@ -76,7 +77,7 @@ class Track:
 
     def see(self, number: int, hand: Seen) -> None:
         """Note where it is in a picture."""
-        self.seen[number], self.next_box_px = hand, hand.box_px
+        self.seen[number], self.next_box_px = hand, hand.found_px
 
 
 def follow_hands(
@@ -112,7 +113,7 @@ class _Following:
         for track in before:
             self._predict_box(track)
             seen = self._seen_again(picture, track) if is_inside(track.next_box_px, width_px, height_px) else None
-            if seen is not None and not self._is_taken(seen.box_px, number):
+            if seen is not None and not self._is_taken(seen.found_px, number):
                 track.see(number, seen)
                 self.live.append(track)
         due = self.looked is None or number - self.looked >= self.config.find_every
@@ -133,8 +134,8 @@ class _Following:
         if found is None:
             return None
         if overlap(found.box_px, track.next_box_px) >= self.config.min_overlap:
-            return Seen(track.next_box_px, found.score, found.right, "tracked")
-        return Seen(found.box_px, found.score, found.right, "localiser")
+            return Seen(track.next_box_px, found.box_px, found.score, found.right, "tracked")
+        return _as_found(found)
 
     def _find(self, number: int, picture: Picture) -> None:
         self.looked = number
@@ -143,12 +144,12 @@ class _Following:
             track = self._lost_here(number, found.box_px) or Track()
             if not track.seen:
                 self.tracks.append(track)
-            track.see(number, Seen(found.box_px, found.score, found.right, "localiser"))
+            track.see(number, _as_found(found))
             self.live.append(track)
 
     def _is_taken(self, box_px: Box, number: int) -> bool:
         """Whether a hand that was seen earlier in this picture is the one in this box."""
-        return any(overlap(box_px, track.seen[number].box_px) >= self.config.min_overlap for track in self.live)
+        return any(overlap(box_px, track.seen[number].found_px) >= self.config.min_overlap for track in self.live)
 
     def _lost(self, number: int) -> list[Track]:
         """The hands that were lost not long ago."""
@@ -159,3 +160,7 @@ class _Following:
         """The hand that was lost not long ago where now one is found."""
         nearest = max(self._lost(number), key=lambda track: overlap(box_px, track.next_box_px), default=None)
         return nearest if nearest is not None and overlap(box_px, nearest.next_box_px) > 0 else None
+
+
+def _as_found(found: Finding) -> Seen:
+    return Seen(found.box_px, found.box_px, found.score, found.right, "localiser")

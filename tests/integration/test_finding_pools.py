@@ -2,10 +2,10 @@
 
 import json
 from collections import Counter
+from pathlib import Path
 
 import polars as pl
 import pytest
-from test_ingest import RECIPES
 
 from coloured_hands import FINDER, LEFT, RIGHT, localiser_folder, png, scene, two_hands, write_scenes
 from made_localiser import taught_localiser
@@ -22,6 +22,7 @@ from semihand.steps.following import FindConfig
 from semihand.steps.found_rows import split_found
 from semihand.tables import Store, scan
 
+RECIPES = Path(__file__).resolve().parents[2] / "jobs" / "recipes"
 OPEN = ListOptions(find_box=True, find_hand=True)
 CONFIG = FindConfig(frames_per_segment=16)
 NUM_STILLS, NUM_SHOTS = 30, 40
