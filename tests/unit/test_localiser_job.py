@@ -7,6 +7,7 @@ import pytest
 from made_localiser import NETWORK
 from semihand.frames.errors import InputError
 from semihand.methods.localiser.finding import HandFinder
+from semihand.methods.localiser.looks import LocaliserConfig
 from semihand.rounds.localising import BankConfig, LocaliserJob, MeasureConfig, run_localiser_training
 from semihand.steps.localiser import LocaliserFit
 
@@ -49,3 +50,20 @@ def test_a_folder_of_backgrounds_that_is_not_there_is_refused(job, tmp_path):
     bank = job.bank.model_copy(update={"backgrounds": str(tmp_path / "none")})
     with pytest.raises(InputError, match="no such folder"):
         run_localiser_training(job.model_copy(update={"bank": bank}), lambda text: None)
+
+
+def test_training_goes_on_from_another_model(job, told):
+    lines: list[str] = []
+    model = run_localiser_training(job.model_copy(update={"start": told[0]}), lines.append)
+    assert model != told[0]
+
+
+def test_a_model_of_another_shape_is_no_start(job, told):
+    other = job.model_copy(update={"start": told[0], "network": LocaliserConfig()})
+    with pytest.raises(InputError, match=r"another shape.*no --start"):
+        run_localiser_training(other, lambda text: None)
+
+
+def test_a_folder_without_a_model_is_no_start(job, tmp_path):
+    with pytest.raises(InputError, match="holds no localiser"):
+        run_localiser_training(job.model_copy(update={"start": tmp_path}), lambda text: None)

@@ -17,7 +17,7 @@ from semihand.frames.synthetic.layers import Layer, draw_layers
 from semihand.frames.synthetic.rooms import draw_room
 from semihand.methods.localiser.looks import Localiser, LocaliserConfig
 from semihand.methods.localiser.scenes import Bank, bank_of
-from semihand.methods.localiser.weights import LocaliserCard, save_localiser
+from semihand.methods.localiser.weights import LocaliserCard, load_localiser, save_localiser
 from semihand.steps.localiser import (
     LocaliserFit,
     quality_on_scenes,
@@ -56,6 +56,7 @@ class LocaliserJob(BaseSettings):
 
     out: Path = Field(Path("localisers"), description="folder that keeps what scenes are made of, and the models")
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    start: Path | None = Field(None, description="a localiser to go on from, instead of random weights")
     bank: BankConfig = BankConfig()
     network: LocaliserConfig = LocaliserConfig()
     fit: LocaliserFit = LocaliserFit()
@@ -66,13 +67,12 @@ def run_localiser_training(job: LocaliserJob, say: Callable[[str], None] = print
     """Train and measure; returns the model's folder.
 
     Raises:
-        InputError: the folder of backgrounds cannot be used.
+        InputError: the folder of backgrounds or the model to start from cannot be used.
     """
     device = ("cuda" if torch.cuda.is_available() else "cpu") if job.device == "auto" else job.device
     bank = _bank(job, "seen", job.bank.num_layers, job.bank.num_rooms, say)
     unseen = _bank(job, "unseen", job.bank.num_unseen, job.bank.num_unseen, say)
-    torch.manual_seed(job.fit.seed)
-    localiser = Localiser(job.network)
+    localiser = _start(job)
     for progress in train_localiser(localiser, _on(bank, device), job.fit, device):
         losses = " · ".join(f"{name} {value:.3f}" for name, value in progress.losses.items())
         say(f"step {progress.step} of {job.fit.num_steps}: {losses}")
@@ -89,6 +89,22 @@ def run_localiser_training(job: LocaliserJob, say: Callable[[str], None] = print
         f"{measure.num_scenes} scenes without a hand have a box; threshold {threshold:.3f}\nlocaliser: {model}"
     )
     return model
+
+
+def _start(job: LocaliserJob) -> Localiser:
+    """Random weights, or those of another localiser of the same shape."""
+    if job.start is None:
+        torch.manual_seed(job.fit.seed)
+        return Localiser(job.network)
+    try:
+        localiser, card = load_localiser(job.start)
+    except ValueError as error:
+        raise InputError(f"--start {job.start}: {error}") from error
+    if card.network != job.network:
+        raise InputError(
+            f"--start {job.start} is a localiser of another shape, {card.network!r}; give the same --network, or no --start"
+        )
+    return localiser
 
 
 def _bank(job: LocaliserJob, name: str, num_layers: int, num_rooms: int, say: Callable[[str], None]) -> Bank:

@@ -6,11 +6,11 @@ from torch import Tensor
 from torch.nn import functional
 
 _REACH_PX = 3  # of a blur, to either side
-_SIGMA_PX = (0.3, 0.9)
-_MOTION_PX = 5.0
-_GAIN, _TINT, _CONTRAST = (0.65, 1.3), 0.12, (0.7, 1.35)
+_SIGMA_PX = (0.3, 0.8)
+_MOTION_PX = 4.0
+_GAIN, _TINT, _CONTRAST = (0.75, 1.25), 0.12, (0.8, 1.3)
 _GREY = 0.08  # of the pictures are without colour
-_NOISE = 0.045
+_NOISE = 0.03
 
 
 def uniform(shape: tuple[int, ...], low: float, high: float, chance: torch.Generator) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor
 from semihand.methods.localiser.appearance import happens, uniform
 from semihand.methods.localiser.boxes import overlaps
 
-_LOG_LENGTH = (math.log(0.14), math.log(0.65))  # longer side of a hand over the picture's, uniform
+_LOG_LENGTH = (math.log(0.18), math.log(0.65))  # longer side of a hand over the picture's, uniform
 _TURN = math.pi / 6  # layers are turned already, as their views are
 _TRIES = 6  # places drawn for a hand, of which the one that overlaps the others least is taken
 _EDGE = 0.3  # of its length: so near the border may the middle of a hand be

@@ -25,7 +25,7 @@ _CLOTHED = 0.5  # of the arms that end in clothes
 _BODY = (1.8, 2.4)  # hands' lengths from a hand to the middle of the clothes
 _BARS = 0.5
 _LOWEST_ASPECT = 0.5  # of the picture between its bars
-_SEEN, _GONE = 0.5, 0.1  # a hand of which so much is seen is there; below the second share nothing is
+_SEEN, _GONE = 0.6, 0.1  # a hand of which so much is seen is there; below the second share nothing is
 _COARSE = 0.55  # layers shrunk to less are averaged first
 
 
