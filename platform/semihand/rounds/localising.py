@@ -102,7 +102,8 @@ def _start(job: LocaliserJob) -> Localiser:
         raise InputError(f"--start {job.start}: {error}") from error
     if card.network != job.network:
         raise InputError(
-            f"--start {job.start} is a localiser of another shape, {card.network!r}; give the same --network, or no --start"
+            f"--start {job.start} is a localiser of another shape, {card.network!r}; "
+            "give the same --network, or no --start"
         )
     return localiser
 
