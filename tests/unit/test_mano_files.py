@@ -177,6 +177,7 @@ def test_arrays_of_all_plain_kinds_come_back_as_they_were(tmp_path, protocol):
         np.testing.assert_array_equal(np.asarray(found[name]), np.asarray(value)) if name != "list" else None
         if isinstance(value, np.ndarray):
             assert found[name].dtype == pickle.loads(pickle.dumps(value, protocol)).dtype
+            assert found[name].flags.writeable, "some libraries take no array that is not"
     assert found["list"] == kept["list"]
 
 

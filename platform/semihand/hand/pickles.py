@@ -157,7 +157,8 @@ def _reconstruct(kind: object, shape: object, type_code: object) -> Shaped[np.nd
 def _from_buffer(data: object, kind: object, shape: object, order: object) -> Shaped[np.ndarray, "..."]:
     raw = _as_bytes(data)
     sizes, dtype = _checked(shape, kind, raw)
-    return np.frombuffer(raw, dtype).reshape(sizes, order="F" if order == "F" else "C")
+    # Of memory of its own, which can be written to as that of any other array.
+    return np.frombuffer(bytearray(raw), dtype).reshape(sizes, order="F" if order == "F" else "C")
 
 
 def _scalar(kind: object, data: object) -> Any:
