@@ -18,6 +18,7 @@ from semihand.methods.localiser.weights import load_localiser
 
 _PROPOSED = 6  # places of a picture that are looked at
 _FLOOR = 0.03  # of the first look's score: below it nothing is looked at
+_EXPECTED = 0.5  # the first look's score of a place where a hand was just before
 _LOOKS = 2  # at each place: the second sees what the first has put right
 _MOST_OVERLAP = 0.4  # of two hands' boxes
 
@@ -82,7 +83,7 @@ class HandFinder:
         """The hand about a box that was expected there, or None."""
         x, y, width, height = box_px
         edges = torch.tensor([[x - 0.5, y - 0.5, x + width - 0.5, y + height - 0.5]], device=self._device)
-        proposals = Proposals(edges.expand(_PROPOSED, 4), edges.new_ones(_PROPOSED))
+        proposals = Proposals(edges.expand(_PROPOSED, 4), edges.new_full((_PROPOSED,), _EXPECTED))
         with torch.inference_mode():
             findings = _findings(self._localiser, proposals, self._cutter(picture), _bounds(picture, self._device))
         return findings[0] if findings and findings[0].score > self.min_score else None
@@ -120,7 +121,8 @@ def _findings(localiser: Localiser, proposals: Proposals, cut: Cut, whole_px: Fl
         looks.append(localiser.second(cut(squares)))
         boxes = boxes_from(looks[-1].box, squares)
     right = torch.stack([said.right for said in looks]).mean(0).sigmoid()
-    scores = torch.stack([said.hand for said in looks]).mean(0).sigmoid() * (proposals.scores > _FLOOR)
+    odds = torch.stack([said.hand for said in looks]).mean(0) + proposals.scores.logit(eps=1e-6)
+    scores = odds.sigmoid() * (proposals.scores > _FLOOR)
     kept = without_repeats(boxes, scores, _MOST_OVERLAP) & (scores > 0)
     boxes = clipped(boxes.unsqueeze(0), whole_px.unsqueeze(0))[0]
     kept &= (boxes[:, 2:] - boxes[:, :2] >= 1).all(1)
