@@ -85,11 +85,12 @@ def test_figures_on_scenes_are_those_of_what_was_taught(finder):
     assert quality_on_scenes(localiser, bank, 32, 1.0, seed=5).found == 0
 
 
-def test_the_threshold_leaves_the_share_asked_for(finder):
+def test_a_threshold_leaves_no_more_boxes_than_asked_for(finder):
     bank, localiser = bright_bank(), finder._localiser
-    threshold = threshold_for(localiser, bank, 64, share=0.25, seed=7)
-    with_boxes = share_with_boxes(localiser, bank, 64, threshold, seed=7)
-    assert abs(with_boxes - 0.25) <= 0.02
+    thresholds = [threshold_for(localiser, bank, 64, share, seed=7) for share in (0.5, 0.1, 0.03)]
+    assert thresholds == sorted(thresholds)
+    for threshold, share in zip(thresholds, (0.5, 0.1, 0.03), strict=True):
+        assert share_with_boxes(localiser, bank, 64, threshold, seed=7) <= share
 
 
 def test_sides_are_probabilities(finder):

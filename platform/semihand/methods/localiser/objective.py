@@ -63,6 +63,9 @@ def losses_of(localiser: Localiser, scenes: Scenes, chance: torch.Generator) -> 
     with torch.no_grad():
         proposed = localiser.propose(maps.detach(), _PROPOSED).boxes_px
         places = _places(proposed, scenes, chance)
+    if len(places.scene) < 2:  # batch normalisation needs two
+        nothing = heat.new_zeros(())
+        return Losses(heat, size, nothing, nothing, nothing, nothing)
     said = localiser.second(cut_out(scenes.pictures[places.scene], places.squares_px, localiser.config.place_px))
     matched = places.hand.float()
     num = matched.sum().clamp(min=1)
