@@ -88,7 +88,7 @@ def threshold_for(localiser: Localiser, bank: Bank, num: int, share: float, seed
         for scenes in _drawn(localiser, bank, num, seed, empty=True)
         for found in find_in(localiser, scenes.pictures)
     ]
-    return float(torch.tensor(best, dtype=torch.float64).quantile(1 - share))
+    return float(torch.tensor(best, dtype=torch.float64).quantile(1 - share, interpolation="higher"))
 
 
 def share_with_boxes(localiser: Localiser, bank: Bank, num: int, threshold: float, seed: int) -> float:
