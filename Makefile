@@ -27,7 +27,7 @@ check: $(STAMP)
 	$(RUN)/ruff format --check .
 	$(RUN)/mypy
 	$(RUN)/lint-imports --no-cache
-	$(RUN)/pytest tests/unit
+	$(RUN)/pytest tests/unit --numprocesses logical --maxprocesses 4 --dist loadfile
 
 # Everything.
 test: check

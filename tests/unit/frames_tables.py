@@ -1,12 +1,14 @@
 """Tables of frames to test steps with: pictures with a dot, columns exchanged, truth turned to garbage."""
 
 import io
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 from PIL import Image
 
-from semihand.tables import FRAMES, TRUTH_COLUMNS, content_sha256, frame_id, rows_of
+from semihand.tables import FRAMES, TRUTH_COLUMNS, Store, content_sha256, frame_id, rows_of
 
 
 def png(picture: np.ndarray) -> bytes:
@@ -44,6 +46,14 @@ def with_column(table: pa.Table, name: str, values: object) -> pa.Table:
     if not isinstance(values, pa.Array | pa.ChunkedArray):
         values = pa.array(values, field.type)
     return table.set_column(index, field, values)
+
+
+def as_table(folder: Path, frames: pa.Table) -> Path:
+    """The frames as a table of a store: unlike a manifest, it takes no process of its own to read."""
+    shutil.rmtree(folder, ignore_errors=True)
+    Store(folder).create(["frames"])
+    Store(folder).append("frames", frames)
+    return folder
 
 
 def with_garbage_truth(frames: pa.Table) -> pa.Table:

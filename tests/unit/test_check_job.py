@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from frames_tables import png, with_column
+from frames_tables import as_table, png, with_column
 from PIL import Image
 from sample_pictures import write_folder
 
@@ -19,7 +19,7 @@ from semihand.hand.camera import intrinsics_matrix, project
 from semihand.report.check_page import _seen
 from semihand.steps.checking.looking import Looked
 from semihand.steps.checking.sets import CheckedSet, GivenSet
-from semihand.tables import Store, as_numpy
+from semihand.tables import as_numpy
 
 JOB = Path(__file__).resolve().parents[2] / "jobs" / "check_frames.py"
 
@@ -48,9 +48,7 @@ def in_metres(frames):
 
 
 def test_a_good_set_passes_and_its_page_stands_by_itself(run, source_frames, tmp_path):
-    Store(tmp_path / "set").create(["frames"])
-    Store(tmp_path / "set").append("frames", source_frames)
-    code, printed, summary = run("--source", tmp_path / "set")
+    code, printed, summary = run("--source", as_table(tmp_path / "set", source_frames))
     assert code == 0
     assert (summary["passed"], summary["errors"], summary["warnings"]) == (True, 0, 0)
     [found] = summary["sets"]
@@ -80,12 +78,11 @@ def test_errors_end_with_one_and_stand_in_the_summary(run, source_frames, tmp_pa
 
 def test_an_evaluation_set_of_the_pools_people_is_an_error_unless_it_is_meant(run, source_frames, tmp_path):
     frames = with_column(source_frames, "subject_id", list("abcdefgh"))
-    pq.write_table(frames.slice(0, 4), tmp_path / "pool.parquet")
-    pq.write_table(frames.slice(4, 4), tmp_path / "judge.parquet")
-    words = ("--frames", tmp_path / "pool.parquet", "--evaluation", tmp_path / "judge.parquet")
+    pool, judge = tmp_path / "pool", as_table(tmp_path / "judge", frames.slice(4, 4))
+    words = ("--frames", as_table(pool, frames.slice(0, 4)), "--evaluation", judge)
     assert run(*words)[0] == 0
     same = with_column(frames.slice(4, 4), "subject_id", list("xbcx"))
-    pq.write_table(same, tmp_path / "judge.parquet")
+    as_table(judge, same)
     code, _, summary = run(*words)
     assert code == 1
     assert "shared_subject" in [each["code"] for each in summary["findings"] if each["severity"] == "error"]
@@ -112,9 +109,9 @@ def test_the_page_shows_frames_with_findings_and_pairs_that_are_alike(run, sourc
     pictures = [np.asarray(image.resize((80, 80))) for image in images]
     anew = with_column(in_metres(source_frames), "image", [png(each) for each in pictures])
     anew = anew.drop_columns(["content_sha256", "frame_id"])
-    pq.write_table(source_frames, tmp_path / "one.parquet")
+    one = as_table(tmp_path / "one", source_frames)
     pq.write_table(anew, tmp_path / "two.parquet")
-    _, _, summary = run("--frames", tmp_path / "one.parquet", "--frames", tmp_path / "two.parquet")
+    _, _, summary = run("--frames", one, "--frames", tmp_path / "two.parquet")
     assert {"units", "near_duplicate"} <= {each["code"] for each in summary["findings"]}
     page = (tmp_path / "out" / "check.html").read_text()
     assert page.index("<h2>Near duplicates</h2>") < page.index("<h2>frames 1</h2>") < page.index("frames with findings")
@@ -138,11 +135,11 @@ def test_pictures_that_a_reader_makes_are_on_the_page(run, tmp_path):
 
 
 def test_frames_learned_from_by_their_2d_truth_are_checked_against_those_that_judge(run, source_frames, tmp_path):
-    pq.write_table(source_frames, tmp_path / "m.parquet")
-    code, _, summary = run("--source_2d", tmp_path / "m.parquet", "--evaluation", tmp_path / "m.parquet")
+    frames = as_table(tmp_path / "frames", source_frames)
+    code, _, summary = run("--source_2d", frames, "--evaluation", frames)
     assert code == 1
     assert "shared_picture" in [each["code"] for each in summary["findings"] if each["severity"] == "error"]
-    assert run("--source_2d", tmp_path / "m.parquet")[0] == 0
+    assert run("--source_2d", frames)[0] == 0
 
 
 def test_the_page_draws_joints_where_the_lens_shows_them(source_frames):

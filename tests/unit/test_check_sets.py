@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from frames_tables import png, with_column
+from frames_tables import as_table, png, with_column
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -48,8 +48,7 @@ def changed(frames, **columns):
 
 
 def check(path, frames, role="frames", **options):
-    pq.write_table(frames, path)
-    return check_sets([GivenSet(role, role, str(path))], ListOptions(**options), False)
+    return check_sets([GivenSet(role, role, str(as_table(path, frames)))], ListOptions(**options), False)
 
 
 def serious(checked):
@@ -67,7 +66,9 @@ def some(change, rows=slice(0, 12)):
 
 def test_what_is_right_is_not_found_wrong(hands, source_frames, tmp_path):
     for number, frames in enumerate((hands, source_frames)):
-        checked = check(tmp_path / f"{number}.parquet", frames)
+        pq.write_table(frames, tmp_path / f"{number}.parquet")
+        given_set = GivenSet("frames", "frames", str(tmp_path / f"{number}.parquet"))
+        checked = check_sets([given_set], ListOptions(), False)
         assert serious(checked) == {}
         [each] = checked.sets
         assert (each.facts["frames"], each.facts["with_joints_mm"]) == (frames.num_rows, frames.num_rows)
@@ -109,7 +110,7 @@ MISTAKES = {
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_mistake_is_named_with_its_mend(hands, tmp_path, mistake):
     columns, found, way_out = MISTAKES[mistake]
-    checked = check(tmp_path / "m.parquet", changed(hands, **columns))
+    checked = check(tmp_path / "m", changed(hands, **columns))
     assert serious(checked) == found
     code = next(iter(found))
     [finding] = [each for each in checked.findings if each.code == code]
@@ -125,7 +126,7 @@ def test_a_mistake_is_named_with_its_mend(hands, tmp_path, mistake):
 def test_joints_in_another_order_are_told_which(hands, tmp_path, order, only_space):
     both = ("joints_mm",) if only_space else ("joints_mm", "joints_uv_px")
     reordered = changed(hands, **dict.fromkeys(both, lambda values: reorder_from_semihand(values, order)))
-    checked = check(tmp_path / "m.parquet", reordered)
+    checked = check(tmp_path / "m", reordered)
     assert serious(checked) == {"joint_order": NUM}
     assert f"reorder_to_semihand(joints, {checked.findings[0].detail.split(' order of ')[1].split()[0]!r})" in (
         checked.findings[0].way_out
@@ -162,14 +163,14 @@ def test_ids_that_come_again_and_pictures_of_several_names_are_found(hands, tmp_
     digests = hands["content_sha256"].to_pylist()
     digests[5] = digests[4]
     frames = changed(hands, image=images, content_sha256=digests, frame_id=ids)
-    assert serious(check(tmp_path / "m.parquet", frames)) == {"duplicate": 1, "repeated_picture": 1}
+    assert serious(check(tmp_path / "m", frames)) == {"duplicate": 1, "repeated_picture": 1}
 
 
 def test_an_id_that_comes_again_in_another_piece_is_found(hands, tmp_path, monkeypatch):
     monkeypatch.setattr("semihand.frames.pieces.ROWS_PER_PIECE", 10)
     ids = hands["frame_id"].to_pylist()
     ids[40] = ids[2]
-    assert serious(check(tmp_path / "m.parquet", changed(hands, frame_id=ids))) == {"duplicate": 1}
+    assert serious(check(tmp_path / "m", changed(hands, frame_id=ids))) == {"duplicate": 1}
 
 
 def test_what_a_round_would_leave_out_is_counted_by_its_reason(tmp_path):
@@ -222,8 +223,8 @@ def two_sets(hands, tmp_path_factory):
         take_rows(hands, [3, 4, 40, 41]), image=images, subject_id=["s3", "s4", "new", None],
         frame_id=[f"judged {row}" for row in range(4)], content_sha256=[content_sha256(image) for image in images],
     )  # fmt: skip
-    pq.write_table(pool, folder / "pool.parquet")
-    pq.write_table(judged, folder / "judged.parquet")
+    as_table(folder / "pool", pool)
+    as_table(folder / "judged", judged)
     return folder, pa.concat_tables([pool, judged])
 
 
@@ -241,7 +242,7 @@ def compare(folder, roles, transductive=False):
 def test_what_a_pool_shares_with_a_set_that_judges_is_an_error_unless_it_is_meant(
     two_sets, role, transductive, severities
 ):
-    checked = compare(two_sets[0], {"frames": "pool.parquet", role: "judged.parquet"}, transductive)
+    checked = compare(two_sets[0], {"frames": "pool", role: "judged"}, transductive)
     found = {each.code: each for each in checked.findings if " and " in each.set}
     assert {code: each.count for code, each in found.items()} == {
         "shared_subject": 2, "shared_picture": 1, "near_duplicate": 1,
@@ -255,14 +256,14 @@ def test_what_a_pool_shares_with_a_set_that_judges_is_an_error_unless_it_is_mean
 @pytest.mark.parametrize("judge", ["evaluation", "calibration"])
 @pytest.mark.parametrize("transductive", [True, False])
 def test_what_is_learned_from_by_joints_in_the_picture_may_not_be_judged_by_either(two_sets, judge, transductive):
-    checked = compare(two_sets[0], {"source_2d": "pool.parquet", judge: "judged.parquet"}, transductive)
+    checked = compare(two_sets[0], {"source_2d": "pool", judge: "judged"}, transductive)
     found = {each.code: each.severity for each in checked.findings if " and " in each.set}
     assert found["shared_subject"] == found["shared_picture"] == ("note" if transductive else "error")
 
 
 def test_of_very_many_pictures_some_are_compared_evenly_and_all_by_their_bytes(two_sets, monkeypatch):
     monkeypatch.setattr("semihand.steps.checking.across.MOST_PAIRS", 4 * 9)
-    checked = compare(two_sets[0], {"frames": "pool.parquet", "evaluation": "judged.parquet"})
+    checked = compare(two_sets[0], {"frames": "pool", "evaluation": "judged"})
     found = {each.code: each for each in checked.findings if " and " in each.set}
     thinned = found["thinned"]
     assert (thinned.severity, thinned.count, thinned.num_checked) == ("note", 36 - 9, 40)
@@ -285,7 +286,7 @@ def test_thinned_groups_make_no_more_pairs_than_the_limit_and_a_small_one_stays_
 def test_the_splits_of_one_set_are_compared(two_sets, tmp_path):
     splits = ["train"] * 36 + ["test"] * 4
     both = changed(two_sets[1], split=splits, sequence_id=[f"q{row // 30}" for row in range(40)])
-    checked = check(tmp_path / "both.parquet", both)
+    checked = check(tmp_path / "both", both)
     across = {each.code: (each.severity, each.count) for each in checked.findings if " and " in each.set}
     assert across == {
         "shared_picture": ("warning", 1), "shared_sequence": ("note", 1), "near_duplicate": ("warning", 1),
@@ -340,7 +341,7 @@ def test_frames_of_a_pool_with_wrong_truth_are_checked_as_those_without(tmp_path
 
 def test_pictures_of_depth_are_an_error_as_rounds_refuse_them(hands, tmp_path):
     modality = ["depth"] * 3 + ["rgb"] * (NUM - 3)
-    checked = check(tmp_path / "m.parquet", changed(hands, modality=modality))
+    checked = check(tmp_path / "m", changed(hands, modality=modality))
     assert serious(checked) == {"depth_pictures": 3}
     assert checked.counts["errors"] == 1
 
@@ -348,7 +349,7 @@ def test_pictures_of_depth_are_an_error_as_rounds_refuse_them(hands, tmp_path):
 def test_an_empty_subject_is_nobody(hands, tmp_path):
     joints_mm = some(lambda mm: mm * 1.5)
     frames = changed(hands, subject_id=[""] * (NUM - 2) + ["anna"] * 2, joints_mm=joints_mm)
-    checked = check(tmp_path / "m.parquet", frames)
+    checked = check(tmp_path / "m", frames)
     assert serious(checked) == {}
     assert [each.count for each in checked.findings if each.code == "no_subject"] == [NUM - 2]
     assert [each["subject_id"] for each in checked.sets[0].subjects] == ["anna"]

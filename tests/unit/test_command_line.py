@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from semihand.command_line import read_config, refuse, run_job, where_to_look
@@ -46,6 +46,7 @@ def test_the_recipe_stands_above_the_defaults_and_the_command_line_above_both():
 
 
 @given(st.integers(1, 10**6), st.floats(0, 1), st.integers(2, 64))
+@settings(max_examples=25)
 def test_a_value_of_the_command_line_arrives_as_it_was_typed(steps, share, views):
     typed = {"train.num_steps": steps, "train.selected_share": share, "label.views.num_views": views}
     config = read(*(word for name, value in typed.items() for word in (f"--{name}", repr(value))))

@@ -151,11 +151,12 @@ def test_the_report_ranks_by_fits_that_have_not_seen_the_row(errors):
     alone = [report[f"spearman_{name}"] for name in NAMES]
     assert report["spearman_predicted_error_mm"] > max(alone)
     assert report["aurc_mm_predicted_error_mm"] < min(report[f"aurc_mm_{name}"] for name in NAMES)
-    changed = errors["error_mm"].to_numpy().copy()
+    few = errors[:100]
+    changed = few["error_mm"].to_numpy().copy()
     changed[0] *= 3
-    ours, theirs = (held_out_errors_mm(errors.with_columns(error_mm=values), "fused")
-                    for values in (errors["error_mm"].to_numpy(), changed))  # fmt: skip
-    same = folds(errors) == folds(errors)[0]
+    ours, theirs = (held_out_errors_mm(few.with_columns(error_mm=values), "fused")
+                    for values in (few["error_mm"].to_numpy(), changed))  # fmt: skip
+    same = folds(few) == folds(few)[0]
     np.testing.assert_array_equal(ours[same], theirs[same])
     assert (ours[~same] != theirs[~same]).any()
 

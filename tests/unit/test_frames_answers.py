@@ -242,12 +242,18 @@ def test_a_listing_goes_on_after_nonsense(tmp_path, taken_over, said):
     assert str(listing) == "2 frames, 1 quarantined (1 crashed)"
 
 
+@pytest.fixture(scope="module")
+def video(tmp_path_factory):
+    """The frames of a video, and their pictures."""
+    frames = list_frames(write_video(tmp_path_factory.mktemp("video") / "clip.mp4", 20), RIGHT).frames
+    return frames, dict(read_pictures(frames))
+
+
 @pytest.mark.parametrize(
     "said", [([0, 1], (77, PIXELS)), ([0, 1], (0, PIXELS), (0, PIXELS)), ([0, 1], (0, PIXELS[:2])), ([0, "1"],), ()]
 )
-def test_a_video_goes_on_after_nonsense(tmp_path, taken_over, said):
-    frames = list_frames(write_video(tmp_path / "clip.mp4", 30), RIGHT).frames
-    whole = dict(read_pictures(frames))
+def test_a_video_goes_on_after_nonsense(video, taken_over, said):
+    frames, whole = video
     taken_over(answers(*said) + packet('["tuple"]'))
     found = dict(read_pictures(frames))
     assert found.keys() == whole.keys()

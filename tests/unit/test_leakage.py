@@ -3,9 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
-import pyarrow.parquet as pq
 import pytest
-from frames_tables import with_column
+from frames_tables import as_table, with_column
 
 from semihand.command_line import read_config
 from semihand.frames.errors import InputError
@@ -40,9 +39,9 @@ def named(labelled, tmp_path, monkeypatch):
             frames = take_rows(labelled, list(rows))
             for column, value in ({"subject_id": None, "sequence_id": None} | columns).items():
                 frames = with_column(frames, column, value if isinstance(value, list) else [value] * frames.num_rows)
-            pq.write_table(frames, tmp_path / f"{name}.parquet")
-        words = ("--recipe", "tiny", "--campaign", tmp_path / "campaign", "--frames", tmp_path / "pool.parquet",
-                 f"--{option}", tmp_path / "judge.parquet", *words)  # fmt: skip
+            as_table(tmp_path / name, frames)
+        words = ("--recipe", "tiny", "--campaign", tmp_path / "campaign", "--frames", tmp_path / "pool",
+                 f"--{option}", tmp_path / "judge", *words)  # fmt: skip
         config = read_config(RoundConfig, [str(word) for word in words], RECIPES, None)
         check_inputs(config, begun=False)
         return config
@@ -57,9 +56,7 @@ def test_a_person_or_recording_on_both_sides_is_refused_by_name_before_anything_
 ):
     judge = {column: ["anna", "ben", *["cleo"] * 8]}
     kind = column.removesuffix("_id")
-    with pytest.raises(
-        InputError, match=rf"--{option} .*judge\.parquet shares 2 {kind}s \(anna, ben\) .*--transductive"
-    ):
+    with pytest.raises(InputError, match=rf"--{option} .*judge shares 2 {kind}s \(anna, ben\) .*--transductive"):
         named(option, {column: ["anna", "ben", *["dora"] * 18]}, judge)
     assert not (tmp_path / "campaign").exists()
     named(option, {column: ["anna", "ben", *["dora"] * 18]}, judge, "--transductive")

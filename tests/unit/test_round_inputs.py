@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from frames_tables import with_column
+from frames_tables import as_table, with_column
 
 from coloured_hands import FINDER, RIGHT, localiser_folder, png, scene
 from semihand.command_line import read_config
@@ -76,12 +76,11 @@ def test_a_source_without_masks_is_refused_where_masks_are_learned_from(tmp_path
     def check_with(num_masks, *words):
         masks = [mask if row < num_masks else None for row, mask in enumerate(source_frames["mask_png"].to_pylist())]
         frames, source = with_column(source_frames, "mask_png", masks), tmp_path / f"{num_masks}.parquet"
-        pq.write_table(frames, source)
-        checked = source
+        checked = as_table(tmp_path / str(num_masks), frames)
         if as_store:
-            source = tmp_path / f"{num_masks} {len(words)}"
-            Store(source).create(["frames"])
-            Store(source).append("frames", frames)
+            source = checked
+        else:
+            pq.write_table(frames, source)
         check("--source", str(source), "--calibration", str(checked), *words)
 
     weighing = ("--train.objective.losses.cross_modal_weight", "0.1")

@@ -4,7 +4,7 @@ config    what a user may say           rows.toml  the rows, each as what it cha
 plans     a row's plan, resolved        sets       frames of source and targets, as files
 task      what a process needs          labels     a round's labels, chosen
 row       one row: its rounds           run        every row that is not done
-results   what is kept, row by row      summary    what the rows amount to
-table     the same for people           figure     the same as a picture
-report    the files of all three
+children  processes that end with it    results    what is kept, row by row
+summary   what the rows amount to       table      the same for people
+figure    the same as a picture         report     the files of all three
 """

@@ -5,12 +5,12 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context
 from pathlib import Path
-from threading import Thread
 
 import torch
 
+from semihand.ablation.children import end_with_parent
 from semihand.ablation.config import AblationConfig
 from semihand.ablation.plans import Cell
 from semihand.ablation.results import ResultFolder, RowResult, write_json
@@ -89,18 +89,6 @@ def _in_budget(
             result = future.result()
             longest = max(longest, result.metrics["seconds"])
             yield running.pop(future), result
-
-
-def end_with_parent() -> None:
-    """Have this process end as soon as the one that started it is gone: a killed run leaves no row computing on."""
-    parent = parent_process()
-    assert parent is not None
-
-    def watch() -> None:
-        parent.join()
-        os._exit(1)
-
-    Thread(target=watch, daemon=True).start()
 
 
 def _work(task: Task, threads: int) -> RowResult:
