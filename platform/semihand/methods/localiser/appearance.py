@@ -29,10 +29,11 @@ def blurred(pictures: Float[Tensor, "B C S S"], chance: torch.Generator) -> Floa
     half = num // 2
     if half == 0:
         return pictures
+    chosen = torch.randperm(num, generator=chance, device=chance.device)[:half]
     kernels = _kernels(half, chance).repeat_interleave(channels, dim=0).unsqueeze(1)
-    stacked = pictures[:half].reshape(1, half * channels, side, side)
+    stacked = pictures[chosen].reshape(1, half * channels, side, side)
     moved = functional.conv2d(stacked, kernels, padding=_REACH_PX, groups=half * channels)
-    return torch.cat([moved.view(half, channels, side, side), pictures[half:]])
+    return pictures.index_copy(0, chosen, moved.view(half, channels, side, side))
 
 
 def exposed(pictures: Float[Tensor, "B 3 S S"], chance: torch.Generator) -> Float[Tensor, "B 3 S S"]:

@@ -72,9 +72,7 @@ def losses_of(localiser: Localiser, scenes: Scenes, chance: torch.Generator) -> 
     hand = functional.binary_cross_entropy_with_logits(said.hand, matched)
     side = functional.binary_cross_entropy_with_logits(said.right, places.right.float(), matched, reduction="sum")
     box = _distance(said.box, values_of(places.boxes_px, places.squares_px)) @ matched
-    joints = (
-        _distance(said.joints.flatten(1), joint_values_of(places.joints_px, places.squares_px).flatten(1)) @ matched
-    )
+    joints = _joint_loss(said, joint_values_of(places.joints_px, places.squares_px)) @ matched
     return Losses(heat, size, hand, side / num, box / num, joints / num)
 
 
