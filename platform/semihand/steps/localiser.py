@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
 from pydantic import BaseModel, Field, NonNegativeInt, PositiveFloat, PositiveInt
@@ -13,6 +13,7 @@ from semihand.methods.localiser.finding import find_in
 from semihand.methods.localiser.looks import Localiser
 from semihand.methods.localiser.objective import Losses, losses_of
 from semihand.methods.localiser.scenes import Bank, Scenes, compose_scenes
+from semihand.steps.precision import Precision, in_precision
 
 _MATCH = 0.5  # intersection over union
 _SCENES_AT_ONCE = 32
@@ -27,7 +28,7 @@ class LocaliserFit(BaseModel, frozen=True, extra="forbid"):
     final_rate: Annotated[float, Field(gt=0, le=1)] = 0.01
     warmup_steps: NonNegativeInt = 100
     weight_decay: Annotated[float, Field(ge=0)] = 1e-4
-    precision: Literal["auto", "bf16", "fp32"] = "auto"  # auto: bf16 where the machine has instructions for it
+    precision: Precision = "auto"
     report_every: PositiveInt = 100
     seed: NonNegativeInt = 0
 
@@ -57,13 +58,12 @@ def train_localiser(localiser: Localiser, bank: Bank, config: LocaliserFit, devi
     localiser.to(device).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     optimiser = torch.optim.AdamW(localiser.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
     chance = torch.Generator(device).manual_seed(config.seed)
-    half = config.precision == "bf16" or (config.precision == "auto" and _has_bf16(device))
     sums = dict.fromkeys(Losses._fields, 0.0)
     for step in range(1, config.num_steps + 1):
         for group in optimiser.param_groups:
             group["lr"] = config.learning_rate * _rate(step - 1, config)
         scenes = compose_scenes(bank, config.batch, localiser.config.picture_px, chance)
-        with torch.autocast(device, torch.bfloat16, enabled=half):
+        with in_precision(config.precision, torch.device(device)):
             losses = losses_of(localiser, scenes, chance)
         optimiser.zero_grad(set_to_none=True)
         losses.total().backward()  # type: ignore[no-untyped-call]
@@ -126,10 +126,6 @@ def _drawn(localiser: Localiser, bank: Bank, num: int, seed: int, empty: bool = 
     for start in range(0, num, _SCENES_AT_ONCE):
         count = min(_SCENES_AT_ONCE, num - start)
         yield compose_scenes(bank, count, localiser.config.picture_px, chance, empty)
-
-
-def _has_bf16(device: str) -> bool:
-    return device.startswith("cuda") or bool(torch.cpu._is_avx512_bf16_supported())
 
 
 def _rate(step: int, config: LocaliserFit) -> float:

@@ -1,6 +1,5 @@
 """The losses of one optimiser step: batches are drawn, looked at, and eq. 1 is summed."""
 
-import contextlib
 from typing import NamedTuple
 
 import torch
@@ -20,6 +19,7 @@ from semihand.methods.semihand.objective import (
 )
 from semihand.methods.semihand.radii import RadiusNetwork
 from semihand.steps.batching import SOURCE, TARGET, Data, Moment, draw_batch, joined, perturbed_batch
+from semihand.steps.precision import in_precision
 from semihand.steps.train_config import TrainConfig
 
 Cells = list[tuple[View, Crops]]
@@ -46,7 +46,7 @@ def step_losses(models: Models, data: Data, config: TrainConfig, at: Moment) -> 
     # One pass for all that the student looks at: several workers copy BatchNorm's buffers before every pass,
     # and a second one would overwrite what the gradient of the first still needs.
     views = [view.pictures for view, _ in source + target + perturbed]
-    with _precision(config.precision, at.device):
+    with in_precision(config.precision, at.device):
         predicted = models.student(_batch(views + [as_float(crops.pictures) for _, crops in own]))
     num_source, num_target, num_perturbed = (_num_rows(cells) for cells in (source, target, perturbed))
     num_views = num_source + num_target
@@ -83,7 +83,7 @@ def _consistent_cells(source: Cells, target: Cells, config: TrainConfig, at: Mom
 def _taught(models: Models, crops: Crops, config: TrainConfig) -> Prediction:
     """The teacher's prediction for the crops themselves."""
     pictures = _batch([as_float(crops.pictures)])
-    with _precision(config.precision, pictures.device):
+    with in_precision(config.precision, pictures.device):
         return models.teacher(pictures)  # type: ignore[no-any-return]
 
 
@@ -93,10 +93,3 @@ def _num_rows(cells: Cells) -> int:
 
 def _batch(pictures: list[Tensor]) -> Tensor:
     return torch.cat(pictures).contiguous(memory_format=torch.channels_last)
-
-
-def _precision(precision: str, device: torch.device) -> contextlib.AbstractContextManager[object]:
-    if precision == "auto":
-        fast = device.type == "cuda" or torch.cpu._is_amx_tile_supported()
-        precision = "bf16" if fast else "fp32"
-    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, NamedTuple
 from pydantic import BaseModel, Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from semihand.methods.semihand.objective import ObjectiveConfig
+from semihand.steps.precision import Precision
 
 
 class TrainConfig(BaseModel, frozen=True, extra="forbid"):
@@ -22,7 +23,7 @@ class TrainConfig(BaseModel, frozen=True, extra="forbid"):
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.995
     ema_schedule: Literal["constant", "cosine"] = "constant"  # cosine: from ema_decay up to 1 at the last step (BYOL)
     selected_share: Annotated[float, Field(ge=0, le=1)] = 0.75  # of the target batch; the rest is any frame
-    precision: Literal["auto", "bf16", "fp32"] = "auto"  # auto: bf16 where the machine multiplies it fast
+    precision: Precision = "auto"
     report_every: PositiveInt = 50
     seed: int = 0
     objective: ObjectiveConfig = ObjectiveConfig()
