@@ -68,6 +68,15 @@ def test_a_second_look_follows_a_hand_that_has_moved(finder):
     assert finder.look_again(moved, (20.0, 20.0, 60.0, 100.0)) is None
 
 
+def test_mirror_images_of_hands_are_found_as_mirror_images_of_the_other_side(finder):
+    picture, (x, y, width, height) = picture_with((220, 100, 60, 100)), (215.0, 95.0, 64.0, 104.0)
+    found = finder.look_again(picture, (x, y, width, height))
+    mirrored = finder.look_again(np.fliplr(picture).copy(), (400 - x - width, y, width, height))
+    assert (mirrored.score, mirrored.right) == pytest.approx((found.score, 1 - found.right), abs=1e-3)
+    left, *rest = found.box_px
+    assert mirrored.box_px == pytest.approx((400 - left - rest[1], *rest), abs=0.1)
+
+
 def test_a_higher_score_can_be_asked_for(folder):
     assert HandFinder(folder, min_score=1.0).find([picture_with((220, 100, 60, 100))]) == [[]]
 

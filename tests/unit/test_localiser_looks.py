@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from made_localiser import NETWORK, bright_bank
 from semihand.frames.crop import crop_hand
 from semihand.methods.localiser.boxes import area, clipped, extent, overlaps, squares, without_repeats
-from semihand.methods.localiser.looks import Localiser, boxes_from, cells_of, places_about, values_of
-from semihand.methods.localiser.objective import cut_out, losses_of
+from semihand.methods.localiser.looks import Localiser, Said, boxes_from, cells_of, heat_of, places_about, values_of
+from semihand.methods.localiser.objective import cut_out, joint_loss, losses_of
 from semihand.methods.localiser.scenes import compose_scenes
 from semihand.methods.localiser.weights import LocaliserCard, load_localiser, save_localiser
 
@@ -88,6 +88,22 @@ def test_all_of_the_localiser_learns():
     assert all(float(loss.detach()) >= 0 for loss in losses)
     still = [name for name, value in localiser.named_parameters() if value.grad is None or not value.grad.any()]
     assert not still
+
+
+def test_joints_cost_by_how_far_off_they_and_their_heatmaps_are_and_nothing_outside_the_place():
+    aim = torch.rand(1, 21, 2, generator=torch.Generator().manual_seed(0)) * 1.6 - 0.8
+    nothing = torch.zeros(1)
+
+    def loss(joints, heat, aim=aim):
+        return float(joint_loss(Said(nothing, nothing, torch.zeros(1, 4), joints, heat.clamp(min=1e-30).log()), aim))
+
+    right = heat_of(aim, 16)
+    assert loss(aim, right) < min(loss(aim + 0.1, right), loss(aim, heat_of(aim + 0.1, 16)))
+    outside = aim.clone()
+    outside[:, 3, 0] = 1.5
+    elsewhere = aim.clone()
+    elsewhere[:, 3] = 0.0
+    assert loss(aim, right, outside) == loss(elsewhere, heat_of(elsewhere, 16), outside)
 
 
 def test_scenes_without_hands_can_be_learned_from():

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from semihand.frames.crop import crop_hand
 from semihand.methods.localiser.boxes import clipped, without_repeats
-from semihand.methods.localiser.looks import Localiser, Proposals, Said, boxes_from, places_about
+from semihand.methods.localiser.looks import Localiser, Proposals, boxes_from, places_about
 from semihand.methods.localiser.objective import cut_out
 from semihand.methods.localiser.weights import load_localiser
 
@@ -113,15 +113,33 @@ class HandFinder:
         return cut
 
 
+class _Verdict(NamedTuple):
+    """What the second look says of places, their mirror images considered."""
+
+    hand: Float[Tensor, " N"]  # log-odds
+    right: Float[Tensor, " N"]  # log-odds
+    box: Float[Tensor, "N 4"]  # as in `Said`
+
+
+def _judged(localiser: Localiser, places: Float[Tensor, "N 3 P P"]) -> _Verdict:
+    """The mean of what is said of places and of their mirror images, where right is left."""
+    said = localiser.second(torch.cat([places, places.flip(3)]))
+    hand, hand_mirrored = said.hand.chunk(2)
+    right, left = said.right.chunk(2)
+    box, box_mirrored = said.box.chunk(2)
+    box_mirrored = torch.cat([-box_mirrored[:, :1], box_mirrored[:, 1:]], dim=1)
+    return _Verdict((hand + hand_mirrored) / 2, (right - left) / 2, (box + box_mirrored) / 2)
+
+
 def _findings(localiser: Localiser, proposals: Proposals, cut: Cut, whole_px: Float[Tensor, " 4"]) -> list[Finding]:
     """What the second look leaves of one picture's proposals."""
-    boxes, looks = proposals.boxes_px, list[Said]()
+    boxes, verdicts = proposals.boxes_px, list[_Verdict]()
     for _ in range(_LOOKS):
         squares = places_about(boxes)
-        looks.append(localiser.second(cut(squares)))
-        boxes = boxes_from(looks[-1].box, squares)
-    right = torch.stack([said.right for said in looks]).mean(0).sigmoid()
-    odds = torch.stack([said.hand for said in looks]).mean(0) + proposals.scores.logit(eps=1e-6)
+        verdicts.append(_judged(localiser, cut(squares)))
+        boxes = boxes_from(verdicts[-1].box, squares)
+    right = torch.stack([verdict.right for verdict in verdicts]).mean(0).sigmoid()
+    odds = torch.stack([verdict.hand for verdict in verdicts]).mean(0) + proposals.scores.logit(eps=1e-6)
     scores = odds.sigmoid() * (proposals.scores > _FLOOR)
     kept = without_repeats(boxes, scores, _MOST_OVERLAP) & (scores > 0)
     boxes = clipped(boxes.unsqueeze(0), whole_px.unsqueeze(0))[0]

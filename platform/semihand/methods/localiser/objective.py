@@ -72,11 +72,11 @@ def losses_of(localiser: Localiser, scenes: Scenes, chance: torch.Generator) -> 
     hand = functional.binary_cross_entropy_with_logits(said.hand, matched)
     side = functional.binary_cross_entropy_with_logits(said.right, places.right.float(), matched, reduction="sum")
     box = _distance(said.box, values_of(places.boxes_px, places.squares_px)) @ matched
-    joints = _joint_loss(said, joint_values_of(places.joints_px, places.squares_px)) @ matched
+    joints = joint_loss(said, joint_values_of(places.joints_px, places.squares_px)) @ matched
     return Losses(heat, size, hand, side / num, box / num, joints / num)
 
 
-def _joint_loss(said: Said, aim: Float[Tensor, "N 21 2"]) -> Float[Tensor, " N"]:
+def joint_loss(said: Said, aim: Float[Tensor, "N 21 2"]) -> Float[Tensor, " N"]:
     """Distance of the joints and cross-entropy of their heatmaps, of those inside the place; mean over the joints."""
     inside = (aim.abs() < 1).all(2).float()
     away = functional.smooth_l1_loss(said.joints, aim, reduction="none", beta=0.1).sum(2)
