@@ -25,7 +25,7 @@ _PROPOSED = 3  # places of each scene that the first look proposes and the secon
 _JITTER, _GROWTH = 0.25, 0.3  # of a true box: how far beside it and how much larger or smaller a place is drawn
 _MATCH, _MISS = 0.5, 0.3  # overlap from which a place shows a hand, and below which it does not
 _SPREAD = 0.12  # of a hand's size: how far about its middle the heatmap may say so
-_SIZE_WEIGHT, _BOX_WEIGHT, _SIDE_WEIGHT, _JOINT_WEIGHT = 0.3, 2.0, 1.0, 1.0
+_SIZE_WEIGHT, _HAND_WEIGHT, _BOX_WEIGHT, _SIDE_WEIGHT, _JOINT_WEIGHT = 0.3, 3.0, 4.0, 1.0, 0.3
 _AWAY_WEIGHT = 5.0  # of a joint's distance beside its heatmap's cross-entropy
 
 
@@ -42,7 +42,8 @@ class Losses(NamedTuple):
     def total(self) -> Tensor:
         """What is minimised."""
         first = self.heat + _SIZE_WEIGHT * self.size
-        return first + self.hand + _SIDE_WEIGHT * self.side + _BOX_WEIGHT * self.box + _JOINT_WEIGHT * self.joints
+        second = _HAND_WEIGHT * self.hand + _BOX_WEIGHT * self.box + _SIDE_WEIGHT * self.side
+        return first + second + _JOINT_WEIGHT * self.joints
 
 
 class _Places(NamedTuple):

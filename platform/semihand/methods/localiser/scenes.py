@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 from torch.nn import functional
 
@@ -51,13 +51,13 @@ class Scenes(NamedTuple):
 
 
 class _Laid(NamedTuple):
-    """One layer of each scene, in the picture's pixels."""
+    """One layer of each scene, in the picture's pixels; drawn only where it is used."""
 
     placed: Placed
-    used: Bool[Tensor, " B"]
-    colour: Float[Tensor, "B 3 S S"]
-    cover: Float[Tensor, "B 1 S S"]
-    hand: Float[Tensor, "B 1 S S"]
+    rows: Int[Tensor, " N"]  # scenes that have it
+    colour: Float[Tensor, "N 3 S S"]
+    cover: Float[Tensor, "N 1 S S"]
+    hand: Float[Tensor, "N 1 S S"]
 
 
 def bank_of(layers: Sequence[Layer], rooms: Sequence[UInt8[np.ndarray, "R R 3"]]) -> Bank:
@@ -93,17 +93,15 @@ def compose_scenes(bank: Bank, num: int, side_px: int, chance: torch.Generator, 
         laid.append(one)
     picture = _rooms(bank, num, side_px, chance)
     for one in laid:
-        picture = picture * (1 - one.cover) + one.colour
+        picture[one.rows] = picture[one.rows] * (1 - one.cover) + one.colour
     inside = _mask_of(within, side_px)
     pictures = exposed(blurred(picture, chance), chance) * inside
     seen = _seen(bank, laid, inside)
-    used = torch.stack([one.used for one in laid], dim=1)
     large = (taken[..., 2:] - taken[..., :2]).amin(2) >= 6
-    present = used & wanted & large & (seen >= _SEEN)
-    doubtful = used & ~present & (seen > _GONE)
+    present = wanted & large & (seen >= _SEEN)
     joints = torch.stack([one.placed.points(bank.joints_px[one.placed.layer]) for one in laid], dim=1)
     right = torch.stack([one.placed.right for one in laid], dim=1)
-    return Scenes(pictures, taken, joints, right, present, doubtful)
+    return Scenes(pictures, taken, joints, right, present, doubtful=~present & (seen > _GONE))
 
 
 def _wanted(num: int, chance: torch.Generator) -> Bool[Tensor, "B K"]:
@@ -135,32 +133,41 @@ def _lay(
     num = len(wanted)
     placed = place_layers(bank.outlines_px, bank.arms, within, taken, wanted, chance)
     has_arm = placed.arm.abs().sum(1) > 0
-    used = wanted | (has_arm & happens(num, _ARM_ALONE, chance))
-    layer = blurred(_warped(bank, placed, side_px), chance) * used.view(-1, 1, 1, 1)
-    clothes = _clothes(placed, side_px, chance) * (used & has_arm & happens(num, _CLOTHED, chance)).view(-1, 1, 1, 1)
-    cloth = uniform((num, 3, 1, 1), 0.03, 0.97, chance) * uniform((num, 3, side_px, side_px), 0.9, 1.1, chance)
-    colour = layer[:, :3] * (1 - clothes) + clothes * cloth.clamp(max=1)
-    return _Laid(placed, used, colour, torch.maximum(layer[:, 3:4], clothes), layer[:, 4:] * (1 - clothes))
+    rows = (wanted | (has_arm & happens(num, _ARM_ALONE, chance))).nonzero()[:, 0]
+    drawn = Placed(*(value[rows] for value in placed))
+    layer = blurred(_warped(bank, drawn, side_px), chance)
+    colour, cover, hand = layer[:, :3], layer[:, 3:4], layer[:, 4:]
+    clothed = (has_arm[rows] & happens(len(rows), _CLOTHED, chance)).nonzero()[:, 0]
+    clothes = _clothes(Placed(*(value[clothed] for value in drawn)), side_px, chance)
+    noise = uniform((len(clothed), 3, side_px, side_px), 0.9, 1.1, chance)
+    cloth = (uniform((len(clothed), 3, 1, 1), 0.03, 0.97, chance) * noise).clamp(max=1)
+    colour[clothed] = colour[clothed] * (1 - clothes) + clothes * cloth
+    cover[clothed] = torch.maximum(cover[clothed], clothes)
+    hand[clothed] = hand[clothed] * (1 - clothes)
+    return _Laid(placed, rows, colour, cover, hand)
 
 
-def _warped(bank: Bank, placed: Placed, side_px: int) -> Float[Tensor, "B 5 S S"]:
+def _warped(bank: Bank, placed: Placed, side_px: int) -> Float[Tensor, "N 5 S S"]:
     layers = bank.layers[placed.layer].float() / 255
-    coarse = functional.interpolate(functional.avg_pool2d(layers, 2), scale_factor=2.0, mode="bilinear")
-    layers = torch.where((placed.scale < _COARSE).view(-1, 1, 1, 1), coarse, layers)
+    shrunk = (placed.scale < _COARSE).nonzero()[:, 0]
+    halved = functional.avg_pool2d(layers[shrunk], 2)
+    layers[shrunk] = functional.interpolate(halved, scale_factor=2.0, mode="bilinear")
     offsets = _pixels(side_px, layers.device) - placed.shift.unsqueeze(1)
     places = offsets @ torch.linalg.inv(placed.matrix).mT
     grid = ((2 * places + 1) / LAYER_PX - 1).view(-1, side_px, side_px, 2)
     return functional.grid_sample(layers, grid, align_corners=False)
 
 
-def _clothes(placed: Placed, side_px: int, chance: torch.Generator) -> Float[Tensor, "B 1 S S"]:
+def _clothes(placed: Placed, side_px: int, chance: torch.Generator) -> Float[Tensor, "N 1 S S"]:
     """Ovals where arms end."""
     num, length_px = len(placed.layer), placed.length_px.unsqueeze(1)
     middle = placed.middle + placed.arm * length_px * uniform((num, 1), *_BODY, chance)
     half = length_px * uniform((num, 2), 0.5, 1.1, chance)
-    away: Tensor = ((_pixels(side_px, middle.device) - middle.unsqueeze(1)) / half.unsqueeze(1)).norm(dim=2)
-    soft = ((1 - away) * half.amin(1, keepdim=True)).clamp(0, 1)
-    return soft.view(num, 1, side_px, side_px)
+    places = torch.arange(side_px, device=middle.device)
+    across = ((places - middle[:, :1]) / half[:, :1]).square()
+    down = ((places - middle[:, 1:]) / half[:, 1:]).square()
+    away = (down.unsqueeze(2) + across.unsqueeze(1)).sqrt()
+    return ((1 - away) * half.amin(1).view(-1, 1, 1)).clamp(0, 1).unsqueeze(1)
 
 
 def _rooms(bank: Bank, num: int, side_px: int, chance: torch.Generator) -> Float[Tensor, "B 3 S S"]:
@@ -175,13 +182,15 @@ def _rooms(bank: Bank, num: int, side_px: int, chance: torch.Generator) -> Float
 
 
 def _seen(bank: Bank, laid: Sequence[_Laid], inside: Float[Tensor, "B 1 S S"]) -> Float[Tensor, "B K"]:
-    """Which share of each hand the picture shows."""
-    free, shares = inside, []
-    for one in reversed(laid):
-        whole = bank.layers[one.placed.layer, 4].float().sum((1, 2)) / 255 * one.placed.scale**2
-        shares.append((one.hand * free).sum((1, 2, 3)) / whole.clamp(min=1))
-        free = free * (1 - one.cover)
-    return torch.stack(shares[::-1], dim=1)
+    """Which share of each hand the picture shows; 0 where there is none."""
+    free, seen = inside.clone(), inside.new_zeros(len(inside), len(laid))
+    for slot, one in reversed(list(enumerate(laid))):
+        layers = bank.layers[one.placed.layer[one.rows], 4]
+        whole = layers.sum((1, 2), dtype=torch.int64) / 255 * one.placed.scale[one.rows] ** 2
+        left = free[one.rows]
+        seen[one.rows, slot] = (one.hand * left).sum((1, 2, 3)) / whole.clamp(min=1)
+        free[one.rows] = left * (1 - one.cover)
+    return seen
 
 
 def _pixels(side_px: int, device: torch.device) -> Float[Tensor, "1 P 2"]:
