@@ -46,7 +46,7 @@ class EvaluationJob(BaseSettings):
 def main(job: EvaluationJob) -> None:
     """Print the figures and leave them as JSON."""
     if job.localiser is not None and not job.label_free:
-        raise InputError("--localiser goes with --label_free: frames with truth keep their boxes")
+        raise InputError(f"--localiser {job.localiser} goes with --label_free: frames with truth keep their boxes")
     model = job.model or champion_of(job.campaign)
     options = ListOptions(hand=job.hand, box=job.box, limits=job.limits)
     if job.label_free:

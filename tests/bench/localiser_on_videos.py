@@ -79,7 +79,7 @@ def main() -> None:
         asked.draw.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
     finder = HandFinder(asked.localiser, min_score=asked.min_score)
-    print(f"score at least {finder.min_score:.3f}")
+    print(f"score above {finder.min_score:.3f}")
     for name, video in json.loads(BOXES.read_text())["videos"].items():
         print(measure(finder, Path(os.environ["SEMIHAND_REAL_DATA"]) / name, video["frames"], asked.draw), flush=True)
 

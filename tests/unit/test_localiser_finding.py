@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 
 from made_localiser import bright_bank, taught_localiser
 from semihand.methods.localiser.finding import HandFinder
@@ -102,7 +101,8 @@ def test_a_threshold_leaves_no_more_boxes_than_asked_for(finder):
         assert share_with_boxes(localiser, bank, 64, threshold, seed=7) <= share
 
 
-def test_sides_are_probabilities(finder):
-    (findings,) = finder.find([picture_with((220, 100, 60, 100))])
-    assert 0 <= findings[0].right <= 1
-    assert torch.tensor(findings[0].score).isfinite()
+def test_a_hand_of_a_few_pixels_is_looked_at_in_a_place_of_more(finder):
+    """The box is put right from the square that was looked at, which is larger than its own."""
+    picture = picture_with((948, 575, 13, 18), rows=1080, columns=1920)
+    followed = finder.look_again(picture, (950.0, 577.0, 7.0, 10.0))
+    assert overlap(followed.box_px, (948, 575, 13, 18)) > 0.5

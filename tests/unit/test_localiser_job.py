@@ -3,11 +3,13 @@
 import json
 
 import pytest
+import torch
 
 from made_localiser import NETWORK
 from semihand.frames.errors import InputError
 from semihand.methods.localiser.finding import HandFinder
 from semihand.methods.localiser.looks import LocaliserConfig
+from semihand.methods.localiser.weights import load_localiser
 from semihand.rounds.localising import BankConfig, LocaliserJob, MeasureConfig, run_localiser_training
 from semihand.steps.localiser import LocaliserFit
 
@@ -44,6 +46,19 @@ def test_layers_are_rendered_once_and_training_comes_out_the_same(job, told):
     lines: list[str] = []
     assert run_localiser_training(job, lines.append) == told[0]
     assert not any(line.startswith("rendering") for line in lines)
+
+
+def test_a_model_can_be_measured_again_in_half_precision_without_training(job, told):
+    again = job.model_copy(update={
+        "start": told[0], "half": True, "fit": LocaliserFit(num_steps=0),
+        "measure": MeasureConfig(num_scenes=8, false_share=0.5),
+    })  # fmt: skip
+    model = run_localiser_training(again, lambda text: None)
+    sizes = [(folder / "weights.safetensors").stat().st_size for folder in (model, told[0])]
+    assert sizes[0] < 0.6 * sizes[1]
+    found, trained = (load_localiser(folder)[0].state_dict() for folder in (model, told[0]))
+    for name, value in trained.items():
+        torch.testing.assert_close(found[name], value, atol=1e-3, rtol=1e-3)
 
 
 def test_a_folder_of_backgrounds_that_is_not_there_is_refused(job, tmp_path):

@@ -11,10 +11,21 @@ from hypothesis import strategies as st
 from made_localiser import NETWORK, bright_bank
 from semihand.frames.crop import crop_hand
 from semihand.methods.localiser.boxes import area, clipped, extent, overlaps, squares, without_repeats
-from semihand.methods.localiser.looks import Localiser, Said, boxes_from, cells_of, heat_of, places_about, values_of
+from semihand.methods.localiser.looks import (
+    Localiser,
+    LocaliserConfig,
+    Said,
+    boxes_from,
+    cells_of,
+    heat_of,
+    joint_values_of,
+    places_about,
+    values_of,
+)
 from semihand.methods.localiser.objective import cut_out, joint_loss, losses_of
 from semihand.methods.localiser.scenes import compose_scenes
 from semihand.methods.localiser.weights import LocaliserCard, load_localiser, save_localiser
+from semihand.methods.semihand.network import NetworkConfig
 
 places = st.floats(-50, 150, width=32)
 lengths = st.floats(4, 100, width=32)
@@ -67,16 +78,38 @@ def test_a_peak_with_its_size_and_offset_gives_its_box():
     assert float(proposals.scores[0, 0]) > 0.9 > float(proposals.scores[0, 1])
 
 
-def test_places_are_cut_out_as_pictures_are_cropped():
+@pytest.mark.parametrize("side", [20, 32, 45])
+def test_places_are_cut_out_as_pictures_are_cropped(side):
     """The second look is taught on pieces of small pictures and used on crops of large ones."""
-    rng = np.random.default_rng(0)
-    smooth = np.kron(rng.uniform(0, 255, (12, 12, 3)), np.ones((8, 8, 1)))
-    picture = np.asarray(smooth, np.uint8)
-    square = torch.tensor([[9.5, 17.5, 41.5, 49.5]])
+    v, u = np.mgrid[:96, :96]
+    picture = np.stack([2.0 * u, 2.0 * v, 255.0 - u - v], axis=2).round().astype(np.uint8)
+    square = torch.tensor([[9.5, 17.5, 9.5 + side, 17.5 + side]])
     tensor = torch.from_numpy(picture).permute(2, 0, 1).unsqueeze(0).float() / 255
     piece = cut_out(tensor, square, 32)[0].permute(1, 2, 0).numpy() * 255
-    crop, _ = crop_hand(picture, np.array([10.0, 18.0, 32.0, 32.0]), 32)
-    np.testing.assert_allclose(piece, crop, atol=1.0)
+    crop, _ = crop_hand(picture, np.array([10.0, 18.0, side, side]), 32)
+    np.testing.assert_allclose(piece[1:-1, 1:-1], crop[1:-1, 1:-1], atol=1.0)
+
+
+def test_places_and_joints_are_exact_where_networks_compute_in_bf16():
+    torch.manual_seed(0)
+    pictures, squares_px = torch.rand(2, 3, 96, 96), torch.tensor([[3.3, 20.1, 47.9, 64.7], [-5.0, 40.0, 30.0, 75.0]])
+    look = Localiser(NETWORK).eval().second
+    with torch.autocast("cpu", torch.bfloat16):
+        piece, said = cut_out(pictures, squares_px, 32), look(torch.rand(2, 3, 32, 32))
+    assert torch.equal(piece, cut_out(pictures, squares_px, 32))
+    assert said.joints.dtype == torch.float32
+
+
+def test_heatmaps_of_joints_are_highest_where_the_joints_are():
+    aim = torch.zeros(1, 21, 2)
+    aim[0, 5] = torch.tensor([0.9, -0.9])
+    assert int(heat_of(aim, 16)[0, 5].argmax()) == 15, "the last column of the first row"
+
+
+def test_joints_are_in_halves_of_their_place():
+    square, joints_px = torch.tensor([[10.0, 20.0, 50.0, 60.0]]), torch.full((1, 21, 2), 30.0)
+    joints_px[0, 1] = torch.tensor([50.0, 20.0])
+    assert joint_values_of(joints_px, square)[0, :2].tolist() == [[0.0, 0.5 - 1.0], [1.0, -1.0]]
 
 
 def test_all_of_the_localiser_learns():
@@ -129,6 +162,27 @@ def test_a_localiser_comes_back_as_it_was_saved(tmp_path):
     assert (card.threshold, card.measured) == (0.4, {"found": 0.9})
     picture = torch.rand(1, 3, 64, 64)
     assert torch.equal(loaded.first(picture), localiser.first(picture))
+
+
+def test_the_same_weights_with_another_threshold_are_told_apart_by_the_last_card(tmp_path):
+    network = Localiser(NETWORK)
+    for threshold in (0.4, 0.9):
+        folder = save_localiser(network, LocaliserCard(network=NETWORK, threshold=threshold), tmp_path)
+    assert load_localiser(folder)[1].threshold == 0.9
+    assert sorted(path.name for path in folder.iterdir()) == ["localiser.json", "weights.safetensors"]
+
+
+def test_weights_of_another_shape_than_the_card_says_are_refused(tmp_path):
+    folder = save_localiser(Localiser(NETWORK), LocaliserCard(network=NETWORK, threshold=0.5), tmp_path)
+    card = folder / "localiser.json"
+    card.write_text(card.read_text().replace('"width": 8', '"width": 16'))
+    with pytest.raises(ValueError, match=r"not of the shape that its localiser\.json says"):
+        load_localiser(folder)
+
+
+def test_an_hourglass_is_no_backbone_of_a_localiser():
+    with pytest.raises(ValueError, match="hourglass has one"):
+        LocaliserConfig(first=NetworkConfig(backbone="hourglass"))
 
 
 def test_a_folder_of_another_kind_is_refused(tmp_path):

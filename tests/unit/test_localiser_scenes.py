@@ -99,15 +99,36 @@ def test_shares_of_hands_and_sides_are_as_drawn():
 
 
 def test_a_hidden_hand_is_not_asked_for():
-    """With one layer that covers the whole picture but its hand's middle, later hands hide earlier ones."""
+    """Layers that cover all about their hands: what is laid later hides what is under it, never the other way."""
     bank = bright_bank()
     layers = bank.layers.clone()
-    layers[:, 3] = 255  # all of a layer covers, so that only the last laid is seen
-    scenes = compose_scenes(Bank(layers, *bank[1:]), 64, SIDE_PX, chance(5))
-    crowded = scenes.present.sum(1) + scenes.doubtful.sum(1)
-    open_scenes = compose_scenes(bank, 64, SIDE_PX, chance(5))
-    assert int(scenes.present.sum()) < int(open_scenes.present.sum())
-    assert int(crowded.max()) >= 1
+    layers[:, 3] = 255
+    scenes = compose_scenes(Bank(layers, *bank[1:]), 128, SIDE_PX, chance(5))
+    there = compose_scenes(bank, 128, SIDE_PX, chance(5)).present
+    last = there & (there.flip(1).cumsum(1).flip(1) == 1)
+    earlier = there & ~last
+    assert int(earlier.sum()) > 20
+    assert float(scenes.present[last].float().mean()) == 1
+    assert float(scenes.present[earlier].float().mean()) < 0.7
+
+
+def test_right_hands_are_as_their_layer_shows_them_and_left_ones_are_mirrored():
+    """Layers are red where their left half is and blue in the right one, and turn by less than a quarter."""
+    bank = bright_bank()
+    layers = bank.layers.clone()
+    layers[:, 1:3, :, : LAYER_PX // 2] = 0
+    layers[:, 0:2, :, LAYER_PX // 2 :] = 0
+    scenes = compose_scenes(Bank(layers, *bank[1:]), 128, SIDE_PX, chance(6))
+    alone = ((scenes.present.sum(1) == 1) & ~scenes.doubtful.any(1)).nonzero()[:, 0].tolist()
+    columns, told = torch.arange(SIDE_PX, dtype=torch.float32), 0
+    for number in alone:
+        red, _, blue = scenes.pictures[number]
+        redder, bluer = (red - blue - 0.2).clamp(min=0), (blue - red - 0.2).clamp(min=0)
+        if redder.any() and bluer.any():  # not a camera without colours
+            red_at, blue_at = ((weight @ columns).sum() / weight.sum() for weight in (redder, bluer))
+            assert bool(red_at < blue_at) == bool(scenes.right[number][scenes.present[number]][0])
+            told += 1
+    assert told > 20
 
 
 def test_a_bank_holds_what_it_is_made_of(layers):

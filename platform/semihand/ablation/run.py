@@ -10,13 +10,13 @@ from pathlib import Path
 
 import torch
 
-from semihand.ablation.children import end_with_parent
 from semihand.ablation.config import AblationConfig
 from semihand.ablation.plans import Cell
 from semihand.ablation.results import ResultFolder, RowResult, write_json
 from semihand.ablation.row import fit, run_row, source_of
 from semihand.ablation.sets import make_sets, read_set
 from semihand.ablation.task import Task
+from semihand.children import end_with_parent
 from semihand.frames.errors import InputError
 from semihand.frames.truth import open_truth
 from semihand.methods.semihand.network import HandNetwork

@@ -1,6 +1,5 @@
 """The localiser that a user named: looked at before anything starts, and kept with the campaign that it was used in."""
 
-import hashlib
 import os
 import shutil
 import tempfile
@@ -9,6 +8,7 @@ from pathlib import Path
 from semihand.frames.errors import InputError
 from semihand.frames.limits import Limits
 from semihand.methods.localiser.finding import HandFinder
+from semihand.methods.localiser.weights import CARD
 from semihand.methods.semihand.weight_folder import WEIGHTS
 from semihand.stages.finding import FindJob
 from semihand.steps.following import FindConfig
@@ -30,18 +30,26 @@ def check_localiser(given: Path, config: FindConfig) -> str:
     if not given.is_dir():
         raise InputError(f"--localiser {given}: no such folder; name the folder of a localiser, or leave it out")
     try:
-        HandFinder(given, "cpu", config.min_score)
-        return hashlib.sha256((given / WEIGHTS).read_bytes()).hexdigest()
+        return HandFinder(given, "cpu", config.min_score).card.sha256
     except (OSError, ValueError) as error:
         raise InputError(f"--localiser {given} is no localiser that can be read: {error}") from error
 
 
 def keep_localiser(given: Path | None, campaign: Path) -> None:
-    """Copy the model that the user named, unless a copy is there or none was named."""
+    """Copy the model that the user named, unless a copy is there or none was named.
+
+    Raises:
+        InputError: it cannot be read.
+    """
     if given is None or (campaign / _KEPT).is_dir():
         return
     unfinished = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=campaign))
-    shutil.copytree(given, unfinished, dirs_exist_ok=True)
+    try:
+        for name in (CARD, WEIGHTS):
+            shutil.copyfile(given / name, unfinished / name)
+    except OSError as error:
+        shutil.rmtree(unfinished)
+        raise InputError(f"--localiser {given} cannot be copied into the campaign: {error}") from error
     unfinished.chmod(0o755)
     os.rename(unfinished, campaign / _KEPT)
 

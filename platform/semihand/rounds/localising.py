@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field, PositiveInt
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from safetensors.torch import load_file, save_file
 
+from semihand.children import end_with_parent
 from semihand.frames.errors import InputError
 from semihand.frames.synthetic.layers import Layer, draw_layers
 from semihand.frames.synthetic.rooms import draw_room
@@ -60,6 +61,7 @@ class LocaliserJob(BaseSettings):
     bank: BankConfig = BankConfig()
     network: LocaliserConfig = LocaliserConfig()
     fit: LocaliserFit = LocaliserFit()
+    half: bool = Field(False, description="keep weights of 16 bits: half the size, and measured as such")
     measure: MeasureConfig = MeasureConfig()
 
 
@@ -70,19 +72,21 @@ def run_localiser_training(job: LocaliserJob, say: Callable[[str], None] = print
         InputError: the folder of backgrounds or the model to start from cannot be used.
     """
     device = ("cuda" if torch.cuda.is_available() else "cpu") if job.device == "auto" else job.device
+    localiser = _start(job)
     bank = _bank(job, "seen", job.bank.num_layers, job.bank.num_rooms, say)
     unseen = _bank(job, "unseen", job.bank.num_unseen, job.bank.num_unseen, say)
-    localiser = _start(job)
     for progress in train_localiser(localiser, _on(bank, device), job.fit, device):
         losses = " · ".join(f"{name} {value:.3f}" for name, value in progress.losses.items())
         say(f"step {progress.step} of {job.fit.num_steps}: {losses}")
+    if job.half:
+        localiser.half().float()
     measure = job.measure
     threshold = threshold_for(localiser, _on(bank, device), measure.num_scenes, measure.false_share, seed=1)
     quality = quality_on_scenes(localiser, _on(unseen, device), measure.num_scenes, threshold, seed=2)
     empty = share_with_boxes(localiser, _on(unseen, device), measure.num_scenes, threshold, seed=3)
     measured = quality._asdict() | {"empty_with_boxes": empty}
     card = LocaliserCard(network=job.network, threshold=threshold, measured=measured)
-    model = save_localiser(localiser, card, job.out / "models")
+    model = save_localiser(localiser.half() if job.half else localiser, card, job.out / "models")
     say(
         f"{quality.num_hands} hands of unseen scenes: {quality.found:.1%} found at IoU 0.5, {quality.sides:.1%} of "
         f"these with the right side, {quality.false_boxes:.2f} false boxes a scene; {empty:.1%} of "
@@ -93,13 +97,14 @@ def run_localiser_training(job: LocaliserJob, say: Callable[[str], None] = print
 
 def _start(job: LocaliserJob) -> Localiser:
     """Random weights, or those of another localiser of the same shape."""
-    if job.start is None:
-        torch.manual_seed(job.fit.seed)
-        return Localiser(job.network)
     try:
+        if job.start is None:
+            torch.manual_seed(job.fit.seed)
+            return Localiser(job.network)
         localiser, card = load_localiser(job.start)
     except ValueError as error:
-        raise InputError(f"--start {job.start}: {error}") from error
+        named = "--network" if job.start is None else f"--start {job.start}"
+        raise InputError(f"{named}: {error}") from error
     if card.network != job.network:
         raise InputError(
             f"--start {job.start} is a localiser of another shape, {card.network!r}; "
@@ -109,11 +114,9 @@ def _start(job: LocaliserJob) -> Localiser:
 
 
 def _bank(job: LocaliserJob, name: str, num_layers: int, num_rooms: int, say: Callable[[str], None]) -> Bank:
-    """Rendered once, kept as safetensors."""
+    """Rendered once and kept as safetensors, unless the rooms are the user's pictures, which may change."""
     config, seed = job.bank, job.bank.seed + (name == "unseen")
-    kept = (
-        job.out / "banks" / f"{name}-{seed}-{num_layers}-{num_rooms}{'-own' if config.backgrounds else ''}.safetensors"
-    )
+    kept = job.out / "banks" / f"{name}-{seed}-{num_layers}-{num_rooms}.safetensors"
     if kept.is_file() and not config.backgrounds:
         return Bank(**load_file(kept))
     say(f"rendering {num_layers} layers and {num_rooms} rooms, {name}")
@@ -122,11 +125,14 @@ def _bank(job: LocaliserJob, name: str, num_layers: int, num_rooms: int, say: Ca
     try:
         rooms = [draw_room(seed, number, config.backgrounds) for number in range(num_rooms)]
     except ValueError as error:
-        raise InputError(str(error)) from error
-    with ProcessPoolExecutor(min(os.cpu_count() or 1, len(pieces)), mp_context=get_context("spawn")) as pool:
+        raise InputError(f"--bank.backgrounds {config.backgrounds}: {error}") from error
+    num_processes, spawn = min(os.cpu_count() or 1, len(pieces)), get_context("spawn")
+    with ProcessPoolExecutor(num_processes, mp_context=spawn, initializer=end_with_parent) as pool:
         drawn = pool.map(_draw, [seed] * len(pieces), pieces, [first_subject] * len(pieces))
         layers = [layer for piece in drawn for layer in piece]
     bank = bank_of(layers, rooms)
+    if config.backgrounds:
+        return bank
     kept.parent.mkdir(parents=True, exist_ok=True)
     unfinished = kept.with_suffix(".unfinished")
     save_file(bank._asdict(), unfinished)

@@ -22,7 +22,7 @@ _SCENES_AT_ONCE = 32
 class LocaliserFit(BaseModel, frozen=True, extra="forbid"):
     """One fit."""
 
-    num_steps: PositiveInt = 3000
+    num_steps: NonNegativeInt = 3000  # 0: what training starts from is only measured
     batch: PositiveInt = 32
     learning_rate: PositiveFloat = 2e-3
     final_rate: Annotated[float, Field(gt=0, le=1)] = 0.01
@@ -45,7 +45,7 @@ class Quality(NamedTuple):
 
     found: float  # share of the hands with a box of IoU 0.5
     sides: float  # share of the found whose side is right
-    false_boxes: float  # per scene, of those with hands: boxes that are no hand
+    false_boxes: float  # per scene, with hands or without: boxes that are no hand
     num_hands: int
 
 

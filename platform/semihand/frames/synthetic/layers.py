@@ -67,7 +67,9 @@ def _stretched(plan: FramePlan) -> FramePlan:
     """The plan with a whole arm, its sleeve at the wrist or, half of the time, as short as shirts have it."""
     arrangement = replace(plan.arrangement, upper_arm_mm=_UPPER_ARM_MM)
     if arrangement.forearm and arrangement.place[1] < 0.5:
-        arrangement = replace(arrangement, sleeve_from_mm=_BARE_ARM_MM[0] + 2 * arrangement.place[1] * 370.0)
+        shortest, longest = _BARE_ARM_MM
+        bare_mm = shortest + 2 * arrangement.place[1] * (longest - shortest)
+        arrangement = replace(arrangement, sleeve_from_mm=bare_mm)
     return replace(plan, arrangement=arrangement)
 
 

@@ -82,21 +82,23 @@ def _person(rng: np.random.Generator, draw: ImageDraw.ImageDraw) -> None:
     body = [(-0.4, 0.9), (0.4, 0.9), (1.0, 1.3), (1.1, 6.0), (-1.1, 6.0), (-1.0, 1.3)]
     cloth = _grey(rng, rng.uniform(10, 245), 70.0)
     draw.polygon([((x + shoulders * u) * ROOM_PX, (y + down * v) * ROOM_PX) for u, v in body], fill=cloth)
-    _oval(draw, x, y + 0.9 * head, 0.45 * head, 0.7 * head, skin)
-    _oval(draw, x, y - 0.15 * head, 0.92 * head, 1.15 * head, _HAIR[rng.integers(len(_HAIR))])
-    _oval(draw, x, y, 0.75 * head, head, skin)
     dark = tuple(int(channel * 0.35) for channel in skin)
-    for aside in (-0.32, 0.32):
-        _oval(draw, x + aside * head, y - 0.1 * head, 0.13 * head, 0.07 * head, dark)
-    _oval(
-        draw, x, y + 0.5 * head, 0.3 * head, 0.08 * head, (int(skin[0] * 0.8), int(skin[1] * 0.5), int(skin[2] * 0.5))
-    )
+    lips = (int(skin[0] * 0.8), int(skin[1] * 0.5), int(skin[2] * 0.5))
+    for (aside, below), half, fill in (
+        ((0.0, 0.9), (0.45, 0.7), skin),
+        ((0.0, -0.15), (0.92, 1.15), _HAIR[rng.integers(len(_HAIR))]),
+        ((0.0, 0.0), (0.75, 1.0), skin),
+        ((-0.32, -0.1), (0.13, 0.07), dark),
+        ((0.32, -0.1), (0.13, 0.07), dark),
+        ((0.0, 0.5), (0.3, 0.08), lips),
+    ):
+        _oval(draw, (x + aside * head, y + below * head), (half[0] * head, half[1] * head), fill)
 
 
 def _oval(
-    draw: ImageDraw.ImageDraw, x: float, y: float, half_width: float, half_height: float, fill: tuple[int, ...]
+    draw: ImageDraw.ImageDraw, middle: tuple[float, float], half: tuple[float, float], fill: tuple[int, ...]
 ) -> None:
-    box = [x - half_width, y - half_height, x + half_width, y + half_height]
+    box = [middle[0] - half[0], middle[1] - half[1], middle[0] + half[0], middle[1] + half[1]]
     draw.ellipse([side * ROOM_PX for side in box], fill=fill)
 
 

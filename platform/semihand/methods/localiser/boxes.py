@@ -39,6 +39,13 @@ def squares(boxes_px: Float[Tensor, "*batch 4"], margin: float) -> Float[Tensor,
     return torch.cat([middle - half, middle + half], dim=-1)
 
 
+def at_least(squares_px: Float[Tensor, "N 4"], side_px: float | Tensor) -> Float[Tensor, "N 4"]:
+    """Squares, the smaller ones grown about their middles to this side."""
+    middle = (squares_px[:, :2] + squares_px[:, 2:]) / 2
+    half = ((squares_px[:, 2:] - squares_px[:, :2]) / 2).clamp(min=side_px / 2)
+    return torch.cat([middle - half, middle + half], dim=1)
+
+
 def without_repeats(
     boxes_px: Float[Tensor, "N 4"], scores: Float[Tensor, " N"], most_overlap: float
 ) -> Bool[Tensor, " N"]:

@@ -11,13 +11,14 @@ from PIL import Image
 from torch import Tensor
 
 from semihand.frames.crop import crop_hand
-from semihand.methods.localiser.boxes import clipped, without_repeats
+from semihand.methods.localiser.boxes import at_least, clipped, without_repeats
 from semihand.methods.localiser.looks import Localiser, Proposals, boxes_from, places_about
 from semihand.methods.localiser.objective import cut_out
 from semihand.methods.localiser.weights import load_localiser
 
 _PROPOSED = 6  # places of a picture that are looked at
-_FLOOR = 0.03  # of the first look's score: below it nothing is looked at
+_FLOOR = 0.03  # of the first look's score: no place that scores less is looked at
+_LEAST = 1 / 64  # of the picture's longer side, of what the second look sees: a place is never of a few pixels
 _EXPECTED = 0.5  # the first look's score of a place where a hand was just before
 _LOOKS = 2  # at each place: the second sees what the first has put right
 _MOST_OVERLAP = 0.4  # of two hands' boxes
@@ -64,7 +65,7 @@ class HandFinder:
         Args:
             folder: made by `save_localiser`.
             device: where to compute.
-            min_score: findings that score less are none; None: the model's own threshold.
+            min_score: only what scores more is a finding; None: the model's own threshold.
 
         Raises:
             ValueError: the folder holds no localiser, or its weights are not those its card names.
@@ -83,29 +84,27 @@ class HandFinder:
         """The hand about a box that was expected there, or None."""
         x, y, width, height = box_px
         edges = torch.tensor([[x - 0.5, y - 0.5, x + width - 0.5, y + height - 0.5]], device=self._device)
-        proposals = Proposals(edges.expand(_PROPOSED, 4), edges.new_full((_PROPOSED,), _EXPECTED))
+        proposals = Proposals(edges, edges.new_full((1,), _EXPECTED))
         with torch.inference_mode():
             findings = _findings(self._localiser, proposals, self._cutter(picture), _bounds(picture, self._device))
         return findings[0] if findings and findings[0].score > self.min_score else None
 
     def _find(self, picture: UInt8[np.ndarray, "rows columns 3"]) -> list[Finding]:
-        seen, scale = _letterboxed(picture, self._localiser.config.picture_px)
+        seen, scale, shift_px = _letterboxed(picture, self._localiser.config.picture_px)
         with torch.inference_mode():
             tensor = torch.from_numpy(seen).to(self._device).permute(2, 0, 1).unsqueeze(0).float() / 255
             boxes, scores = self._localiser.propose(self._localiser.first(tensor), _PROPOSED)
-            proposals = Proposals((boxes[0] + 0.5) / scale - 0.5, scores[0])
+            proposals = Proposals((boxes[0] - boxes.new_tensor(shift_px).tile(2) + 0.5) / scale - 0.5, scores[0])
             findings = _findings(self._localiser, proposals, self._cutter(picture), _bounds(picture, self._device))
         return [finding for finding in findings if finding.score > self.min_score]
 
     def _cutter(self, picture: UInt8[np.ndarray, "rows columns 3"]) -> Cut:
         side_px = self._localiser.config.place_px
-        least_px = max(picture.shape[:2]) / 64  # a place is never so small that its crop would be of a few pixels
 
         def cut(squares_px: Tensor) -> Tensor:
             crops = []
             for left, top, right, bottom in squares_px.double().tolist():
-                middle, side = ((left + right) / 2, (top + bottom) / 2), max(right - left, least_px)
-                box = np.array([middle[0] + 0.5 - side / 2, middle[1] + 0.5 - side / 2, side, side])
+                box = np.array([left + 0.5, top + 0.5, right - left, bottom - top])
                 crops.append(crop_hand(picture, box, side_px)[0])
             stacked = torch.from_numpy(np.stack(crops)).to(self._device)
             return stacked.permute(0, 3, 1, 2).float() / 255
@@ -133,15 +132,19 @@ def _judged(localiser: Localiser, places: Float[Tensor, "N 3 P P"]) -> _Verdict:
 
 def _findings(localiser: Localiser, proposals: Proposals, cut: Cut, whole_px: Float[Tensor, " 4"]) -> list[Finding]:
     """What the second look leaves of one picture's proposals."""
-    boxes, verdicts = proposals.boxes_px, list[_Verdict]()
+    seen = proposals.scores > _FLOOR
+    if not seen.any():
+        return []
+    boxes, verdicts = proposals.boxes_px[seen], list[_Verdict]()
+    least_px = _LEAST * (whole_px[2:] - whole_px[:2]).amax()
     for _ in range(_LOOKS):
-        squares = places_about(boxes)
+        squares = at_least(places_about(boxes), least_px)
         verdicts.append(_judged(localiser, cut(squares)))
         boxes = boxes_from(verdicts[-1].box, squares)
     right = torch.stack([verdict.right for verdict in verdicts]).mean(0).sigmoid()
-    odds = torch.stack([verdict.hand for verdict in verdicts]).mean(0) + proposals.scores.logit(eps=1e-6)
-    scores = odds.sigmoid() * (proposals.scores > _FLOOR)
-    kept = without_repeats(boxes, scores, _MOST_OVERLAP) & (scores > 0)
+    odds = torch.stack([verdict.hand for verdict in verdicts]).mean(0) + proposals.scores[seen].logit(eps=1e-6)
+    scores = odds.sigmoid()
+    kept = without_repeats(boxes, scores, _MOST_OVERLAP)
     boxes = clipped(boxes.unsqueeze(0), whole_px.unsqueeze(0))[0]
     kept &= (boxes[:, 2:] - boxes[:, :2] >= 1).all(1)
     rows = torch.cat([boxes[:, :2] + 0.5, boxes[:, 2:] - boxes[:, :2]], dim=1)
@@ -157,18 +160,22 @@ def _findings(localiser: Localiser, proposals: Proposals, cut: Cut, whole_px: Fl
 
 def _letterboxed(
     picture: UInt8[np.ndarray, "rows columns 3"], side_px: int
-) -> tuple[UInt8[np.ndarray, "S S 3"], Float[Tensor, " 4"] | float]:
-    """The whole picture in a square, black beside it; and the factor from its pixels to the square's.
+) -> tuple[UInt8[np.ndarray, "S S 3"], float, tuple[int, int]]:
+    """The whole picture in the middle of a square, black beside it, as the first look was taught.
 
-    Bars stand at the right or below: the first look was taught on bars anywhere.
+    Returns:
+        The square, the factor from the picture's pixels to the square's, and where the picture begins in it.
     """
     rows, columns = picture.shape[:2]
     scale = side_px / max(rows, columns)
-    size = (max(1, round(columns * scale)), max(1, round(rows * scale)))
-    small = Image.fromarray(picture).resize(size, Image.Resampling.BOX if scale < 1 else Image.Resampling.BILINEAR)
+    width, height = max(1, round(columns * scale)), max(1, round(rows * scale))
+    resample = Image.Resampling.BOX if scale < 1 else Image.Resampling.BILINEAR
+    left, top = (side_px - width) // 2, (side_px - height) // 2
     square = np.zeros((side_px, side_px, 3), np.uint8)
-    square[: size[1], : size[0]] = np.asarray(small)
-    return square, scale
+    square[top : top + height, left : left + width] = np.asarray(
+        Image.fromarray(picture).resize((width, height), resample)
+    )
+    return square, scale, (left, top)
 
 
 def _bounds(picture: UInt8[np.ndarray, "rows columns 3"], device: torch.device) -> Float[Tensor, " 4"]:

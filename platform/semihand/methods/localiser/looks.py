@@ -8,7 +8,7 @@ from typing import Annotated, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -23,13 +23,23 @@ _RARE = -4.0  # bias of the heatmap: hands are rare
 _LOG_SIZES = (-4.0, 4.0)  # of boxes, in cells or in halves of a place
 
 
+def _with_levels(config: NetworkConfig) -> NetworkConfig:
+    if config.backbone == "hourglass":
+        raise ValueError("a localiser sums a backbone's levels up, and an hourglass has one: say 'resnet' or a folder")
+    return config
+
+
+_Backbone = Annotated[NetworkConfig, AfterValidator(_with_levels)]
+
+
 class LocaliserConfig(BaseModel, frozen=True, extra="forbid"):
     """What the two networks look like."""
 
     picture_px: Annotated[int, Field(ge=64, le=512, multiple_of=32)] = 128  # longer side of what the first look sees
     place_px: Annotated[int, Field(ge=32, le=256, multiple_of=32)] = 64  # side of what the second look sees
-    first: NetworkConfig = NetworkConfig(width=24, depth=1)
-    second: NetworkConfig = NetworkConfig(width=32, depth=1, decoder_channels=32)
+    # Whose `input_px` says nothing here.
+    first: _Backbone = NetworkConfig(width=24, depth=1)
+    second: _Backbone = NetworkConfig(width=32, depth=1, decoder_channels=32)
 
 
 class Proposals(NamedTuple):
@@ -87,7 +97,8 @@ class SecondLook(nn.Module):
         """What is there."""
         features = self.encoder(places)
         log_heat = self.heat(features.finest).float().flatten(2).log_softmax(2)
-        joints = log_heat.exp() @ _cell_middles(features.finest.shape[-1], places.device)
+        with torch.autocast(places.device.type, enabled=False):  # bf16 would round a joint to a quarter of a pixel
+            joints = log_heat.exp() @ _cell_middles(features.finest.shape[-1], places.device)
         summary = self.summary(features.coarse)
         values = self.hand_and_box(summary).float()
         right = self.side(torch.cat([summary, joints.flatten(1)], dim=1)).float()

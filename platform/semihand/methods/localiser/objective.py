@@ -72,9 +72,9 @@ def losses_of(localiser: Localiser, scenes: Scenes, chance: torch.Generator) -> 
     num = matched.sum().clamp(min=1)
     hand = functional.binary_cross_entropy_with_logits(said.hand, matched)
     side = functional.binary_cross_entropy_with_logits(said.right, places.right.float(), matched, reduction="sum")
-    box = _distance(said.box, values_of(places.boxes_px, places.squares_px)) @ matched
-    joints = joint_loss(said, joint_values_of(places.joints_px, places.squares_px)) @ matched
-    return Losses(heat, size, hand, side / num, box / num, joints / num)
+    box = _distance(said.box, values_of(places.boxes_px, places.squares_px)) * matched
+    joints = joint_loss(said, joint_values_of(places.joints_px, places.squares_px)) * matched
+    return Losses(heat, size, hand, side / num, box.sum() / num, joints.sum() / num)
 
 
 def joint_loss(said: Said, aim: Float[Tensor, "N 21 2"]) -> Float[Tensor, " N"]:
@@ -96,8 +96,9 @@ def cut_out(
     side = pictures.shape[-1]
     middle = (squares_px[:, :2] + squares_px[:, 2:] + 1) / side - 1
     half = (squares_px[:, 2] - squares_px[:, 0]) / side
-    theta = torch.cat([torch.diag_embed(half.unsqueeze(1).expand(-1, 2)), middle.unsqueeze(2)], dim=2)
-    grid = functional.affine_grid(theta, [len(pictures), 3, size_px, size_px], align_corners=False)
+    places = (torch.arange(size_px, device=pictures.device) + 0.5) * (2 / size_px) - 1
+    u, v = (middle.unsqueeze(2) + half.view(-1, 1, 1) * places).unbind(1)  # no matrices: bf16 would round them
+    grid = torch.stack([u.unsqueeze(1).expand(-1, size_px, -1), v.unsqueeze(2).expand(-1, -1, size_px)], dim=3)
     return functional.grid_sample(pictures, grid, align_corners=False)
 
 

@@ -17,6 +17,13 @@ _EDGE = 0.3  # of its length: so near the border may the middle of a hand be
 _OUTSIDE = 0.9  # of its length: so far outside is the middle of one of which only the arm shows
 
 
+class Room(NamedTuple):
+    """Where there is room for another layer."""
+
+    within_px: Float[Tensor, "B 4"]  # what of the picture is not letterbox bars: left, top, right, bottom
+    taken_px: Float[Tensor, "B K 4"]  # boxes of the hands that are there already
+
+
 class Placed(NamedTuple):
     """Layers in the picture: a layer's point q is at matrix q + shift, px, one layer for each picture."""
 
@@ -42,8 +49,7 @@ class Placed(NamedTuple):
 def place_layers(
     outlines_px: Float[Tensor, "N P 2"],
     arms: Float[Tensor, "N 2"],
-    within_px: Float[Tensor, "B 4"],
-    taken_px: Float[Tensor, "B K 4"],
+    room: Room,
     inside: Bool[Tensor, " B"],
     chance: torch.Generator,
 ) -> Placed:
@@ -52,15 +58,14 @@ def place_layers(
     Args:
         outlines_px: of all layers' hands.
         arms: directions of all layers' arms.
-        within_px: what of the picture is not letterbox bars: left, top, right, bottom.
-        taken_px: boxes of the hands that are there already.
+        room: of each picture.
         inside: whether the hand is to lie in the picture; else only its arm reaches in.
         chance: on the same device.
     """
-    num = len(within_px)
+    num = len(inside)
     layer = torch.randint(len(outlines_px), (num,), generator=chance, device=chance.device)
     right, angle = happens(num, 0.5, chance), uniform((num,), -_TURN, _TURN, chance)
-    side_px = (within_px[:, 2:] - within_px[:, :2]).amax(1)
+    side_px = (room.within_px[:, 2:] - room.within_px[:, :2]).amax(1)
     length_px = side_px * uniform((num,), *_LOG_LENGTH, chance).exp()
     mirror = torch.where(right, 1.0, -1.0)
     turn = torch.stack([angle.cos() * mirror, -angle.sin(), angle.sin() * mirror, angle.cos()], dim=1).view(-1, 2, 2)
@@ -71,21 +76,21 @@ def place_layers(
     half = (high - low) * scale.unsqueeze(1) / 2
     middle = torch.where(
         inside.unsqueeze(1),
-        _free_place(half, length_px, within_px, taken_px, chance),
-        _place_outside(arm, length_px, within_px, chance),
+        _free_place(half, length_px, room, chance),
+        _place_outside(arm, length_px, room.within_px, chance),
     )
     shift = middle - scale.unsqueeze(1) * (low + high) / 2
     return Placed(layer, scale.view(-1, 1, 1) * turn, shift, middle, length_px, right, arm)
 
 
 def _free_place(
-    half: Float[Tensor, "B 2"], length_px: Tensor, within_px: Tensor, taken_px: Tensor, chance: torch.Generator
+    half: Float[Tensor, "B 2"], length_px: Tensor, room: Room, chance: torch.Generator
 ) -> Float[Tensor, "B 2"]:
     edge = (_EDGE * length_px).view(-1, 1, 1)
-    low, high = within_px[:, None, :2] + edge, within_px[:, None, 2:] - edge
+    low, high = room.within_px[:, None, :2] + edge, room.within_px[:, None, 2:] - edge
     tries = low + (high - low) * uniform((len(half), _TRIES, 2), 0.0, 1.0, chance)
     boxes = torch.cat([tries - half.unsqueeze(1), tries + half.unsqueeze(1)], dim=2)
-    crowded = overlaps(boxes, taken_px).sum(2)
+    crowded = overlaps(boxes, room.taken_px).sum(2)
     best = crowded.argmin(1)
     return tries[torch.arange(len(half), device=half.device), best]
 

@@ -16,7 +16,7 @@ from torch.nn import functional
 from semihand.frames.synthetic.layers import LAYER_PX, Layer
 from semihand.methods.localiser.appearance import blurred, exposed, happens, uniform
 from semihand.methods.localiser.boxes import clipped, extent
-from semihand.methods.localiser.placing import Placed, place_layers
+from semihand.methods.localiser.placing import Placed, Room, place_layers
 
 SLOTS = 3  # layers of a scene, each with a hand in the picture, with an arm alone, or unused
 _NUM_HANDS = (0.3, 0.4, 0.2, 0.1)  # shares of scenes with 0, 1, 2 and 3 hands
@@ -87,7 +87,7 @@ def compose_scenes(bank: Bank, num: int, side_px: int, chance: torch.Generator, 
     taken = within.new_zeros(num, 0, 4)
     laid: list[_Laid] = []
     for slot in range(SLOTS):
-        one = _lay(bank, wanted[:, slot], within, taken, side_px, chance)
+        one = _lay(bank, wanted[:, slot], Room(within, taken), side_px, chance)
         box = clipped(extent(one.placed.points(bank.outlines_px[one.placed.layer])), within)
         taken = torch.cat([taken, box.unsqueeze(1)], dim=1)
         laid.append(one)
@@ -127,11 +127,9 @@ def _mask_of(boxes_px: Float[Tensor, "B 4"], side_px: int) -> Float[Tensor, "B 1
     return (down.unsqueeze(2) & across.unsqueeze(1)).unsqueeze(1).float()
 
 
-def _lay(
-    bank: Bank, wanted: Bool[Tensor, " B"], within: Tensor, taken: Tensor, side_px: int, chance: torch.Generator
-) -> _Laid:
+def _lay(bank: Bank, wanted: Bool[Tensor, " B"], room: Room, side_px: int, chance: torch.Generator) -> _Laid:
     num = len(wanted)
-    placed = place_layers(bank.outlines_px, bank.arms, within, taken, wanted, chance)
+    placed = place_layers(bank.outlines_px, bank.arms, room, wanted, chance)
     has_arm = placed.arm.abs().sum(1) > 0
     rows = (wanted | (has_arm & happens(num, _ARM_ALONE, chance))).nonzero()[:, 0]
     drawn = Placed(*(value[rows] for value in placed))

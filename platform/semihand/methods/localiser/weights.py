@@ -1,6 +1,7 @@
 """A localiser is a folder: `weights.safetensors`, and `localiser.json` that says what they are and how good."""
 
 import json
+import os
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -16,28 +17,42 @@ class LocaliserCard(BaseModel, frozen=True, extra="forbid"):
 
     method: str = "localiser"
     network: LocaliserConfig
-    threshold: float  # findings that score less are none
+    threshold: float  # only what scores more is a finding
     measured: dict[str, float] = {}  # on unseen scenes, at that threshold
     sha256: str = ""  # of the weights' file
 
 
 def save_localiser(network: Localiser, card: LocaliserCard, models: Path) -> Path:
-    """Write the network under `models/<first 16 digits of its sha256>` and return that folder."""
-    return write_folder(
-        network, CARD, lambda sha256: card.model_copy(update={"sha256": sha256}).model_dump_json(indent=2), models
-    )
+    """Write the network under `models/<first 16 digits of its sha256>` and return that folder.
+
+    Where the same weights are there, with another threshold perhaps, only the card is written.
+    """
+
+    def described(sha256: str) -> str:
+        return card.model_copy(update={"sha256": sha256}).model_dump_json(indent=2)
+
+    folder = write_folder(network, CARD, described, models)
+    there = LocaliserCard.model_validate_json((folder / CARD).read_text())
+    unfinished = folder / f".{CARD}.{os.getpid()}"
+    unfinished.write_text(described(there.sha256))
+    unfinished.rename(folder / CARD)
+    return folder
 
 
 def load_localiser(folder: Path, device: str = "cpu") -> tuple[Localiser, LocaliserCard]:
     """Open a folder of `save_localiser`; the network comes in evaluation mode.
 
     Raises:
-        ValueError: the folder holds no localiser, or its weights are not those its card names, or not finite.
+        ValueError: the folder holds no localiser, or its weights are not those its card names, do not fit it, or are
+            not finite.
     """
     path = folder / CARD
     if not path.is_file():
         raise ValueError(f"{folder} holds no localiser: no {CARD}. Name a folder that jobs/train_localiser.py made.")
     card = LocaliserCard.model_validate(json.loads(path.read_text()))
     network = Localiser(card.network)
-    network.load_state_dict(read_weights(folder, card.sha256), strict=True)
+    try:
+        network.load_state_dict(read_weights(folder, card.sha256), strict=True)
+    except RuntimeError as error:
+        raise ValueError(f"{folder}: the weights are not of the shape that its {CARD} says: {error}") from error
     return network.to(device).eval(), card

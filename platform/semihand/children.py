@@ -1,4 +1,4 @@
-"""The processes that compute an ablation's rows: they end with the run that started them."""
+"""Processes that compute for another: they end with the one that started them."""
 
 import os
 from multiprocessing import parent_process
@@ -6,7 +6,7 @@ from threading import Thread
 
 
 def end_with_parent() -> None:
-    """Have this process end as soon as the one that started it is gone: a killed run leaves no row computing on."""
+    """Have this process end as soon as the one that started it is gone: a killed run leaves nothing computing on."""
     parent = parent_process()
     assert parent is not None
 
