@@ -144,7 +144,7 @@ def nonsense():
             st.tuples(st.just("array"), st.sampled_from(["<f8", "|u1", "<U1", "|b1", "|V8", "|O"]),
                       st.lists(st.sampled_from([0, 1, 2, 8, -1, 2**40, 2**63]), max_size=3),
                       st.sampled_from(["C", "F", "K"])).map(list),
-            st.dictionaries(st.sampled_from(["path", "width", "times"]), below),
+            st.dictionaries(st.sampled_from(["path", "width", "times", "__dataclass_self__"]), below),
         ),
         max_leaves=8,
     )  # fmt: skip
@@ -204,6 +204,8 @@ MALFORMED = {
     "a reason that is a list": ('["BadFrame", ["list"], "x"]', [], "not str"),
     "a medium of one thing": ('["Medium", {"path": null}]', [], "Field required"),
     "a medium that is none": ('["Medium", 3]', [], "not dict"),
+    "a medium of another self": ('["Medium", {"__dataclass_self__": 1}]', [], "no 'Medium' has"),
+    "a video of another self": ('["VideoIndex", {"__dataclass_self__": 1}]', [], "no 'VideoIndex' has"),
 }  # fmt: skip
 
 
@@ -243,5 +245,5 @@ def test_what_is_said_of_a_picture_or_video_is_held_to_its_types(kind, fields):
         if is_right:
             read(f'["{kind}",{text}]', buffers)
         else:
-            with pytest.raises(ValueError, match=f"error.? for {kind}"):
+            with pytest.raises(ValueError, match=f"error.? for {kind}|no '{kind}' has"):
                 read(f'["{kind}",{text}]', buffers)

@@ -11,6 +11,7 @@ import json
 import re
 from array import array as numbers_of
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import fields
 from fractions import Fraction
 from math import prod
 from pathlib import Path
@@ -178,6 +179,14 @@ def _fraction(parts: list[Any]) -> Fraction:
     return Fraction(numerator, denominator)
 
 
+def _fields(parts: list[Any], kind: type[Medium | VideoIndex]) -> dict[str, Any]:
+    """What is to be given to a dataclass, whose own arguments it might be taken for otherwise."""
+    (values,) = _given(parts, dict)
+    if unknown := values.keys() - {field.name for field in fields(kind)}:
+        raise ValueError(f"{min(unknown)!r:.80}, which no {kind.__name__!r} has")
+    return dict(values)
+
+
 # What lies in buffers, by name.
 _HELD: dict[str, Callable[[list[Any], Iterator[Buffer]], Any]] = {
     "whole": _read_whole,
@@ -193,7 +202,7 @@ _KINDS: dict[type, tuple[Callable[[Any], Iterable[Any]], Callable[[list[Any]], A
     Fraction: (lambda number: [number.numerator, number.denominator], _fraction),
     BadFrame: (lambda problem: problem.args, lambda parts: BadFrame(*_given(parts, str, str))),
     InputError: (lambda problem: problem.args, lambda parts: InputError(*_given(parts, str))),
-    Medium: (lambda medium: [vars(medium)], lambda parts: Medium(**_given(parts, dict)[0])),
-    VideoIndex: (lambda video: [vars(video)], lambda parts: VideoIndex(**_given(parts, dict)[0])),
+    Medium: (lambda medium: [vars(medium)], lambda parts: Medium(**_fields(parts, Medium))),
+    VideoIndex: (lambda video: [vars(video)], lambda parts: VideoIndex(**_fields(parts, VideoIndex))),
 }
 _BUILDERS = {kind.__name__: build for kind, (_, build) in _KINDS.items()}
