@@ -150,7 +150,13 @@ def nonsense():
     )  # fmt: skip
 
 
-@given(nonsense(), st.lists(st.sampled_from([b"", b"a", bytes(8), bytes(16)]), max_size=3))
+def test_the_last_of_all_letters_travels_in_either_order_of_bytes():
+    for order in "<>":
+        texts = np.array([["\U0010ffff", "ab"]], f"{order}U2")
+        assert sent(texts).tolist() == texts.tolist()
+
+
+@given(nonsense(), st.lists(st.sampled_from([b"", b"a", bytes(8), bytes(16), 4 * b"\xff"]), max_size=3))
 def test_nonsense_is_a_value_or_a_value_error_and_nothing_else(tree, buffers):
     try:
         value = read(json.dumps(tree), buffers)
@@ -206,6 +212,9 @@ MALFORMED = {
     "a medium that is none": ('["Medium", 3]', [], "not dict"),
     "a medium of another self": ('["Medium", {"__dataclass_self__": 1}]', [], "no 'Medium' has"),
     "a video of another self": ('["VideoIndex", {"__dataclass_self__": 1}]', [], "no 'VideoIndex' has"),
+    "a letter beyond all": ('["array", "<U1", [2], "C"]', [b"a\0\0\0\xff\xff\xff\x7f"], "no text"),
+    "a letter just beyond": ('["array", ">U1", [1], "C"]', [b"\0\x11\0\0"], "no text"),
+    "a truth of two": ('["array", "|b1", [3], "C"]', [b"\0\1\2"], "no truth"),
 }  # fmt: skip
 
 

@@ -9,6 +9,7 @@ whole numbers where they are many, are buffers, which the text takes in their or
 
 import json
 import re
+import sys
 from array import array as numbers_of
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import fields
@@ -138,7 +139,21 @@ def _read_array(parts: list[Any], left: Iterator[Buffer]) -> np.ndarray:
         array: np.ndarray = np.ndarray(tuple(shape), dtype, data, order=order)
     except (TypeError, OverflowError) as error:
         raise ValueError(f"no array is of type {code}: {error}") from error
+    _check_values(array)
     return array if array.flags.aligned else array.copy(order="K")
+
+
+def _check_values(array: np.ndarray) -> None:
+    """Refuse texts and truths of values that they cannot have, over which NumPy and Python fall.
+
+    Raises:
+        ValueError: there are some.
+    """
+    flat, kind = array.reshape(-1, order="A"), array.dtype.kind
+    if kind == "U" and flat.view(np.dtype("u4").newbyteorder(array.dtype.byteorder)).max(initial=0) > sys.maxunicode:
+        raise ValueError(f"an array of {array.dtype} with a letter that no text has")
+    if kind == "b" and flat.view(np.uint8).max(initial=0) > 1:
+        raise ValueError("an array of truths with one that is no truth")
 
 
 def _given(parts: list[Any], *kinds: type) -> list[Any]:
