@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from sample_pictures import picture, write_folder, write_video
 
 from semihand.frames import worker
-from semihand.frames.answers import ANSWERS, check_message
+from semihand.frames.answers import ANSWERS, FILE_TASKS, check_message
 from semihand.frames.errors import BadFrame, InputError
 from semihand.frames.limits import STANDARD
 from semihand.frames.line import Line, copies, new_memory
@@ -117,7 +117,7 @@ def test_shared_memory_is_read_as_far_as_it_goes_and_no_further():
 
 
 def test_every_task_has_answers_of_its_own():
-    assert ANSWERS.keys() == TASKS.keys()
+    assert ANSWERS.keys() == TASKS.keys() > FILE_TASKS
     others = ["a", 7, (1,), [None], {"a": 1}, np.zeros((20, 20), np.float32), np.zeros((2, 2, 3), np.uint8)]
     for task in TASKS:
         check_message((), task, STANDARD)
@@ -144,13 +144,12 @@ def taken_over(monkeypatch):
     """Makes the next decoding process say something of its own; those after it are sound."""
     start = worker._start
 
-    def say(said, grown=0, stays=True):
+    def say(said, grown=0, stays=True, program=_TAKEN_OVER):
         def start_another(line_fd, memory_fd, limits):
             monkeypatch.setattr(worker, "_start", start)
             words = [str(line_fd), str(memory_fd), said.hex(), str(grown), "stays" if stays else "ends"]
-            return subprocess.Popen(
-                [sys.executable, "-I", "-S", "-c", _TAKEN_OVER, *words], pass_fds=(line_fd, memory_fd)
-            )
+            command = [sys.executable, "-I", "-S", "-c", program, *words]
+            return subprocess.Popen(command, pass_fds=(line_fd, memory_fd))
 
         worker.dismiss()
         monkeypatch.setattr(worker, "_start", start_another)
@@ -250,8 +249,10 @@ def video(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    "said", [([0, 1], (77, PIXELS)), ([0, 1], (0, PIXELS), (0, PIXELS)), ([0, 1], (0, PIXELS[:2])), ([0, "1"],), ()]
-)
+    "said",
+    [([0, 1], (77, PIXELS)), ([0, 1], (0, PIXELS), (0, PIXELS)), ([0, 1], (0, PIXELS[:2])), ([0, "1"],), (),
+     ([],), ([0, 0],), ([0, 77],), ([0, 1], [1, 2]), ([0], (0, PIXELS), [0])],
+)  # fmt: skip
 def test_a_video_goes_on_after_nonsense(video, taken_over, said):
     frames, whole = video
     taken_over(answers(*said) + packet('["tuple"]'))
@@ -262,6 +263,26 @@ def test_a_video_goes_on_after_nonsense(video, taken_over, said):
     assert {found[row].reason for row in lost} == {"crashed"}
     for row in found.keys() - {*lost, 0}:
         np.testing.assert_array_equal(found[row], whole[row])
+
+
+_FOR_EVER = """
+import contextlib, socket, struct, sys
+line = socket.socket(fileno=int(sys.argv[1]))
+line.sendall(struct.pack("<QII", 7, 7, 0) + b"started")
+line.recv(1)
+with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+    while True:
+        line.sendall(bytes.fromhex(sys.argv[3]))
+"""
+
+
+@pytest.mark.parametrize("said", [[0], [], BadFrame("changed", "x")], ids=["a group", "none", "a problem"])
+def test_a_process_that_never_comes_to_an_end_is_ended(video, taken_over, said):
+    frames, whole = video
+    taken_over(answers(said), program=_FOR_EVER)
+    found = dict(read_pictures(frames))
+    assert found.keys() == whole.keys()
+    assert {outcome.reason for outcome in found.values() if isinstance(outcome, BadFrame)} <= {"crashed", "changed"}
 
 
 def _stream(table):
@@ -289,3 +310,14 @@ def test_a_table_of_nonsense_is_an_error_of_the_manifest(tmp_path, taken_over, m
     taken_over(answers(said) + packet('["tuple"]'))
     with pytest.raises(InputError, match=r"m\.parquet: not readable as Parquet \((crashed|changed): "):
         list(read_pieces(path, ["uri"], 10, STANDARD)) if in_pieces else list_frames(path, RIGHT)
+
+
+@pytest.mark.parametrize(("num_rows", "why"), [(0, "0 rows"), (11, "11 rows"), (10, "more than 25 rows")])
+def test_pieces_of_other_sizes_than_asked_or_beyond_the_limit_are_an_error_of_the_manifest(
+    tmp_path, taken_over, num_rows, why
+):
+    path = tmp_path / "m.parquet"
+    pq.write_table(pa.table({"uri": ["a.png"]}), path)
+    taken_over(answers(_stream(pa.table({"uri": ["a"] * num_rows}))), program=_FOR_EVER)
+    with pytest.raises(InputError, match=rf"crashed: .* {why}"):
+        list(read_pieces(path, ["uri"], 10, STANDARD.model_copy(update={"max_manifest_rows": 25})))
