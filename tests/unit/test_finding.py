@@ -100,6 +100,21 @@ def test_a_hand_keeps_its_track_and_side_through_a_piece_of_the_video(pool, find
     assert Counter(video["box_source"])["tracked"] > 70
 
 
+def test_in_a_video_of_which_few_frames_are_listed_time_is_that_of_the_video(pool, find):
+    def found(step, **config):
+        find.config = FindConfig(**config)
+        video = by_picture(find(list_frames(pool, OPEN.model_copy(update={"frame_step": step})).frames))
+        return video.filter(pl.col("picture") == "video.mp4", pl.col("hand") == "left")
+
+    assert found(5)["track_id"].n_unique() == 1
+    assert set(found(5)["box_source"]) == {"localiser", "tracked"}
+    apart = found(11)
+    assert apart["video_frame"].to_list() == [0, 11, 22, 33, 44]
+    assert apart["track_id"].to_list() == apart["frame_id"].to_list()
+    assert set(apart["box_source"]) == {"localiser"}
+    assert found(11, patience=11)["track_id"].n_unique() < 5
+
+
 def test_the_first_hand_of_a_picture_keeps_the_frames_id(pool, find):
     listed = by_picture(list_frames(pool, OPEN).frames)
     frames = by_picture(split_found(find(list_frames(pool, OPEN).frames))[0])

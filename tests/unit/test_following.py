@@ -150,3 +150,11 @@ def test_a_picture_that_comes_late_is_looked_at_by_itself_and_changes_no_track()
     assert [seen.box_px[0] for track in tracks[1:] for seen in track.seen.values()] == [7, 8]
     (without,) = follow_hands(pictures_of([0, 1, 4, 5, 6]), Scripted(found), nowhere, FindConfig())
     assert tracks[0].seen == without.seen
+
+
+def test_a_hand_is_not_followed_over_more_pictures_than_its_patience():
+    numbers = [0, 5, 15, 26, 30]
+    finder = Scripted({number: [hand(5)] for number in numbers})
+    tracks = follow_hands(pictures_of(numbers), finder, nowhere, FindConfig(find_every=100, patience=10))
+    assert [list(track.seen) for track in tracks] == [[0, 5, 15], [26, 30]]
+    assert finder.looks == [0, 26]

@@ -73,7 +73,8 @@ class FrameFinder:
         for place, picture in self._read(frames, stills):
             found += self._hands(asked, [stills[place]], [(0, picture)])
         for segment in segments(shots, self.config.frames_per_segment):
-            found += self._hands(asked, segment, self._read(frames, segment))
+            pictures = self._read(frames, segment)
+            found += self._hands(asked, segment, ((segment[place].number, picture) for place, picture in pictures))
         return found_table(frames, found)
 
     def _sides(self, frames: pa.Table, rows: np.ndarray) -> Iterator[FoundRow]:
@@ -98,25 +99,25 @@ class FrameFinder:
     def _hands(
         self, asked: _Asked, shots: Sequence[Shot], pictures: Iterable[tuple[int, Picture | BadFrame]]
     ) -> list[FoundRow]:
-        """The hands of a piece of a video, or of one still."""
+        """The hands of a piece of a video, or of one still; its pictures by their numbers in the video."""
         problems: dict[int, BadFrame] = {}
 
         def readable() -> Iterator[tuple[int, Picture]]:
-            for place, picture in pictures:
+            for number, picture in pictures:
                 if isinstance(picture, BadFrame):
-                    problems[place] = picture
+                    problems[number] = picture
                 else:
-                    yield place, picture
+                    yield number, picture
 
         tracks = follow_hands(readable(), self.finder, self.tracker, self.config)
         found, names = [], dict[Track, str]()
-        for place, shot in enumerate(shots):
-            here = [track for track in tracks if place in track.seen]
+        for shot in shots:
+            here = [track for track in tracks if shot.number in track.seen]
             for row, hands in zip(shot.rows, share_out([asked.sides[row] for row in shot.rows], here), strict=True):
                 if not hands:
-                    found.append(FoundRow(row, problem=problems.get(place) or _no_hand(len(here))))
+                    found.append(FoundRow(row, problem=problems.get(shot.number) or _no_hand(len(here))))
                 for number, track in enumerate(hands):
-                    seen, name = track.seen[place], names.setdefault(track, hand_id(asked.ids[row], number))
+                    seen, name = track.seen[shot.number], names.setdefault(track, hand_id(asked.ids[row], number))
                     where = FoundRow(row, number, asked.sides[row] or track.hand, seen.box_px, seen.source, seen.score)
                     found.append(where._replace(track_id=name if shot.video else None))
         return found

@@ -33,11 +33,14 @@ class FindConfig(BaseModel, frozen=True, extra="forbid"):
     """How hands are found where frames have no box."""
 
     min_score: Share | None = None  # of a hand; None: the model's own threshold
+    # Frames of a video count as its time does, listed or not: of every tenth, each is looked at as a whole.
     find_every: PositiveInt = 10  # frames between looks at all of a video's picture, for hands that come into it
     # Below it a box about joints and the hand seen in it are not the same; two hands of one picture are two below it.
     min_overlap: Share = 0.4
-    patience: PositiveInt = 10  # frames that a hand may be lost and still be the one found where it was
-    # A video is worked in pieces of as many frames, so that it spreads over actors; each piece is looked at by itself.
+    # Frames that a hand may be lost and still be the one found where it was, and the most from one picture to the next
+    # over which it is followed: raise it for videos of which fewer frames are listed (frame_step).
+    patience: PositiveInt = 10
+    # A video is worked in pieces of as many listed frames, each by itself, so that it spreads over actors.
     frames_per_segment: PositiveInt = 600
 
 
@@ -113,6 +116,8 @@ class _Following:
         if self.last is not None and number < self.last:
             self.alone += [Track({number: _as_found(found)}) for found in self.finder.find([picture])[0]]
             return
+        if self.last is not None and number - self.last > self.config.patience:
+            self.live = []
         self._follow(number, picture)
         due = self.looked is None or number - self.looked >= self.config.find_every
         if due or not self.live or self._lost(number):

@@ -12,7 +12,7 @@ class Shot(NamedTuple):
 
     rows: list[int]
     video: tuple[str, str] | None  # the video, and the view of it
-    number: int  # of the frame in the video
+    number: int  # of the frame in the video; 0 of a still
 
 
 def shots_of(frames: pa.Table, rows: Sequence[int]) -> list[Shot]:
