@@ -50,11 +50,10 @@ def find_pool(campaign: Campaign, path: Path, teacher: Path) -> tuple[Counter[st
     assert localiser is not None, "find_pool without a localiser"
     listed = _listed_by_actors(campaign, path) if is_named(path) else _listed(campaign, path)
     _add_missing(store, "quarantine", listed.quarantine)
-    to_find = unsaid(listed.frames)
-    _add_missing(store, "frames", filter_rows(listed.frames, ~to_find))
+    _add_missing(store, "frames", filter_rows(listed.frames, ~unsaid(listed.frames)))
     label = config.cluster.label  # the same actors, at another time
     find_frames(
-        filter_rows(listed.frames, to_find),
+        listed.frames,
         find_job(localiser, teacher, config.find, config.limits),
         store,
         Actors(label.num_actors, label.cpus_per_actor, label.gpus_per_actor),
