@@ -13,9 +13,11 @@ from made_localiser import taught_localiser
 from same_bytes import first_difference
 from semihand.command_line import read_config
 from semihand.frames.errors import BadFrame
+from semihand.frames.limits import STANDARD
 from semihand.frames.listing import list_frames, quarantine_rows
 from semihand.frames.options import ListOptions
 from semihand.hand.boxes import overlap
+from semihand.methods.localiser.finding import HandFinder
 from semihand.rounds.config import RoundConfig
 from semihand.rounds.evaluation import look_without_truth
 from semihand.rounds.run import run_rounds
@@ -53,7 +55,7 @@ def localiser(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def job(localiser, teacher):
-    return FindJob(CONFIG, localiser, teacher, finder=FINDER)
+    return FindJob(CONFIG, localiser, teacher, STANDARD, FINDER)
 
 
 @pytest.fixture(scope="module")
@@ -216,7 +218,7 @@ def test_a_localiser_that_was_taught_finds_the_hands_of_pictures(local_ray, teac
         blocks = [] if box is None else [((250, 250, 250), *box)]
         (pool / f"{number}.png").write_bytes(png(scene(*blocks, size=(180, 140))))
     store = new_store()
-    job = FindJob(CONFIG, taught_localiser(tmp_path / "models"), teacher)
+    job = FindJob(CONFIG, taught_localiser(tmp_path / "models"), teacher, STANDARD, HandFinder)
     find_frames(list_frames(pool, OPEN).frames, job, store, Actors(1, 0.25))
     found = found_in(store)
     assert Counter(found["quarantine"]["reason"]) == {"no_hand": 1}

@@ -6,13 +6,12 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from semihand.frames.errors import InputError
 from semihand.frames.listing import list_frames
 from semihand.frames.sets.named import is_named, open_set
 from semihand.frames.truth import without_truth
 from semihand.methods.semihand.weights import read_card
 from semihand.rounds.campaign import Campaign
-from semihand.rounds.given_frames import check_pictures, pool_options
+from semihand.rounds.given_frames import check_pictures, no_hand, pool_options
 from semihand.rounds.localiser import check_localiser, find_job, kept_localiser
 from semihand.stages.finding import Actors, find_frames
 from semihand.stages.ingest import ingest_set
@@ -60,7 +59,7 @@ def find_pool(campaign: Campaign, path: Path, teacher: Path) -> tuple[Counter[st
         lambda done, of: campaign.say(f"  hands sought in {done} of {of} pieces"),
     )
     if scan(store, "frames").head(1).collect().is_empty():
-        raise InputError(f"{path}: the localiser finds no hand in any frame; lower --find.min_score, or give boxes")
+        raise no_hand(path)
     models = {"localiser": check_localiser(localiser, config.find), "teacher": read_card(teacher).sha256}
     return listed.conversions, models
 

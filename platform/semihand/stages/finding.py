@@ -11,8 +11,7 @@ import pyarrow as pa
 import ray
 import torch
 
-from semihand.frames.limits import STANDARD, Limits
-from semihand.methods.localiser.finding import HandFinder
+from semihand.frames.limits import Limits
 from semihand.steps.finding import FrameFinder, PoseTracker, unsaid
 from semihand.steps.following import FindConfig, Finder
 from semihand.steps.found_rows import split_found
@@ -30,8 +29,8 @@ class FindJob(NamedTuple):
     config: FindConfig
     localiser: Path
     teacher: Path  # the pose model whose joints a box follows through a video
-    limits: Limits = STANDARD
-    finder: Callable[[Path, str, float | None], Finder] = HandFinder
+    limits: Limits
+    finder: Callable[[Path, str, float | None], Finder]  # opens a localiser on a device, with a threshold or its own
 
     def open(self) -> FrameFinder:
         """Load both models.
