@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from lying_decoder import index, medium
 
 from semihand.frames.errors import BadFrame, InputError
 from semihand.frames.limits import Limits
@@ -222,17 +223,6 @@ MALFORMED = {
 def test_what_is_malformed_is_a_value_error(text, buffers, why):
     with pytest.raises(ValueError, match=why):
         read(text, buffers)
-
-
-def index(**other):
-    given_ = {"path": Path("a"), "width": 20, "height": 16, "quarter_turns": 0, "num_frames": 2, "times": (0, 1),
-              "keyframe_times": (0,), "time_base": Fraction(1, 30), "conversions": ()}  # fmt: skip
-    return {**given_, **other}
-
-
-def medium(**other):
-    given_ = {"path": "/a", "key": "a", "content_sha256": 64 * "0", "width": 20, "height": 16, "conversions": ()}
-    return {**given_, **other}
 
 
 @pytest.mark.parametrize(
