@@ -7,6 +7,7 @@ from pathlib import Path
 import polars as pl
 import pyarrow as pa
 import pytest
+from polars.testing import assert_frame_equal
 
 from coloured_hands import FINDER, LEFT, RIGHT, localiser_folder, png, scene, two_hands, write_scenes
 from made_localiser import taught_localiser
@@ -156,7 +157,9 @@ def test_hands_that_have_rows_are_not_found_again_by_any_number_of_actors(known,
     plain.append("quarantine", quarantine)
     for num_actors, store in zip((1, 2), stores, strict=True):
         store.append("frames", filter_rows(known, ~unsaid(known)))
-        assert_same(found_in(plain), found_by(num_actors, known, job, store))
+        for name, rows in found_by(num_actors, known, job, store).items():
+            # Not byte by byte: what lies behind a null depends on which rows were written in one file.
+            assert_frame_equal(rows.sort("frame_id"), found_in(plain)[name].sort("frame_id"), check_exact=True)
     found, without = found_in(plain)["frames"], by_two_actors["frames"]
     assert Counter(found["box_source"])["given"] == 8
     assert len(found) == len(without), "each known hand is there instead of one that was found"
