@@ -31,6 +31,17 @@ def target_frames():
 
 
 @pytest.fixture(scope="session")
+def hands():
+    """Labelled frames, each of another pose; twelve subjects."""
+    from checked_sets import NUM
+
+    from semihand.frames.synthetic import SyntheticConfig, generate_frames
+
+    config = SyntheticConfig(domain="target", supervision="mano", seed=7, num_frames=NUM, size_px=64, num_subjects=12)
+    return generate_frames(config, range(NUM))
+
+
+@pytest.fixture(scope="session")
 def tiny_network():
     """A small network of random weights, its heatmaps so peaked that the joints spread over the crop."""
     import torch
@@ -60,6 +71,27 @@ def teacher(tiny_network, card, tmp_path_factory):
     from semihand.methods.semihand.weights import save_model
 
     return save_model(tiny_network, card, tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture
+def taken_over(monkeypatch):
+    """Makes the next decoding process say something of its own; those after it are sound."""
+    from lying_decoder import ONCE, started
+
+    from semihand.frames import worker
+
+    start = worker._start
+
+    def say(said, grown=0, stays=True, program=ONCE):
+        def start_another(line_fd, memory_fd, limits):
+            monkeypatch.setattr(worker, "_start", start)
+            return started(program, line_fd, memory_fd, said, grown, stays)
+
+        worker.dismiss()
+        monkeypatch.setattr(worker, "_start", start_another)
+
+    yield say
+    worker.dismiss()
 
 
 @pytest.fixture(autouse=True)

@@ -100,6 +100,21 @@ def test_a_hand_keeps_its_track_and_side_through_a_piece_of_the_video(pool, find
     assert Counter(video["box_source"])["tracked"] > 70
 
 
+def test_in_a_video_of_which_few_frames_are_listed_time_is_that_of_the_video(pool, find):
+    def found(step, **config):
+        find.config = FindConfig(**config)
+        video = by_picture(find(list_frames(pool, OPEN.model_copy(update={"frame_step": step})).frames))
+        return video.filter(pl.col("picture") == "video.mp4", pl.col("hand") == "left")
+
+    assert found(5)["track_id"].n_unique() == 1
+    assert set(found(5)["box_source"]) == {"localiser", "tracked"}
+    apart = found(11)
+    assert apart["video_frame"].to_list() == [0, 11, 22, 33, 44]
+    assert apart["track_id"].to_list() == apart["frame_id"].to_list()
+    assert set(apart["box_source"]) == {"localiser"}
+    assert found(11, patience=11)["track_id"].n_unique() < 5
+
+
 def test_the_first_hand_of_a_picture_keeps_the_frames_id(pool, find):
     listed = by_picture(list_frames(pool, OPEN).frames)
     frames = by_picture(split_found(find(list_frames(pool, OPEN).frames))[0])
@@ -146,6 +161,60 @@ def test_a_row_with_a_box_keeps_it_and_is_asked_for_its_side_alone(pool, find):
     assert kept.equals(said)
 
 
+def with_known(frames, rows, box_px, hand):
+    """The rows, and before each a row of the same picture that has this box already."""
+    known = take_rows(frames, rows)
+    said = {
+        "frame_id": [f"{each}-known" for each in known["frame_id"].to_pylist()], "hand": [hand] * len(rows),
+        "bbox_px": [list(map(float, box_px))] * len(rows), "box_source": ["given"] * len(rows),
+    }  # fmt: skip
+    for name, values in said.items():
+        known = with_column(known, name, values)
+    return pa.concat_tables([known, frames])
+
+
+def test_a_hand_that_has_a_row_with_a_box_is_not_found_again(pool, find):
+    listed = list_frames(pool, OPEN).frames
+    names = [uri.rsplit("/")[-1] for uri in listed["uri"].to_pylist()]
+    known = with_known(listed, [names.index("both.png"), names.index("left.png")], (61, 40, 20, 24), "left")
+    frames, quarantine = split_found(find(known))
+    rows = by_picture(frames)
+    both = rows.filter(pl.col("picture") == "both.png").sort("box_source")
+    assert both["box_source"].to_list() == ["given", "localiser"]
+    assert both["hand"].to_list() == ["left", "right"]
+    assert both["frame_id"][0] == f"{both['frame_id'][1]}-known"
+    left = rows.filter(pl.col("picture") == "left.png")
+    assert sorted(left["box_source"]) == ["given", "localiser"], "the hand lies elsewhere than the box"
+    assert Counter(quarantine["reason"].to_pylist()) == {"no_hand": 1, "truncated": 1}
+    all_known = with_known(known, [len(known) - len(listed) + names.index("both.png")], (5, 5, 20, 20), None)
+    frames, quarantine = split_found(find(all_known))
+    details = dict(zip(quarantine["frame_id"].to_pylist(), quarantine["detail"].to_pylist(), strict=True))
+    assert "those of its other rows" in details[both["frame_id"][1]]
+    assert by_picture(frames).filter(pl.col("picture") == "both.png")["hand"].to_list() == ["right", "left"]
+
+
+def test_in_a_video_a_hand_is_not_found_again_in_the_pictures_in_which_it_has_a_row(pool, find):
+    listed = list_frames(pool, OPEN).frames
+    numbers = listed["video_frame"].to_pylist()
+    known = with_known(listed, [numbers.index(3), numbers.index(4)], (67, 46, 16, 18), "left")
+    rows = by_picture(split_found(find(known))[0]).filter(pl.col("picture") == "video.mp4")
+    left = rows.filter(pl.col("hand") == "left", pl.col("box_source") != "given")
+    assert sorted(left["video_frame"]) == [number for number in range(45) if number not in (3, 4)]
+    assert left.filter(pl.col("video_frame") < 20)["track_id"].n_unique() == 1
+    assert rows.filter(pl.col("hand") == "right").height == 40
+
+
+def test_of_rows_that_are_settled_nothing_more_is_said(pool, find):
+    listed = list_frames(pool, OPEN).frames
+    whole = find(listed)
+    of_both = [uri.endswith("both.png") for uri in listed["uri"].to_pylist()].index(True)
+    settled = {listed["frame_id"][of_both].as_py()}
+    left = find(listed, settled)
+    others = np.array([not uri.endswith("both.png") for uri in whole["uri"].to_pylist()])
+    assert left.equals(filter_rows(whole, others))
+    assert len(left) == len(whole) - 2
+
+
 def test_rows_of_one_picture_share_its_hands_out():
     def track(score, right):
         return Track({0: Seen((0.0, 0.0, 9.0, 9.0), (0.0, 0.0, 9.0, 9.0), score, right, "localiser")})
@@ -164,7 +233,7 @@ def test_found_rows_are_frames_that_may_lack_values_and_a_reason():
     assert all(field.nullable for field in FOUND)
 
 
-def test_joints_are_those_of_the_model_and_a_left_hands_those_of_its_mirror_image(teacher, target_frames):
+def test_joints_are_those_of_the_model_and_a_left_hands_those_of_its_mirror_image(teacher):
     picture = scene((RIGHT, 30, 20, 30, 30), size=(96, 72))
     box, track = (30.0, 20.0, 30.0, 24.0), PoseTracker(teacher)
     expected, _ = Predictor(teacher).predict([picture], np.array([box]))

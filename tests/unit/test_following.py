@@ -30,7 +30,11 @@ class Scripted:
 
 
 def numbered(num):
-    return [(number, np.full((60, 80, 3), number, np.uint8)) for number in range(num)]
+    return pictures_of(range(num))
+
+
+def pictures_of(numbers):
+    return [(number, np.full((60, 80, 3), number, np.uint8)) for number in numbers]
 
 
 def nowhere(picture, box_px, left):
@@ -135,3 +139,22 @@ def test_a_hand_about_whose_joints_a_far_larger_box_is_drawn_is_still_one():
     finder = Scripted(found)
     (track,) = follow_hands(numbered(12), finder, far_apart, FindConfig(find_every=1))
     assert all(seen.box_px[2] > 1.5 * seen.found_px[2] for number, seen in track.seen.items() if number)
+
+
+def test_a_picture_that_comes_late_is_looked_at_by_itself_and_changes_no_track():
+    found = {number: [hand(5 + number)] for number in range(8)}
+    finder = Scripted(found)
+    tracks = follow_hands(pictures_of([0, 1, 4, 5, 2, 3, 6]), finder, nowhere, FindConfig())
+    assert [list(track.seen) for track in tracks] == [[0, 1, 4, 5, 6], [2], [3]]
+    assert finder.looks == [0, 2, 3]
+    assert [seen.box_px[0] for track in tracks[1:] for seen in track.seen.values()] == [7, 8]
+    (without,) = follow_hands(pictures_of([0, 1, 4, 5, 6]), Scripted(found), nowhere, FindConfig())
+    assert tracks[0].seen == without.seen
+
+
+def test_a_hand_is_not_followed_over_more_pictures_than_its_patience():
+    numbers = [0, 5, 15, 26, 30]
+    finder = Scripted({number: [hand(5)] for number in numbers})
+    tracks = follow_hands(pictures_of(numbers), finder, nowhere, FindConfig(find_every=100, patience=10))
+    assert [list(track.seen) for track in tracks] == [[0, 5, 15], [26, 30]]
+    assert finder.looks == [0, 26]

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from lying_decoder import index, medium
 
 from semihand.frames.errors import BadFrame, InputError
 from semihand.frames.limits import Limits
@@ -144,13 +145,19 @@ def nonsense():
             st.tuples(st.just("array"), st.sampled_from(["<f8", "|u1", "<U1", "|b1", "|V8", "|O"]),
                       st.lists(st.sampled_from([0, 1, 2, 8, -1, 2**40, 2**63]), max_size=3),
                       st.sampled_from(["C", "F", "K"])).map(list),
-            st.dictionaries(st.sampled_from(["path", "width", "times"]), below),
+            st.dictionaries(st.sampled_from(["path", "width", "times", "__dataclass_self__"]), below),
         ),
         max_leaves=8,
     )  # fmt: skip
 
 
-@given(nonsense(), st.lists(st.sampled_from([b"", b"a", bytes(8), bytes(16)]), max_size=3))
+def test_the_last_of_all_letters_travels_in_either_order_of_bytes():
+    for order in "<>":
+        texts = np.array([["\U0010ffff", "ab"]], f"{order}U2")
+        assert sent(texts).tolist() == texts.tolist()
+
+
+@given(nonsense(), st.lists(st.sampled_from([b"", b"a", bytes(8), bytes(16), 4 * b"\xff"]), max_size=3))
 def test_nonsense_is_a_value_or_a_value_error_and_nothing_else(tree, buffers):
     try:
         value = read(json.dumps(tree), buffers)
@@ -204,6 +211,11 @@ MALFORMED = {
     "a reason that is a list": ('["BadFrame", ["list"], "x"]', [], "not str"),
     "a medium of one thing": ('["Medium", {"path": null}]', [], "Field required"),
     "a medium that is none": ('["Medium", 3]', [], "not dict"),
+    "a medium of another self": ('["Medium", {"__dataclass_self__": 1}]', [], "no 'Medium' has"),
+    "a video of another self": ('["VideoIndex", {"__dataclass_self__": 1}]', [], "no 'VideoIndex' has"),
+    "a letter beyond all": ('["array", "<U1", [2], "C"]', [b"a\0\0\0\xff\xff\xff\x7f"], "no text"),
+    "a letter just beyond": ('["array", ">U1", [1], "C"]', [b"\0\x11\0\0"], "no text"),
+    "a truth of two": ('["array", "|b1", [3], "C"]', [b"\0\1\2"], "no truth"),
 }  # fmt: skip
 
 
@@ -211,17 +223,6 @@ MALFORMED = {
 def test_what_is_malformed_is_a_value_error(text, buffers, why):
     with pytest.raises(ValueError, match=why):
         read(text, buffers)
-
-
-def index(**other):
-    given_ = {"path": Path("a"), "width": 20, "height": 16, "quarter_turns": 0, "num_frames": 2, "times": (0, 1),
-              "keyframe_times": (0,), "time_base": Fraction(1, 30), "conversions": ()}  # fmt: skip
-    return {**given_, **other}
-
-
-def medium(**other):
-    given_ = {"path": "/a", "key": "a", "content_sha256": 64 * "0", "width": 20, "height": 16, "conversions": ()}
-    return {**given_, **other}
 
 
 @pytest.mark.parametrize(
@@ -243,5 +244,5 @@ def test_what_is_said_of_a_picture_or_video_is_held_to_its_types(kind, fields):
         if is_right:
             read(f'["{kind}",{text}]', buffers)
         else:
-            with pytest.raises(ValueError, match=f"error.? for {kind}"):
+            with pytest.raises(ValueError, match=f"error.? for {kind}|no '{kind}' has"):
                 read(f'["{kind}",{text}]', buffers)

@@ -23,7 +23,6 @@ from semihand.frames.limits import STANDARD, Limits
 from semihand.frames.listing import list_frames
 from semihand.frames.options import ListOptions
 from semihand.frames.reading import read_pictures
-from semihand.frames.tasks import TASKS
 from semihand.frames.worker import borrowed, dismiss, each, one
 
 RIGHT = ListOptions(hand="right")
@@ -231,10 +230,6 @@ def test_a_process_that_read_a_manifest_decodes_none_of_its_pictures(tmp_path):
     pq.write_table(pa.table({"image": images, "hand": ["left"] * 40}), tmp_path / "m.parquet")
     listing = list_frames(tmp_path / "m.parquet", ListOptions(limits=Limits(max_pixels=1_000_000)))
     assert str(listing) == "40 frames"
-
-
-def test_the_tasks_about_whole_files_are_known_by_name():
-    assert {name for name, task in TASKS.items() if task.whole_file} == worker.FILE_TASKS
 
 
 def test_large_pictures_go_a_few_at_a_time():

@@ -11,7 +11,9 @@ from frames_tables import as_table, with_column
 from coloured_hands import FINDER, RIGHT, localiser_folder, png, scene
 from semihand.command_line import read_config
 from semihand.frames.errors import InputError
+from semihand.frames.options import ListOptions
 from semihand.rounds.config import RoundConfig
+from semihand.rounds.evaluation import look_without_truth
 from semihand.rounds.given_frames import check_pool, known_frames, pool_options
 from semihand.rounds.inputs import check_inputs
 from semihand.rounds.localiser import check_localiser, keep_localiser, kept_localiser
@@ -133,3 +135,12 @@ def test_with_a_localiser_a_pool_need_not_say_box_or_side_and_judging_sets_must(
         known_frames(found, tmp_path)
     named = pool_options(found, Path("freihand:/data"))
     assert (named.find_box, named.find_hand) == (True, False)
+
+
+def test_label_free_figures_of_frames_without_a_hand_say_how_to_find_more(tmp_path, teacher, monkeypatch):
+    monkeypatch.setattr("semihand.rounds.localiser.HandFinder", FINDER)
+    frames, localiser = tmp_path / "frames", localiser_folder(tmp_path / "localiser")
+    frames.mkdir()
+    (frames / "none.png").write_bytes(png(scene()))
+    with pytest.raises(InputError, match=r"finds no hand in any frame; lower --find.min_score"):
+        look_without_truth(frames, teacher, ListOptions(), localiser)

@@ -10,11 +10,12 @@ from semihand.frames.errors import BadFrame, InputError
 from semihand.frames.limits import Limits
 from semihand.frames.medium import Medium, VideoIndex
 
-FILE_TASKS = frozenset({"mat", "parquet_names", "parquet", "parquet_pieces"})  # the tasks about a whole file
+# The tasks whose answers are about a file of many frames, and may take as long and as much memory as that.
+FILE_TASKS = frozenset({"mat", "parquet_names", "parquet", "parquet_pieces"})
 
 
 def most_bytes(task: str, limits: Limits) -> int:
-    """What an answer can hold that was made in the memory of its task."""
+    """The memory that a task may take, which is the most that an answer can hold."""
     return limits.file_memory_bytes if task in FILE_TASKS else limits.picture_memory_bytes
 
 

@@ -110,10 +110,17 @@ def read_pieces(path: Path, names: list[str], num_rows: int, limits: Limits) -> 
     Raises:
         InputError: as `column_names`, once it shows.
     """
+    left = limits.max_manifest_rows
     try:
         with borrowed(limits, for_files=True) as worker:
             for answer in worker.ask("parquet_pieces", path, names, num_rows, patience_s=for_a_file(limits)):
-                yield _table(path, answer, names)
+                table = _table(path, answer, names)
+                left -= table.num_rows
+                if not 0 < table.num_rows <= num_rows:
+                    raise worker.distrusted(f"{table.num_rows} rows instead of {num_rows}")
+                if left < 0:
+                    raise worker.distrusted(f"more than {limits.max_manifest_rows} rows")
+                yield table
     except WorkerEnded as end:
         raise _not_readable(path, end.problem) from end
 

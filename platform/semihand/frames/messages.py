@@ -9,8 +9,10 @@ whole numbers where they are many, are buffers, which the text takes in their or
 
 import json
 import re
+import sys
 from array import array as numbers_of
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import fields
 from fractions import Fraction
 from math import prod
 from pathlib import Path
@@ -137,7 +139,21 @@ def _read_array(parts: list[Any], left: Iterator[Buffer]) -> np.ndarray:
         array: np.ndarray = np.ndarray(tuple(shape), dtype, data, order=order)
     except (TypeError, OverflowError) as error:
         raise ValueError(f"no array is of type {code}: {error}") from error
+    _check_values(array)
     return array if array.flags.aligned else array.copy(order="K")
+
+
+def _check_values(array: np.ndarray) -> None:
+    """Refuse texts and truths of values that they cannot have, over which NumPy and Python fall.
+
+    Raises:
+        ValueError: there are some.
+    """
+    flat, kind = array.reshape(-1, order="A"), array.dtype.kind
+    if kind == "U" and flat.view(np.dtype("u4").newbyteorder(array.dtype.byteorder)).max(initial=0) > sys.maxunicode:
+        raise ValueError(f"an array of {array.dtype} with a letter that no text has")
+    if kind == "b" and flat.view(np.uint8).max(initial=0) > 1:
+        raise ValueError("an array of truths with one that is no truth")
 
 
 def _given(parts: list[Any], *kinds: type) -> list[Any]:
@@ -178,6 +194,14 @@ def _fraction(parts: list[Any]) -> Fraction:
     return Fraction(numerator, denominator)
 
 
+def _fields(parts: list[Any], kind: type[Medium | VideoIndex]) -> dict[str, Any]:
+    """What is to be given to a dataclass, whose own arguments it might be taken for otherwise."""
+    (values,) = _given(parts, dict)
+    if unknown := values.keys() - {field.name for field in fields(kind)}:
+        raise ValueError(f"{min(unknown)!r:.80}, which no {kind.__name__!r} has")
+    return dict(values)
+
+
 # What lies in buffers, by name.
 _HELD: dict[str, Callable[[list[Any], Iterator[Buffer]], Any]] = {
     "whole": _read_whole,
@@ -193,7 +217,7 @@ _KINDS: dict[type, tuple[Callable[[Any], Iterable[Any]], Callable[[list[Any]], A
     Fraction: (lambda number: [number.numerator, number.denominator], _fraction),
     BadFrame: (lambda problem: problem.args, lambda parts: BadFrame(*_given(parts, str, str))),
     InputError: (lambda problem: problem.args, lambda parts: InputError(*_given(parts, str))),
-    Medium: (lambda medium: [vars(medium)], lambda parts: Medium(**_given(parts, dict)[0])),
-    VideoIndex: (lambda video: [vars(video)], lambda parts: VideoIndex(**_given(parts, dict)[0])),
+    Medium: (lambda medium: [vars(medium)], lambda parts: Medium(**_fields(parts, Medium))),
+    VideoIndex: (lambda video: [vars(video)], lambda parts: VideoIndex(**_fields(parts, VideoIndex))),
 }
 _BUILDERS = {kind.__name__: build for kind, (_, build) in _KINDS.items()}

@@ -1,6 +1,6 @@
 """Rows of FRAMES to pictures: from the row itself, a file or a video, if they still are what was listed."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -94,11 +94,17 @@ def _read_video(uri: str, digest: str, numbers: list[int], limits: Limits) -> It
     remaining, deaths = dict.fromkeys(numbers), 0
     while remaining:
         group: list[int] = []
+        grouped: set[int] = set()
         with borrowed(limits) as worker:
             try:
                 for answer in worker.ask("frames", uri, digest, list(remaining), patience_s=for_a_file(limits)):
                     if isinstance(answer, list):
+                        if not _is_group(answer, remaining.keys() - grouped):
+                            raise worker.distrusted(f"frames {answer!r:.80} in a group")
                         group = answer
+                        grouped.update(group)
+                    elif not remaining:
+                        raise worker.distrusted("more, when nobody waits")
                     elif isinstance(answer, BadFrame):
                         yield from ((number, answer) for number in remaining)
                         remaining.clear()
@@ -116,3 +122,8 @@ def _read_video(uri: str, digest: str, numbers: list[int], limits: Limits) -> It
                 for number in lost:
                     del remaining[number]
                     yield number, end.problem
+
+
+def _is_group(numbers: list[int], waiting: Set[int]) -> bool:
+    """Whether frames can be decoded together: each waits for it, once. Groups of others might come for ever."""
+    return waiting >= {*numbers} and len(numbers) == len({*numbers}) > 0

@@ -7,7 +7,7 @@ BadFrame or InputError is an answer, too.
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
@@ -21,18 +21,6 @@ from semihand.frames.limits import Limits
 from semihand.frames.video import decode_group, frame_groups, index_video
 
 Picture = UInt8[np.ndarray, "height width 3"]
-
-
-class Task(NamedTuple):
-    """How a task is done.
-
-    Attributes:
-        answers: given its arguments and the limits, the answers.
-        whole_file: whether an answer is about a file of many frames, and may take as long as that.
-    """
-
-    answers: Callable[..., Iterator[Any]]
-    whole_file: bool = False
 
 
 def _each(act: Callable[..., Any]) -> Callable[[Sequence[tuple[Any, ...]], Limits], Iterator[Any]]:
@@ -114,19 +102,20 @@ def check_digest(found: str, listed: str) -> None:
         raise BadFrame("changed", f"the content has sha256 {found}, listed was {listed}; list the frames again")
 
 
-TASKS: dict[str, Task] = {
-    "inspect_file": Task(_each(inspect_file)),
-    "inspect_bytes": Task(_each(inspect_bytes)),
-    "index": Task(_each(index_video)),
-    "picture": Task(_each(_picture)),
-    "file_picture": Task(_each(_file_picture)),
-    "decodes": Task(_each(_decodes)),
-    "size": Task(_each(_size)),
-    "depth16": Task(_each(_depth16)),
-    "frames": Task(_frames),
-    "npz": Task(_each(read_arrays_of_npz)),
-    "mat": Task(_each(read_mat), whole_file=True),
-    "parquet_names": Task(_each(_parquet_names), whole_file=True),
-    "parquet": Task(_each(_parquet), whole_file=True),
-    "parquet_pieces": Task(_parquet_pieces, whole_file=True),
+# By name: given its arguments and the limits, the answers.
+TASKS: dict[str, Callable[..., Iterator[Any]]] = {
+    "inspect_file": _each(inspect_file),
+    "inspect_bytes": _each(inspect_bytes),
+    "index": _each(index_video),
+    "picture": _each(_picture),
+    "file_picture": _each(_file_picture),
+    "decodes": _each(_decodes),
+    "size": _each(_size),
+    "depth16": _each(_depth16),
+    "frames": _frames,
+    "npz": _each(read_arrays_of_npz),
+    "mat": _each(read_mat),
+    "parquet_names": _each(_parquet_names),
+    "parquet": _each(_parquet),
+    "parquet_pieces": _parquet_pieces,
 }

@@ -19,6 +19,7 @@ from typing import Any
 from PIL import Image
 
 from semihand.frames import alarm
+from semihand.frames.answers import FILE_TASKS, most_bytes
 from semihand.frames.limits import Limits
 from semihand.frames.line import Line
 from semihand.frames.messages import Buffer, read, written
@@ -61,10 +62,10 @@ class _Server:
 
         Requests and answers themselves come and go without that limit: there is nobody to blame for them.
         """
-        task, limits = TASKS[name], self._limits
-        seconds = limits.max_file_s if task.whole_file else limits.max_item_s
-        memory = size + (limits.file_memory_bytes if task.whole_file else limits.picture_memory_bytes)
-        answers = task.answers(*arguments, limits)
+        limits = self._limits
+        seconds = limits.max_file_s if name in FILE_TASKS else limits.max_item_s
+        memory = size + most_bytes(name, limits)
+        answers = TASKS[name](*arguments, limits)
         while True:
             alarm.arm(seconds)
             _limit_memory(memory)

@@ -7,11 +7,10 @@ from pathlib import Path
 from semihand.frames.errors import InputError
 from semihand.frames.listing import joined, list_frames, list_parts
 from semihand.frames.options import ListOptions
-from semihand.frames.sets.named import is_named
 from semihand.frames.truth import without_pictures_of_truth
 from semihand.methods.semihand.weights import CARD
 from semihand.rounds.config import ProtocolName
-from semihand.rounds.given_frames import check_pictures
+from semihand.rounds.given_frames import check_pictures, no_hand, to_be_found
 from semihand.rounds.ledger import Ledger
 from semihand.rounds.localiser import check_localiser, find_job
 from semihand.steps.evaluate import PROTOCOLS, evaluate
@@ -79,7 +78,7 @@ def look_without_truth(
     _check_model(model)
     if localiser is not None:
         check_localiser(localiser, find)
-        options = options.model_copy(update={"find_box": True, "find_hand": not is_named(frames)})
+        options = to_be_found(options, frames)
     listing = list_frames(frames, options)
     check_pictures(listing.frames, frames)
     print(f"{frames}: {listing}")
@@ -87,6 +86,8 @@ def look_without_truth(
         if localiser is None:
             return label_free_quality(listing.frames, model, LabelConfig(), options.limits)
         found, lost = split_found(find_job(localiser, model, find, options.limits).open()(listing.frames))
+        if not found.num_rows:
+            raise no_hand(frames)
         without = float(lost["reason"].to_pylist().count("no_hand"))
         quality = label_free_quality(found, model, LabelConfig(), options.limits)
         unusable = quality["unusable"] + lost.num_rows - without

@@ -6,13 +6,12 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from semihand.frames.errors import InputError
 from semihand.frames.listing import list_frames
 from semihand.frames.sets.named import is_named, open_set
 from semihand.frames.truth import without_truth
 from semihand.methods.semihand.weights import read_card
 from semihand.rounds.campaign import Campaign
-from semihand.rounds.given_frames import check_pictures, pool_options
+from semihand.rounds.given_frames import check_pictures, no_hand, pool_options
 from semihand.rounds.localiser import check_localiser, find_job, kept_localiser
 from semihand.stages.finding import Actors, find_frames
 from semihand.stages.ingest import ingest_set
@@ -50,18 +49,17 @@ def find_pool(campaign: Campaign, path: Path, teacher: Path) -> tuple[Counter[st
     assert localiser is not None, "find_pool without a localiser"
     listed = _listed_by_actors(campaign, path) if is_named(path) else _listed(campaign, path)
     _add_missing(store, "quarantine", listed.quarantine)
-    to_find = unsaid(listed.frames)
-    _add_missing(store, "frames", filter_rows(listed.frames, ~to_find))
+    _add_missing(store, "frames", filter_rows(listed.frames, ~unsaid(listed.frames)))
     label = config.cluster.label  # the same actors, at another time
     find_frames(
-        filter_rows(listed.frames, to_find),
+        listed.frames,
         find_job(localiser, teacher, config.find, config.limits),
         store,
         Actors(label.num_actors, label.cpus_per_actor, label.gpus_per_actor),
         lambda done, of: campaign.say(f"  hands sought in {done} of {of} pieces"),
     )
     if scan(store, "frames").head(1).collect().is_empty():
-        raise InputError(f"{path}: the localiser finds no hand in any frame; lower --find.min_score, or give boxes")
+        raise no_hand(path)
     models = {"localiser": check_localiser(localiser, config.find), "teacher": read_card(teacher).sha256}
     return listed.conversions, models
 

@@ -19,12 +19,19 @@ def list_options(config: RoundConfig) -> ListOptions:
 
 
 def pool_options(config: RoundConfig, path: Path) -> ListOptions:
-    """The same for frames to be labelled: with a localiser, what nothing says is left for it to find.
+    """The same for frames to be labelled."""
+    options = list_options(config)
+    return options if config.localiser is None else to_be_found(options, path)
 
-    Public data sets say which hand they show.
-    """
-    given = config.localiser is not None
-    return list_options(config).model_copy(update={"find_box": given, "find_hand": given and not is_named(path)})
+
+def to_be_found(options: ListOptions, path: Path) -> ListOptions:
+    """With a localiser, what nothing says is left for it to find; public data sets say which hand they show."""
+    return options.model_copy(update={"find_box": True, "find_hand": not is_named(path)})
+
+
+def no_hand(path: Path) -> InputError:
+    """What to say of frames in none of which the localiser finds a hand."""
+    return InputError(f"{path}: the localiser finds no hand in any frame; lower --find.min_score, or give boxes")
 
 
 def is_store(path: Path) -> bool:

@@ -11,14 +11,13 @@ import pyarrow as pa
 import ray
 import torch
 
-from semihand.frames.limits import STANDARD, Limits
-from semihand.methods.localiser.finding import HandFinder
-from semihand.steps.finding import FrameFinder, PoseTracker
+from semihand.frames.limits import Limits
+from semihand.steps.finding import FrameFinder, PoseTracker, unsaid
 from semihand.steps.following import FindConfig, Finder
 from semihand.steps.found_rows import split_found
 from semihand.steps.shots import segments, shots_of
 from semihand.tables import Shard, Store, scan
-from semihand.tables.rows import filter_rows, take_rows
+from semihand.tables.rows import take_rows
 
 _TABLES = ("quarantine", "frames")  # committed in this order: a piece whose frames are there is all there
 _STILLS_PER_PIECE = 64
@@ -30,8 +29,8 @@ class FindJob(NamedTuple):
     config: FindConfig
     localiser: Path
     teacher: Path  # the pose model whose joints a box follows through a video
-    limits: Limits = STANDARD
-    finder: Callable[[Path, str, float | None], Finder] = HandFinder
+    limits: Limits
+    finder: Callable[[Path, str, float | None], Finder]  # opens a localiser on a device, with a threshold or its own
 
     def open(self) -> FrameFinder:
         """Load both models.
@@ -65,7 +64,8 @@ def find_frames(
     Pieces are worked whole, so that neither restarts nor the number of actors change what is found.
 
     Args:
-        frames: all that was listed without box or side, in any order.
+        frames: all that was listed, in any order. Rows that say box and side are in the tables already: they tell which
+            hands of their pictures are known.
         job: the models, and how to use them.
         store: where hands and reasons go.
         actors: how many.
@@ -77,18 +77,9 @@ def find_frames(
     to_do = [piece for piece in pieces if not done.issuperset(ids[row] for row in piece)]
     if not to_do:
         return
-    # Refused by a run that ended before it could commit the piece's frames.
-    refused = frozenset(done & {ids[row] for piece in to_do for row in piece})
-    blocks = [take_rows(frames, piece).combine_chunks() for piece in to_do]
-    written = ray.data.from_arrow(blocks).map_batches(
-        _Finder,
-        fn_constructor_args=(job, store, refused),
-        batch_format="pyarrow",
-        batch_size=None,
-        compute=ray.data.ActorPoolStrategy(size=min(actors.num, len(blocks))),
-        num_cpus=actors.cpus,
-        num_gpus=actors.gpus,
-    )
+    # Known hands, and what was refused by a run that ended before it could commit the piece's frames.
+    settled = frozenset(done & {ids[row] for piece in to_do for row in piece})
+    written = _written([take_rows(frames, piece).combine_chunks() for piece in to_do], job, store, actors, settled)
     num_done = len(pieces) - len(to_do)
     for shards in _several(written, actors.pieces_per_commit):
         for name in _TABLES:
@@ -98,13 +89,13 @@ def find_frames(
 
 
 def pieces_of(frames: pa.Table, config: FindConfig) -> list[list[int]]:
-    """The rows that are worked together: a piece of a video, or some stills."""
-    rows = np.flatnonzero(frames["box_source"].is_null().to_numpy()).tolist()
-    shots = shots_of(frames, rows)
-    pieces = [[row for shot in piece for row in shot.rows] for piece in segments(shots, config.frames_per_segment)]
-    # Rows that have a box are asked for their side alone, each by itself.
-    alone = [[row] for row in np.flatnonzero(frames["box_source"].is_valid().to_numpy()).tolist()]
-    stills = [shot.rows for shot in shots if shot.video is None] + alone
+    """The rows that are worked together: a piece of a video, or some stills, with all rows of their pictures."""
+    shots = shots_of(frames)
+    pieces = [[row for shot in piece for row in shot.all_rows] for piece in segments(shots, config.frames_per_segment)]
+    of_shots = {row for shot in shots for row in shot.boxed}
+    # Other rows that have a box are asked for their side alone, each by itself.
+    boxed = np.flatnonzero(unsaid(frames) & frames["box_source"].is_valid().to_numpy()).tolist()
+    stills = [shot.all_rows for shot in shots if shot.video is None] + [[row] for row in boxed if row not in of_shots]
     starts = range(0, len(stills), _STILLS_PER_PIECE)
     return pieces + [[row for still in stills[at : at + _STILLS_PER_PIECE] for row in still] for at in starts]
 
@@ -112,19 +103,29 @@ def pieces_of(frames: pa.Table, config: FindConfig) -> list[list[int]]:
 class _Finder:
     """A Ray Data actor: the models, loaded once; what it finds goes to files that only the driver commits."""
 
-    def __init__(self, job: FindJob, store: Store, refused: frozenset[str]) -> None:
+    def __init__(self, job: FindJob, store: Store, settled: frozenset[str]) -> None:
         torch.set_num_threads(1)  # the sums of a convolution must not depend on the size of the machine
-        self.find, self.store, self.refused = job.open(), store, refused
+        self.find, self.store, self.settled = job.open(), store, settled
 
     def __call__(self, frames: pa.Table) -> pa.Table:
         """A piece of the listing; a row of metadata is all that travels on."""
-        found, quarantine = split_found(self.find(frames))
-        new = np.array([each not in self.refused for each in quarantine["frame_id"].to_pylist()], bool)
-        shards = [
-            self.store.write_shard("frames", found),
-            self.store.write_shard("quarantine", filter_rows(quarantine, new)),
-        ]
+        found, quarantine = split_found(self.find(frames, self.settled))
+        shards = [self.store.write_shard("frames", found), self.store.write_shard("quarantine", quarantine)]
         return pa.table({"shards": [json.dumps([shard.as_row() for shard in shards])]})
+
+
+def _written(
+    blocks: list[pa.Table], job: FindJob, store: Store, actors: Actors, settled: frozenset[str]
+) -> "ray.data.Dataset":
+    return ray.data.from_arrow(blocks).map_batches(
+        _Finder,
+        fn_constructor_args=(job, store, settled),
+        batch_format="pyarrow",
+        batch_size=None,
+        compute=ray.data.ActorPoolStrategy(size=min(actors.num, len(blocks))),
+        num_cpus=actors.cpus,
+        num_gpus=actors.gpus,
+    )
 
 
 def _several(written: "ray.data.Dataset", num: int) -> Iterator[list[list[Shard]]]:

@@ -1,8 +1,8 @@
 """Find the hands of frames that have no box: a row for each hand, or the reason why there is none."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -13,11 +13,11 @@ from semihand.frames.crop import crop_hand
 from semihand.frames.errors import BadFrame
 from semihand.frames.limits import STANDARD, Limits
 from semihand.frames.reading import read_pictures
-from semihand.hand.boxes import Box
+from semihand.hand.boxes import Box, overlap
 from semihand.hand.crops import crop_affine, square_box
 from semihand.methods.semihand.network import GRID_PX
 from semihand.methods.semihand.predictor import Predictor
-from semihand.steps.following import FindConfig, Finder, Picture, Track, Tracker, follow_hands
+from semihand.steps.following import FindConfig, Finder, Picture, Seen, Track, Tracker, follow_hands
 from semihand.steps.found_rows import FoundRow, found_table
 from semihand.steps.shots import Shot, segments, shots_of
 from semihand.tables.identity import hand_id
@@ -50,6 +50,7 @@ class _Asked(NamedTuple):
 
     ids: list[str]
     sides: list[str | None]
+    boxes: list[Any]  # four numbers, or None
 
 
 class FrameFinder:
@@ -58,23 +59,29 @@ class FrameFinder:
     def __init__(self, finder: Finder, tracker: Tracker, config: FindConfig, limits: Limits = STANDARD) -> None:
         self.finder, self.tracker, self.config, self.limits = finder, tracker, config, limits
 
-    def __call__(self, frames: pa.Table) -> pa.Table:
-        """Listed frames to FOUND; which rows come together changes none, but for those of one video.
+    def __call__(self, frames: pa.Table, settled: Collection[str] = ()) -> pa.Table:
+        """Listed frames to FOUND; which rows come together changes none, but for those of one picture or video.
 
         Rows that have box and side stay as they are. A row with a box is asked for its side alone. A row without one
-        becomes the hand that is most likely the one whose side it says; if it says none, a row for each hand.
+        becomes the hand that is most likely the one whose side it says; if it says none, a row for each hand that is in
+        no box of the picture's other rows.
+
+        Args:
+            frames: what was listed.
+            settled: the ids of those that nothing is to be said of.
         """
         to_find, boxed = unsaid(frames), frames["box_source"].is_valid().to_numpy()
         found = [FoundRow(int(row)) for row in np.flatnonzero(~to_find)]
         found += self._sides(frames, np.flatnonzero(to_find & boxed))
-        asked = _Asked(frames["frame_id"].to_pylist(), frames["hand"].to_pylist())
-        shots = shots_of(frames, np.flatnonzero(~boxed).tolist())
+        asked = _Asked(*(frames[name].to_pylist() for name in ("frame_id", "hand", "bbox_px")))
+        shots = shots_of(frames)
         stills = [shot for shot in shots if shot.video is None]
         for place, picture in self._read(frames, stills):
             found += self._hands(asked, [stills[place]], [(0, picture)])
         for segment in segments(shots, self.config.frames_per_segment):
-            found += self._hands(asked, segment, self._read(frames, segment))
-        return found_table(frames, found)
+            pictures = self._read(frames, segment)
+            found += self._hands(asked, segment, ((segment[place].number, picture) for place, picture in pictures))
+        return found_table(frames, [each for each in found if asked.ids[each.listed] not in settled])
 
     def _sides(self, frames: pa.Table, rows: np.ndarray) -> Iterator[FoundRow]:
         """Which hand is in the boxes that rows have."""
@@ -98,28 +105,35 @@ class FrameFinder:
     def _hands(
         self, asked: _Asked, shots: Sequence[Shot], pictures: Iterable[tuple[int, Picture | BadFrame]]
     ) -> list[FoundRow]:
-        """The hands of a piece of a video, or of one still."""
+        """The hands of a piece of a video, or of one still; its pictures by their numbers in the video."""
         problems: dict[int, BadFrame] = {}
 
         def readable() -> Iterator[tuple[int, Picture]]:
-            for place, picture in pictures:
+            for number, picture in pictures:
                 if isinstance(picture, BadFrame):
-                    problems[place] = picture
+                    problems[number] = picture
                 else:
-                    yield place, picture
+                    yield number, picture
 
         tracks = follow_hands(readable(), self.finder, self.tracker, self.config)
         found, names = [], dict[Track, str]()
-        for place, shot in enumerate(shots):
-            here = [track for track in tracks if place in track.seen]
-            for row, hands in zip(shot.rows, share_out([asked.sides[row] for row in shot.rows], here), strict=True):
+        for shot in shots:
+            here = [track for track in tracks if shot.number in track.seen]
+            boxes = [tuple(asked.boxes[row]) for row in shot.boxed]
+            others = [track for track in here if not self._is_in_one(track.seen[shot.number], boxes)]
+            for row, hands in zip(shot.rows, share_out([asked.sides[row] for row in shot.rows], others), strict=True):
                 if not hands:
-                    found.append(FoundRow(row, problem=problems.get(place) or _no_hand(len(here))))
+                    found.append(FoundRow(row, problem=problems.get(shot.number) or _no_hand(len(here))))
                 for number, track in enumerate(hands):
-                    seen, name = track.seen[place], names.setdefault(track, hand_id(asked.ids[row], number))
+                    seen, name = track.seen[shot.number], names.setdefault(track, hand_id(asked.ids[row], number))
                     where = FoundRow(row, number, asked.sides[row] or track.hand, seen.box_px, seen.source, seen.score)
                     found.append(where._replace(track_id=name if shot.video else None))
         return found
+
+    def _is_in_one(self, seen: Seen, boxes: Sequence[Box]) -> bool:
+        """Whether a hand is the one in a box that another row of its picture has."""
+        pairs = ((each, box) for each in (seen.box_px, seen.found_px) for box in boxes)
+        return any(overlap(each, box) >= self.config.min_overlap for each, box in pairs)
 
 
 def share_out(sides: Sequence[str | None], hands: Sequence[Track]) -> list[list[Track]]:

@@ -33,11 +33,14 @@ class FindConfig(BaseModel, frozen=True, extra="forbid"):
     """How hands are found where frames have no box."""
 
     min_score: Share | None = None  # of a hand; None: the model's own threshold
+    # Frames of a video count as its time does, listed or not: of every tenth, each is looked at as a whole.
     find_every: PositiveInt = 10  # frames between looks at all of a video's picture, for hands that come into it
     # Below it a box about joints and the hand seen in it are not the same; two hands of one picture are two below it.
     min_overlap: Share = 0.4
-    patience: PositiveInt = 10  # frames that a hand may be lost and still be the one found where it was
-    # A video is worked in pieces of as many frames, so that it spreads over actors; each piece is looked at by itself.
+    # Frames that a hand may be lost and still be the one found where it was, and the most from one picture to the next
+    # over which it is followed: raise it for videos of which fewer frames are listed (frame_step).
+    patience: PositiveInt = 10
+    # A video is worked in pieces of as many listed frames, each by itself, so that it spreads over actors.
     frames_per_segment: PositiveInt = 600
 
 
@@ -86,7 +89,7 @@ def follow_hands(
     """The hands of a video, in the order in which they come into it.
 
     Args:
-        pictures: numbered in ascending order; numbers may be missing.
+        pictures: by their numbers in the video, ascending; one that comes late is looked at by itself.
         finder: finds hands in whole pictures, and says whether one is where it is thought to be.
         tracker: the pose model.
         config: when to look where.
@@ -94,7 +97,7 @@ def follow_hands(
     following = _Following(finder, tracker, config)
     for number, picture in pictures:
         following.look(number, picture)
-    return following.tracks
+    return following.tracks + following.alone
 
 
 class _Following:
@@ -104,10 +107,24 @@ class _Following:
         self.finder, self.tracker, self.config = finder, tracker, config
         self.tracks: list[Track] = []
         self.live: list[Track] = []
+        self.alone: list[Track] = []  # of pictures that came late, each in that picture only
+        self.last: int | None = None  # the number of the last picture that did not
         self.looked: int | None = None  # the number of the last picture that was looked at as a whole
 
     def look(self, number: int, picture: Picture) -> None:
         """Follow the live hands into the next picture; look for others where one is lost, and now and then."""
+        if self.last is not None and number < self.last:
+            self.alone += [Track({number: _as_found(found)}) for found in self.finder.find([picture])[0]]
+            return
+        if self.last is not None and number - self.last > self.config.patience:
+            self.live = []
+        self._follow(number, picture)
+        due = self.looked is None or number - self.looked >= self.config.find_every
+        if due or not self.live or self._lost(number):
+            self._find(number, picture)
+        self.last, self.picture = number, picture
+
+    def _follow(self, number: int, picture: Picture) -> None:
         height_px, width_px = picture.shape[:2]
         before, self.live = self.live, []
         for track in before:
@@ -116,10 +133,6 @@ class _Following:
             if seen is not None and not self._is_taken(seen.found_px, number):
                 track.see(number, seen)
                 self.live.append(track)
-        due = self.looked is None or number - self.looked >= self.config.find_every
-        if due or not self.live or self._lost(number):
-            self._find(number, picture)
-        self.picture = picture
 
     def _predict_box(self, track: Track) -> None:
         """The box about the joints in the last picture; joints that do not span the hand's box are not believed."""

@@ -10,26 +10,43 @@ import pyarrow as pa
 class Shot(NamedTuple):
     """A picture, and the rows that show it."""
 
-    rows: list[int]
+    rows: list[int]  # that have no box
+    boxed: list[int]  # that have one
     video: tuple[str, str] | None  # the video, and the view of it
-    number: int  # of the frame in the video
+    number: int  # of the frame in the video; 0 of a still
+
+    @property
+    def all_rows(self) -> list[int]:
+        """Those without a box first."""
+        return self.rows + self.boxed
 
 
-def shots_of(frames: pa.Table, rows: Sequence[int]) -> list[Shot]:
-    """The pictures of some rows: stills in the rows' order, then videos, frame by frame."""
+def shots_of(frames: pa.Table) -> list[Shot]:
+    """The pictures of the rows that have no box: stills in the rows' order, then videos, frame by frame."""
     columns = ["uri", "content_sha256", "view_id", "video_frame"]
-    of_row = zip(*(frames[name].to_pylist() for name in columns), strict=True)
-    about = list(of_row)
-    stills: dict[tuple[str, str], list[int]] = {}
-    videos: dict[tuple[str, str, int], list[int]] = {}
-    for row in rows:
-        uri, digest, view, number = about[row]
-        if uri is None or number is None:
-            stills.setdefault((uri or "", digest), []).append(row)
-        else:
-            videos.setdefault((uri, view or "", number), []).append(row)
-    of_videos = [Shot(videos[uri, view, number], (uri, view), number) for uri, view, number in sorted(videos)]
-    return [Shot(shared, None, 0) for shared in stills.values()] + of_videos
+    keys = list(map(_key, *(frames[name].to_pylist() for name in columns)))
+    has_box = frames["box_source"].is_valid().to_pylist()
+    shots: dict[_Key, Shot] = {}
+    for row, (key, boxed) in enumerate(zip(keys, has_box, strict=True)):
+        if not boxed:
+            video, number = (None, 0) if key.number is None else (key.picture, key.number)
+            shots.setdefault(key, Shot([], [], video, number)).rows.append(row)
+    for row, (key, boxed) in enumerate(zip(keys, has_box, strict=True)):
+        if boxed and key in shots:
+            shots[key].boxed.append(row)
+    of_videos = sorted(key for key in shots if key.number is not None)
+    return [shot for shot in shots.values() if shot.video is None] + [shots[key] for key in of_videos]
+
+
+class _Key(NamedTuple):
+    """What says that two rows show one picture."""
+
+    picture: tuple[str, str]  # a still, and its content; or a video, and the view of it
+    number: int | None  # of the frame in the video
+
+
+def _key(uri: str | None, digest: str, view: str | None, number: int | None) -> _Key:
+    return _Key((uri or "", digest), None) if uri is None or number is None else _Key((uri, view or ""), number)
 
 
 def segments(shots: Sequence[Shot], size: int) -> list[list[Shot]]:
