@@ -11,6 +11,7 @@ from frames_tables import as_table, with_column
 from coloured_hands import FINDER, RIGHT, localiser_folder, png, scene
 from semihand.command_line import read_config
 from semihand.frames.errors import InputError
+from semihand.rounds.campaign import open_campaign
 from semihand.rounds.config import RoundConfig
 from semihand.rounds.given_frames import check_pool, known_frames, pool_options
 from semihand.rounds.inputs import check_inputs
@@ -133,3 +134,16 @@ def test_with_a_localiser_a_pool_need_not_say_box_or_side_and_judging_sets_must(
         known_frames(found, tmp_path)
     named = pool_options(found, Path("freihand:/data"))
     assert (named.find_box, named.find_hand) == (True, False)
+
+
+def test_a_new_campaign_goes_into_no_folder_that_holds_other_things(tmp_path):
+    folder = tmp_path / "campaign"
+    folder.mkdir()
+    (folder / "round.log").write_text("what tee wrote")
+    (folder / "config.tmp").write_text("what a start left")
+    open_campaign(RoundConfig(campaign=folder))
+    open_campaign(RoundConfig(campaign=folder))
+    (tmp_path / "pictures" / "0").mkdir(parents=True)
+    with pytest.raises(InputError, match=r"pictures is no campaign and holds other things \(0\)"):
+        open_campaign(RoundConfig(campaign=tmp_path / "pictures"))
+    assert [path.name for path in (tmp_path / "pictures").iterdir()] == ["0"]
