@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Check frames before anything is learned from them: units, sides, joint order, camera, duplicates, leaks.
 
-    python jobs/check_frames.py --frames freihand:/data/FreiHAND_pub_v2?split=training
+    python jobs/check_frames.py --frames 'freihand:/data/FreiHAND_pub_v2?split=training'
     python jobs/check_frames.py --frames pool.parquet --calibration checked.parquet --evaluation test.parquet
     python jobs/check_frames.py --frames clip.mp4 --frames pictures --hand right --out checks/mine
 
@@ -20,7 +20,7 @@ sys.path.insert(0, str(ROOT / "platform"))
 
 from semihand.command_line import run_job
 from semihand.frames.limits import Limits
-from semihand.frames.options import Box, Hand, ListOptions
+from semihand.frames.options import Box, Hand, Intrinsics, ListOptions
 from semihand.rounds.checking import check_and_write, given_sets
 from semihand.steps.checking.sets import ROLES
 
@@ -37,6 +37,7 @@ class CheckJob(BaseSettings):
     evaluation: list[str] = Field([], description="frames with truth, for the report alone")
     hand: Hand | None = Field(None, description="which hand frames show where nothing says it")
     box: Box | None = Field(None, description="x,y,w,h of the hand in px where a frame has no box")
+    intrinsics: Intrinsics | None = Field(None, description="fx,fy,cx,cy in px where a frame has no camera")
     frame_step: PositiveInt = Field(1, description="take every n-th frame of a video")
     transductive: bool = Field(False, description="frames may be of whom calibration and evaluation are: it is meant")
     limits: Limits = Field(Limits(), description="what a picture, video or manifest may take before it is refused")
@@ -46,7 +47,9 @@ class CheckJob(BaseSettings):
 def main(job: CheckJob) -> None:
     """Print the findings, the worst first."""
     paths = {role: getattr(job, role) for role in ROLES}
-    options = ListOptions(hand=job.hand, box=job.box, frame_step=job.frame_step, limits=job.limits)
+    options = ListOptions(
+        hand=job.hand, box=job.box, intrinsics=job.intrinsics, frame_step=job.frame_step, limits=job.limits
+    )
     checked = check_and_write(given_sets(paths), options, job.transductive, job.out)
     for each in checked.sets:
         print(f"{each.given.name}: {each.looked.rows.num_rows} frames of {each.given.path}")

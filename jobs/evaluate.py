@@ -19,7 +19,7 @@ sys.path.insert(0, str(ROOT / "platform"))
 from semihand.command_line import run_job
 from semihand.frames.errors import InputError
 from semihand.frames.limits import Limits
-from semihand.frames.options import Box, Hand, ListOptions
+from semihand.frames.options import Box, Hand, Intrinsics, ListOptions
 from semihand.rounds.config import ProtocolName
 from semihand.rounds.evaluation import champion_of, evaluate_frames, look_without_truth, write_evaluation
 from semihand.steps.following import FindConfig
@@ -37,6 +37,7 @@ class EvaluationJob(BaseSettings):
     label_free: bool = Field(False, description="ask for no truth: bone lengths, joint limits, views, masks, jitter")
     hand: Hand | None = Field(None, description="which hand frames show where nothing says it")
     box: Box | None = Field(None, description="x,y,w,h of the hand in px where a frame has no box")
+    intrinsics: Intrinsics | None = Field(None, description="fx,fy,cx,cy in px where a frame has no camera")
     localiser: Path | None = Field(None, description="a model that finds hands without a box; with --label_free")
     find: FindConfig = Field(FindConfig(), description="how the localiser is asked")
     limits: Limits = Field(Limits(), description="what a picture, video or manifest may take before it is refused")
@@ -48,7 +49,7 @@ def main(job: EvaluationJob) -> None:
     if job.localiser is not None and not job.label_free:
         raise InputError(f"--localiser {job.localiser} goes with --label_free: frames with truth keep their boxes")
     model = job.model or champion_of(job.campaign)
-    options = ListOptions(hand=job.hand, box=job.box, limits=job.limits)
+    options = ListOptions(hand=job.hand, box=job.box, intrinsics=job.intrinsics, limits=job.limits)
     if job.label_free:
         metrics = look_without_truth(job.frames, model, options, job.localiser, job.find)
     else:

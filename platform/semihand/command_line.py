@@ -116,6 +116,11 @@ def _first_problem(error: ValidationError, recipe: str | None) -> str:
     problem = error.errors(include_url=False)[0]
     name = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
-        return f"unknown key {name!r} in recipe {recipe!r}. Remove it, or see --help for the keys there are."
+        return (
+            f"unknown key {name!r} in recipe {recipe!r}. Remove it, or leave out a recipe made for another job; "
+            "see --help for the keys there are."
+        )
+    if problem["type"] == "missing" and len(problem["loc"]) == 1:
+        return f"--{name} is needed. See --help."
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     return f"{name} is {problem['input']!r}: {problem['msg']}{more}. See --help."

@@ -95,6 +95,11 @@ def test_pictures_alone_are_looked_at_and_what_is_not_said_is_asked_for(run, tmp
     write_folder(tmp_path / "set", 3)
     code, printed, summary = run("--frames", tmp_path / "set", "--hand", "right")
     assert code == 0
+    assert [each["code"] for each in summary["findings"]] == [
+        "no_subject", "whole_picture", "assumed_camera", "no_truth"
+    ]  # fmt: skip
+    said = ("--box", "8,8,40,40", "--intrinsics", "90,90,31.5,31.5")
+    _, _, summary = run("--frames", tmp_path / "set", "--hand", "right", *said)
     assert [each["code"] for each in summary["findings"]] == ["no_subject", "no_truth"]
     code, printed, summary = run("--frames", tmp_path / "set")
     assert code == 1

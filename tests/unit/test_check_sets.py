@@ -96,7 +96,8 @@ def test_an_empty_subject_is_nobody(hands, tmp_path):
 def test_a_pool_is_not_refused_for_truth_that_a_round_does_not_read(tmp_path):
     name = freihand_of(tmp_path / "set", rendered_hands(4))
     (tmp_path / "set/training_xyz.json").write_text("[broken")
-    for role, codes in (("source", {"unusable"}), ("frames", {"lost_truth", "no_truth", "no_subject"})):
+    of_pool = {"lost_truth", "no_truth", "no_subject", "whole_picture"}
+    for role, codes in (("source", {"unusable"}), ("frames", of_pool)):
         checked = check_sets([GivenSet(role, role, name)], ListOptions(), False)
         found = {each.code: each for each in checked.findings}
         assert found.keys() == codes
@@ -121,7 +122,8 @@ def test_frames_of_a_pool_with_wrong_truth_are_checked_as_those_without(tmp_path
     checked = check_sets(given_sets, ListOptions(hand="right"), False)
     found = {each.code: (each.severity, each.count) for each in checked.findings if each.code != "no_subject"}
     assert found == {
-        "missing_file": ("error", 1), "shared_picture": ("error", 1), "lost_truth": ("note", 2), "no_truth": ("note", 1)
+        "missing_file": ("error", 1), "shared_picture": ("error", 1), "lost_truth": ("note", 2),
+        "no_truth": ("note", 1), "whole_picture": ("note", 1), "assumed_camera": ("note", 1),
     }  # fmt: skip
     looked = checked.sets[0].looked
     assert len(looked.rows) == len(looked.sizes_px) == len(looked.thumbs) == 4

@@ -11,6 +11,7 @@ from semihand.command_line import read_config, refuse, run_job, where_to_look
 from semihand.frames.errors import InputError
 from semihand.frames.limits import STANDARD
 from semihand.rounds.config import RoundConfig
+from semihand.rounds.exporting import ExportConfig
 from semihand.rounds.given_frames import list_options
 
 RECIPES = Path(__file__).resolve().parents[2] / "jobs" / "recipes"
@@ -60,6 +61,16 @@ def test_lists_paths_and_switches_are_understood():
     assert list(config.box) == [4, 5, 60, 70]
     assert (config.control, config.hand) == (True, "left")
     assert read("--no-control").control is False
+
+
+def test_a_camera_arrives_where_frames_are_listed():
+    assert list_options(read("--intrinsics", "900,901,640,360")).intrinsics == (900, 901, 640, 360)
+    assert list_options(read()).intrinsics is None
+
+
+def test_what_is_needed_and_not_said_is_named():
+    with pytest.raises(InputError, match=r"^--out is needed\. See --help\.$"):
+        read_config(ExportConfig, ["--formats", "coco"], RECIPES, None)
 
 
 def test_a_choice_of_numbers_is_understood_and_anything_else_refused():

@@ -37,7 +37,7 @@ from semihand.hand.camera import project
 from semihand.hand.mano import hand_layer, mirrored, pose_hand, read_hand_model
 from semihand.hand.skeleton import JOINT_NAMES, MIDDLE_MCP, PARENTS, WRIST
 from semihand.rounds import exporting
-from semihand.rounds.exporting import ExportConfig, export_labels
+from semihand.rounds.exporting import ExportConfig, chosen_labels, export_labels
 from semihand.tables import FRAMES, TRUTH_COLUMNS, Store, as_numpy, scan
 from sets_of_hands import save_mano
 
@@ -388,6 +388,14 @@ def test_what_cannot_be_is_one_line_and_leaves_nothing(campaign, tmp_path, given
     with pytest.raises(InputError, match=complaint):
         export(campaign, tmp_path / "out", **given)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_round_that_selected_nothing_says_so_and_what_can_be_done(campaign):
+    labels = pl.DataFrame({"selected": [False, False], "confidence": [0.2, 0.9]})
+    words = {"campaign": campaign, "out": "out", "formats": ["coco"]}
+    with pytest.raises(InputError, match=r"selected none of its 2 labels.* --all_labels"):
+        chosen_labels(labels, ExportConfig.model_validate(words))
+    assert len(chosen_labels(labels, ExportConfig.model_validate(words | {"all_labels": True}))) == 2
 
 
 def test_a_folder_that_is_there_is_never_written_into(campaign, tmp_path):

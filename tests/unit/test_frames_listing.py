@@ -81,6 +81,12 @@ def test_what_the_caller_says_fills_every_row(tmp_path):
         assert (row["box_source"], row["intrinsics_source"]) == ("region", "given")
 
 
+def test_a_camera_of_another_resolution_that_the_caller_gives_is_refused_as_a_rows_own_is(tmp_path):
+    write_folder(tmp_path, 2)
+    with pytest.raises(InputError, match="principal point lies far outside"):
+        list_frames(tmp_path, ListOptions(hand="left", intrinsics=(1400, 1400, 960, 540)))
+
+
 def test_a_frame_keeps_its_id_when_its_folder_moves_and_others_join_it(tmp_path):
     options = ListOptions(hand="right", dataset="set")
     write_folder(tmp_path / "here", 3)

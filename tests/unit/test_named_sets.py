@@ -122,6 +122,11 @@ def test_a_part_that_is_wrong_throughout_costs_only_its_own_rows(made, query, sa
     assert listing.frames.num_rows == (NUM_PARTS - 1) * ROWS
 
 
+def test_an_option_that_a_data_set_has_not_is_named_beside_those_it_has(made):
+    with pytest.raises(InputError, match=r"option 'splt': there is none; .* takes "):
+        open_set(f"{made}?splt=training")
+
+
 def test_a_data_set_without_parts_says_so(made):
     with pytest.raises(InputError, match=r"made:.*nothing in it for .*empty=True; is it complete\?"):
         list_frames(f"{made}?empty=yes", TRUTH)

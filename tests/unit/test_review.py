@@ -292,7 +292,7 @@ def test_a_point_twice_is_refused_and_other_regions_are_passed_over(tasks):
 
 @pytest.mark.parametrize(
     ("content", "complaint"),
-    [("{}", "no list of tasks"), ("[]", "no corrected hand"), ("not json", "cannot be read"), (None, "No such file")],
+    [("{}", "no list of tasks"), ("[]", "no corrected hand"), ("not json", "cannot be read"), (None, "no such file")],
 )
 def test_an_export_that_cannot_be_used_is_one_line_and_leaves_nothing(campaign, tmp_path, content, complaint):
     if content is not None:

@@ -12,6 +12,7 @@ from coloured_hands import FINDER, RIGHT, localiser_folder, png, scene
 from semihand.command_line import read_config
 from semihand.frames.errors import InputError
 from semihand.frames.options import ListOptions
+from semihand.rounds.campaign import open_campaign
 from semihand.rounds.config import RoundConfig
 from semihand.rounds.evaluation import look_without_truth
 from semihand.rounds.given_frames import check_pool, known_frames, pool_options
@@ -144,3 +145,16 @@ def test_label_free_figures_of_frames_without_a_hand_say_how_to_find_more(tmp_pa
     (frames / "none.png").write_bytes(png(scene()))
     with pytest.raises(InputError, match=r"finds no hand in any frame; lower --find.min_score"):
         look_without_truth(frames, teacher, ListOptions(), localiser)
+
+
+def test_a_new_campaign_goes_into_no_folder_that_holds_other_things(tmp_path):
+    folder = tmp_path / "campaign"
+    folder.mkdir()
+    (folder / "round.log").write_text("what tee wrote")
+    (folder / "config.tmp").write_text("what a start left")
+    open_campaign(RoundConfig(campaign=folder))
+    open_campaign(RoundConfig(campaign=folder))
+    (tmp_path / "pictures" / "0").mkdir(parents=True)
+    with pytest.raises(InputError, match=r"pictures is no campaign and holds other things \(0\)"):
+        open_campaign(RoundConfig(campaign=tmp_path / "pictures"))
+    assert [path.name for path in (tmp_path / "pictures").iterdir()] == ["0"]

@@ -66,7 +66,7 @@ class Form(ABC):
 def no_place_in_a_pinhole(sample: Sample) -> str | None:
     """Why a form of joints in space before a pinhole camera has no room for a sample; None where it has."""
     if not sample.is_placed:
-        return "its place in space is not known"
+        return "its place in space is not known (was its camera measured? see docs/labels_out.md)"
     if sample.K is None:
         return "its camera is not known"
     return None if sample.distortion is None else "its lens is distorted, which the form cannot say"

@@ -71,18 +71,21 @@ def fill_cameras(draft: Draft, sizes_px: Sizes, options: ListOptions) -> Draft:
     present: np.ndarray = np.stack([column.is_valid().to_numpy() for column in columns], axis=1)
     values = np.stack([pc.fill_null(column, 0.0).to_numpy() for column in columns], axis=1)
     _check_focal(draft, present, values)
+    own = np.all(present, axis=1)
+    if options.intrinsics:
+        silent = ~present.any(axis=1)
+        values[silent], present[silent] = options.intrinsics, True
     given = np.all(present, axis=1)
     _note_intrinsics(draft, present, values, sizes_px)
     _note_extrinsics(draft)
     focal = ASSUMED_FOCAL_FACTOR * sizes_px.max(axis=1, initial=0)
     centre = (sizes_px - 1) / 2
     assumed = np.stack([focal, focal, centre[:, 0], centre[:, 1]], axis=1)
-    default = np.tile(options.intrinsics, (len(values), 1)) if options.intrinsics else assumed
-    values[~given] = default[~given]
+    values[~given] = assumed[~given]
     said = draft.rows["intrinsics_source"].to_pylist()
     sources = [
         (source or "given") if has_own else ("given" if options.intrinsics else "assumed")
-        for source, has_own in zip(said, given, strict=True)
+        for source, has_own in zip(said, own, strict=True)
     ]
     filled = {name: pa.array(values[:, column]) for column, name in enumerate(names)}
     return draft.with_columns(**filled, intrinsics_source=pa.array(sources, pa.string()))

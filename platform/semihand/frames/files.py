@@ -29,7 +29,7 @@ def resolve_inside(uri: str, folder: Path, root: Path | None) -> Path:
     if "://" in uri:
         raise BadFrame("bad_path", f"{uri}: only files are read; copy it below {folder} and give its path")
     if root == folder and ".." in PurePosixPath(uri).parts:
-        raise BadFrame("bad_path", f"{uri}: '..' is refused; give the path below {folder}, or set root")
+        raise BadFrame("bad_path", f"{uri}: '..' is refused; give the path below {folder}")
     try:
         path = Path(os.path.realpath(folder / uri, strict=True))
     except (FileNotFoundError, NotADirectoryError):
@@ -37,7 +37,7 @@ def resolve_inside(uri: str, folder: Path, root: Path | None) -> Path:
     except (OSError, ValueError) as error:
         raise BadFrame("bad_path", f"{uri}: {_message(error)}") from error
     if root is not None and not path.is_relative_to(root):
-        raise BadFrame("bad_path", f"{uri}: leads to {path}, outside {root}; move it there or set root")
+        raise BadFrame("bad_path", f"{uri}: leads to {path}, outside {root}; move it there, or the manifest above both")
     _check_name(str(path))
     return path
 

@@ -15,6 +15,7 @@ from semihand.tables import Store
 from semihand.tracking import CampaignTracker
 
 _SETTLED = "config.json"
+_OWN_FILES = (".tmp", ".log", ".txt", ".toml")  # of a start that was cut off; output and recipe that a user put there
 # What may change while a campaign goes on: how many rounds, on what machine and how much of it a frame may take, and
 # what is merely reported.
 _FREE = ("campaign", "rounds", "stop", "cluster", "limits", "evaluation", "protocol", "control", "transductive")
@@ -59,7 +60,10 @@ def open_campaign(config: _config.RoundConfig) -> Campaign:
             made with another configuration, or cannot be written.
     """
     folder = config.campaign.expanduser().resolve()
-    check_inputs(config, begun=(folder / _SETTLED).is_file())
+    begun = (folder / _SETTLED).is_file()
+    if not begun:
+        _refuse_what_others_keep(folder)
+    check_inputs(config, begun)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -72,6 +76,17 @@ def open_campaign(config: _config.RoundConfig) -> Campaign:
     store = Store(folder)
     store.create()
     return Campaign(config, folder, store, Ledger(store), CampaignTracker(folder.name, folder))
+
+
+def _refuse_what_others_keep(folder: Path) -> None:
+    """A new campaign goes into no folder of pictures or projects: the first word of a slip of the keyboard."""
+    there = folder.iterdir() if folder.is_dir() else ()
+    held = sorted(each.name for each in there if not each.name.startswith(".") and each.suffix not in _OWN_FILES)
+    if held:
+        raise InputError(
+            f"--campaign {folder} is no campaign and holds other things ({', '.join(held[:3])}"
+            f"{', …' if len(held) > 3 else ''}). Name a folder that does not exist yet."
+        )
 
 
 def _settle(config: _config.RoundConfig, path: Path) -> None:

@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field, PositiveFloat, PositiveInt
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from semihand.frames.limits import Limits
-from semihand.frames.options import Box, Hand
+from semihand.frames.options import Box, Hand, Intrinsics
 from semihand.methods.semihand.network import NetworkConfig, Side
 from semihand.stages.labelling import LabelClusterConfig
 from semihand.stages.training import TrainClusterConfig
@@ -77,6 +77,9 @@ class RoundConfig(BaseSettings):
     rounds: PositiveInt = Field(2, description="rounds in all; more continue a campaign")
     hand: Hand | None = Field(None, description="which hand frames show where nothing says it")
     box: Box | None = Field(None, description="x,y,w,h of the hand in px where a frame has no box")
+    intrinsics: Intrinsics | None = Field(
+        None, description="fx,fy,cx,cy in px of the camera where a frame has none; default: assumed"
+    )
     localiser: Path | None = Field(
         None,
         description="a model that finds hands where nothing says box or side, and follows them in videos",

@@ -120,6 +120,10 @@ def chosen_labels(labels: pl.DataFrame, config: ExportConfig) -> pl.DataFrame:
         raise InputError(f"--campaign {config.campaign}: the round has selected nothing yet. Let it finish, or give "
                          "--all_labels.")  # fmt: skip
     enough = labels if config.all_labels else labels.filter("selected")
+    if not len(enough):
+        raise InputError(f"--campaign {config.campaign}: the round selected none of its {len(labels)} labels, because "
+                         "none was expected to be near enough. Give --all_labels, or let the campaign learn more "
+                         "(another --round, more --rounds, a longer recipe).")  # fmt: skip
     if config.min_confidence > 0:
         enough = enough.filter(pl.col("confidence") >= config.min_confidence)
     if not len(enough):

@@ -15,7 +15,8 @@ from semihand.rounds.config import RoundConfig
 
 def list_options(config: RoundConfig) -> ListOptions:
     """What the user says where frames say nothing."""
-    return ListOptions(hand=config.hand, box=config.box, frame_step=config.frame_step, limits=config.limits)
+    given = {name: getattr(config, name) for name in ("hand", "box", "intrinsics", "frame_step", "limits")}
+    return ListOptions(**given)
 
 
 def pool_options(config: RoundConfig, path: Path) -> ListOptions:

@@ -73,6 +73,8 @@ def import_review(campaign: Path, corrected: Path, out: Path) -> dict[str, Any]:
 
 def _corrections(path: Path, problems: Counter[str]) -> dict[str, Correction]:
     """What was submitted, by frame."""
+    if not path.is_file():
+        raise InputError(f"--corrected {path}: no such file; name the JSON that Label Studio exported")
     tasks = read_annotation(path)
     if not isinstance(tasks, list):
         raise InputError(f"--corrected {path}: holds no list of tasks; export from Label Studio as JSON")

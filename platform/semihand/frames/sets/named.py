@@ -77,7 +77,8 @@ def open_set(text: str | Path, limits: Limits = STANDARD) -> SetReader:
     except ValidationError as error:
         first = error.errors()[0]
         option = ".".join(map(str, first["loc"]))
-        raise InputError(f"{text}: option {option!r}: {first['msg']}; {reader.name} takes {reader.about}") from None
+        wrong = "there is none" if first["type"] == "extra_forbidden" else first["msg"]
+        raise InputError(f"{text}: option {option!r}: {wrong}; {reader.name} takes {reader.about}") from None
     folder = Path(found["folder"]).expanduser()
     if not folder.is_dir():
         raise InputError(f"{text}: no folder {folder}; give the one that {reader.name} was unpacked into")

@@ -48,7 +48,7 @@ def read_card(folder: Path) -> ModelCard:
     """
     path = folder / CARD
     if not path.is_file():
-        raise ValueError(f"{folder} is no model folder: it holds no {CARD}. Name a folder made by save_model.")
+        raise ValueError(f"{folder} is no model folder: it holds no {CARD}. Name one, as in CAMPAIGN/models.")
     return ModelCard.model_validate(json.loads(path.read_text()))
 
 

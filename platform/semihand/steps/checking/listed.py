@@ -8,6 +8,7 @@ import polars as pl
 
 from semihand.steps.checking.findings import NUM_SHOWN, Finding, Severity, Teller
 from semihand.steps.checking.looking import Looked
+from semihand.tables import as_numpy
 
 # Readable by others and not by us: a round leaves these out and loses nothing else.
 _OUR_LIMITS = ("unsupported_format", "too_large", "too_small")
@@ -54,7 +55,7 @@ def find_in_listing(name: str, looked: Looked) -> list[Finding]:
     teller = Teller(name, looked.rows)
     findings = [*_refusals(name, looked, num_all), *_repeats(teller)]
     if looked.rows.num_rows:
-        findings += [*_depth_pictures(teller), *_unknown_people(teller)]
+        findings += [*_depth_pictures(teller), *_unknown_people(teller), *_assumed(teller, looked.sizes_px)]
     return findings
 
 
@@ -105,3 +106,20 @@ def _unknown_people(teller: Teller) -> list[Finding]:
     words = ("no subject_id, so bone lengths are not measured by person and a leak by person is not seen",
              "give subject_id where it is known")  # fmt: skip
     return teller.tell("note", "no_subject", unknown, words, teller.table.num_rows)
+
+
+def _assumed(teller: Teller, sizes_px: np.ndarray) -> list[Finding]:
+    """Frames whose hand is taken to fill the picture, and those whose camera nobody measured."""
+    table, num = teller.table, teller.table.num_rows
+    region = np.array([source == "region" for source in table["box_source"].to_pylist()], bool)
+    boxes_px = as_numpy(table["bbox_px"], np.nan)
+    whole = region & (boxes_px[:, :2] == 0).all(axis=1) & (boxes_px[:, 2:] == sizes_px).all(axis=1)
+    assumed = np.array([source == "assumed" for source in table["intrinsics_source"].to_pylist()], bool)
+    return [
+        *teller.tell("note", "whole_picture", whole,
+                     ("nothing says where the hand is, so it is taken to fill the picture",
+                      "unless it does, give bbox_px or --box, or let a round look with --localiser"), num),
+        *teller.tell("note", "assumed_camera", assumed,
+                     ("no camera is given, so its focal length is assumed, and labels have no place in space",
+                      "give fx, fy, cx and cy, or --intrinsics, where they are known"), num),
+    ]  # fmt: skip
