@@ -38,6 +38,7 @@ class CheckJob(BaseSettings):
     hand: Hand | None = Field(None, description="which hand frames show where nothing says it")
     box: Box | None = Field(None, description="x,y,w,h of the hand in px where a frame has no box")
     intrinsics: Intrinsics | None = Field(None, description="fx,fy,cx,cy in px where a frame has no camera")
+    subject_id: str | None = Field(None, description="whose hands frames show where nothing says it")
     frame_step: PositiveInt = Field(1, description="take every n-th frame of a video")
     transductive: bool = Field(False, description="frames may be of whom calibration and evaluation are: it is meant")
     limits: Limits = Field(Limits(), description="what a picture, video or manifest may take before it is refused")
@@ -47,9 +48,8 @@ class CheckJob(BaseSettings):
 def main(job: CheckJob) -> None:
     """Print the findings, the worst first."""
     paths = {role: getattr(job, role) for role in ROLES}
-    options = ListOptions(
-        hand=job.hand, box=job.box, intrinsics=job.intrinsics, frame_step=job.frame_step, limits=job.limits
-    )
+    given = {name: getattr(job, name) for name in ("hand", "box", "intrinsics", "subject_id", "frame_step", "limits")}
+    options = ListOptions(**given)
     checked = check_and_write(given_sets(paths), options, job.transductive, job.out)
     for each in checked.sets:
         print(f"{each.given.name}: {each.looked.rows.num_rows} frames of {each.given.path}")

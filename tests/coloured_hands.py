@@ -4,9 +4,11 @@
 around a localiser are spared its training. Where the real one is to be tried instead, `FINDER` is what to exchange.
 """
 
+import hashlib
 import io
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -14,6 +16,7 @@ from PIL import Image
 from scipy import ndimage
 
 from semihand.methods.localiser.finding import Finding
+from semihand.methods.localiser.weights import CARD
 from semihand.methods.semihand.weight_folder import WEIGHTS
 
 RIGHT, LEFT = (230, 30, 30), (30, 30, 230)
@@ -25,10 +28,12 @@ class ColourFinder:
 
     def __init__(self, folder: Path, device: str = "cpu", min_score: float | None = None) -> None:
         try:
-            known = json.loads((Path(folder) / WEIGHTS).read_text())
+            weights = (Path(folder) / WEIGHTS).read_bytes()
+            known = json.loads(weights)
         except (OSError, ValueError) as error:
             raise ValueError(f"no weights: {error}") from error
         self.min_score = known["min_score"] if min_score is None else min_score
+        self.card = SimpleNamespace(sha256=hashlib.sha256(weights).hexdigest())
 
     def find(self, pictures):
         return [self._find(picture) for picture in pictures]
@@ -77,6 +82,7 @@ def localiser_folder(folder: Path, min_score: float = 0.3) -> Path:
     """What `ColourFinder` is opened from."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / WEIGHTS).write_text(json.dumps({"min_score": min_score}))
+    (folder / CARD).write_text("{}")
     return folder
 
 

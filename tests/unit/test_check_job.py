@@ -101,6 +101,8 @@ def test_pictures_alone_are_looked_at_and_what_is_not_said_is_asked_for(run, tmp
     said = ("--box", "8,8,40,40", "--intrinsics", "90,90,31.5,31.5")
     _, _, summary = run("--frames", tmp_path / "set", "--hand", "right", *said)
     assert [each["code"] for each in summary["findings"]] == ["no_subject", "no_truth"]
+    _, _, summary = run("--frames", tmp_path / "set", "--hand", "right", *said, "--subject_id", "anna")
+    assert [each["code"] for each in summary["findings"]] == ["no_truth"]
     code, printed, summary = run("--frames", tmp_path / "set")
     assert code == 1
     assert "pass --hand left|right" in summary["findings"][0]["detail"]

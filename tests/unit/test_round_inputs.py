@@ -134,6 +134,8 @@ def test_with_a_localiser_a_pool_need_not_say_box_or_side_and_judging_sets_must(
     assert check_pool(found, tmp_path)["box_source"].to_pylist() == [None]
     with pytest.raises(InputError, match=r"pass --hand left\|right"):
         known_frames(found, tmp_path)
+    words += ["--hand", "right", "--subject_id", "anna"]
+    assert check_pool(read_config(RoundConfig, words, RECIPES, None), tmp_path)["subject_id"].to_pylist() == ["anna"]
     named = pool_options(found, Path("freihand:/data"))
     assert (named.find_box, named.find_hand) == (True, False)
 

@@ -80,6 +80,7 @@ class RoundConfig(BaseSettings):
     intrinsics: Intrinsics | None = Field(
         None, description="fx,fy,cx,cy in px of the camera where a frame has none; default: assumed"
     )
+    subject_id: str | None = Field(None, description="whose hands frames show where nothing says it")
     localiser: Path | None = Field(
         None,
         description="a model that finds hands where nothing says box or side, and follows them in videos",

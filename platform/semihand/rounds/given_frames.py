@@ -15,7 +15,9 @@ from semihand.rounds.config import RoundConfig
 
 def list_options(config: RoundConfig) -> ListOptions:
     """What the user says where frames say nothing."""
-    given = {name: getattr(config, name) for name in ("hand", "box", "intrinsics", "frame_step", "limits")}
+    given = {
+        name: getattr(config, name) for name in ("hand", "box", "intrinsics", "subject_id", "frame_step", "limits")
+    }
     return ListOptions(**given)
 
 

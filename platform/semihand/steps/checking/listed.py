@@ -104,7 +104,7 @@ def _unknown_people(teller: Teller) -> list[Finding]:
     """Frames of nobody: no bone lengths can be measured, and no leak can be seen."""
     unknown = np.array([not subject for subject in teller.table["subject_id"].to_pylist()], bool)
     words = ("no subject_id, so bone lengths are not measured by person and a leak by person is not seen",
-             "give subject_id where it is known")  # fmt: skip
+             "give subject_id, or --subject_id, where it is known")  # fmt: skip
     return teller.tell("note", "no_subject", unknown, words, teller.table.num_rows)
 
 
