@@ -48,9 +48,7 @@ class CheckJob(BaseSettings):
 def main(job: CheckJob) -> None:
     """Print the findings, the worst first."""
     paths = {role: getattr(job, role) for role in ROLES}
-    given = {name: getattr(job, name) for name in ("hand", "box", "intrinsics", "subject_id", "frame_step", "limits")}
-    options = ListOptions(**given)
-    checked = check_and_write(given_sets(paths), options, job.transductive, job.out)
+    checked = check_and_write(given_sets(paths), ListOptions.said_by(job), job.transductive, job.out)
     for each in checked.sets:
         print(f"{each.given.name}: {each.looked.rows.num_rows} frames of {each.given.path}")
     for finding in checked.findings:

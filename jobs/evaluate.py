@@ -38,6 +38,7 @@ class EvaluationJob(BaseSettings):
     hand: Hand | None = Field(None, description="which hand frames show where nothing says it")
     box: Box | None = Field(None, description="x,y,w,h of the hand in px where a frame has no box")
     intrinsics: Intrinsics | None = Field(None, description="fx,fy,cx,cy in px where a frame has no camera")
+    subject_id: str | None = Field(None, description="whose hands frames show where nothing says it")
     localiser: Path | None = Field(None, description="a model that finds hands without a box; with --label_free")
     find: FindConfig = Field(FindConfig(), description="how the localiser is asked")
     limits: Limits = Field(Limits(), description="what a picture, video or manifest may take before it is refused")
@@ -49,7 +50,7 @@ def main(job: EvaluationJob) -> None:
     if job.localiser is not None and not job.label_free:
         raise InputError(f"--localiser {job.localiser} goes with --label_free: frames with truth keep their boxes")
     model = job.model or champion_of(job.campaign)
-    options = ListOptions(hand=job.hand, box=job.box, intrinsics=job.intrinsics, limits=job.limits)
+    options = ListOptions.said_by(job)
     if job.label_free:
         metrics = look_without_truth(job.frames, model, options, job.localiser, job.find)
     else:

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from semihand.command_line import read_config, refuse, run_job, where_to_look
 from semihand.frames.errors import InputError
 from semihand.frames.limits import STANDARD
+from semihand.frames.options import ListOptions
 from semihand.rounds.config import RoundConfig
 from semihand.rounds.exporting import ExportConfig
-from semihand.rounds.given_frames import list_options
 
 RECIPES = Path(__file__).resolve().parents[2] / "jobs" / "recipes"
 
@@ -64,8 +64,8 @@ def test_lists_paths_and_switches_are_understood():
 
 
 def test_a_camera_arrives_where_frames_are_listed():
-    assert list_options(read("--intrinsics", "900,901,640,360")).intrinsics == (900, 901, 640, 360)
-    assert list_options(read()).intrinsics is None
+    assert ListOptions.said_by(read("--intrinsics", "900,901,640,360")).intrinsics == (900, 901, 640, 360)
+    assert ListOptions.said_by(read()).intrinsics is None
 
 
 def test_what_is_needed_and_not_said_is_named():
@@ -82,7 +82,7 @@ def test_a_choice_of_numbers_is_understood_and_anything_else_refused():
 def test_limits_are_settings_like_any_other():
     config = read("--limits.max_pixels", "1000000", "--limits.max_item_s", "2.5")
     assert (config.limits.max_pixels, config.limits.max_item_s) == (1_000_000, 2.5)
-    assert list_options(config).limits == config.limits
+    assert ListOptions.said_by(config).limits == config.limits
     assert read().limits == STANDARD
     assert "limits.max_pixels" in problem("--limits.max_pixels", "0")
 

@@ -12,6 +12,8 @@ Hand = Literal["left", "right"]
 Box = tuple[float, float, PositiveFloat, PositiveFloat]
 Intrinsics = tuple[PositiveFloat, PositiveFloat, float, float]
 
+_OF_JOBS = ("hand", "box", "intrinsics", "subject_id", "frame_step", "limits")  # what users say on command lines
+
 
 class ListOptions(BaseModel, frozen=True, extra="forbid"):
     """How frames are listed; each value fills a gap and never overrides what a manifest says."""
@@ -28,6 +30,11 @@ class ListOptions(BaseModel, frozen=True, extra="forbid"):
     find_box: bool = False  # leave a box that nothing says null, for a localiser to find
     find_hand: bool = False  # likewise the side
     any_size: bool = False  # take truth that is no hand's size, for a caller that says so itself
+
+    @classmethod
+    def said_by(cls, job: BaseModel) -> "ListOptions":
+        """What the options of a job say that are called as ours are."""
+        return cls(**{name: getattr(job, name) for name in _OF_JOBS if hasattr(job, name)})
 
     @model_validator(mode="after")
     def _numbers_are_finite(self) -> "ListOptions":

@@ -13,17 +13,9 @@ from semihand.frames.truth import known_points, known_poses, without_truth
 from semihand.rounds.config import RoundConfig
 
 
-def list_options(config: RoundConfig) -> ListOptions:
-    """What the user says where frames say nothing."""
-    given = {
-        name: getattr(config, name) for name in ("hand", "box", "intrinsics", "subject_id", "frame_step", "limits")
-    }
-    return ListOptions(**given)
-
-
 def pool_options(config: RoundConfig, path: Path) -> ListOptions:
-    """The same for frames to be labelled."""
-    options = list_options(config)
+    """What the user says where frames to be labelled say nothing."""
+    options = ListOptions.said_by(config)
     return options if config.localiser is None else to_be_found(options, path)
 
 
@@ -73,7 +65,7 @@ def known_frames(
         InputError: there is none, the pictures measure depth, or the path cannot be listed.
     """
     listings, tables = [], []
-    for listing in list_parts(path, list_options(config).model_copy(update={"with_truth": True})):
+    for listing in list_parts(path, ListOptions.said_by(config).model_copy(update={"with_truth": True})):
         check_pictures(listing.frames, path)
         listings.append(listing)
         tables.append(keep(listing.frames))

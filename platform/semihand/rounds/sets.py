@@ -10,13 +10,14 @@ import pyarrow as pa
 
 from semihand.frames.errors import InputError
 from semihand.frames.listing import count_in_words, list_frames
+from semihand.frames.options import ListOptions
 from semihand.frames.sets.named import is_named, open_set
 from semihand.frames.synthetic.config import SyntheticConfig
 from semihand.frames.truth import known_points, known_poses, open_truth, without_truth
 from semihand.rounds.campaign import Campaign
 from semihand.rounds.config import RoundConfig
 from semihand.rounds.finding import find_pool
-from semihand.rounds.given_frames import check_pictures, is_store, known_frames, list_options, no_truth
+from semihand.rounds.given_frames import check_pictures, is_store, known_frames, no_truth
 from semihand.rounds.leakage import refuse_leakage
 from semihand.rounds.ledger import Done
 from semihand.stages.ingest import ingest_set
@@ -126,7 +127,7 @@ def ingest_pool(campaign: Campaign, teacher: Path | None = None) -> Done:
 
 
 def _ingest_named(campaign: Campaign, path: Path) -> Counter[str]:
-    options = list_options(campaign.config)
+    options = ListOptions.said_by(campaign.config)
     converted = ingest_set(open_set(path, options.limits), options, without_truth, campaign.store, campaign.say)
     _refuse_depth(campaign.store, path)
     return converted
@@ -138,7 +139,7 @@ def _refuse_depth(store: Store, path: Path) -> None:
 
 
 def _ingest_listed(campaign: Campaign, path: Path) -> Counter[str]:
-    listing = list_frames(path, list_options(campaign.config))
+    listing = list_frames(path, ListOptions.said_by(campaign.config))
     check_pictures(listing.frames, path)
     frames = without_truth(listing.frames)
     known = set(scan(campaign.store, "frames").select("frame_id").collect()["frame_id"])
@@ -198,7 +199,7 @@ def _taken_in(campaign: Campaign, name: str, path: Path, keep: Callable[[pa.Tabl
     store.create(["frames"])
     if scan(store, "frames").head(1).collect().is_empty():
         if is_named(path):
-            options = list_options(campaign.config).model_copy(update={"with_truth": True})
+            options = ListOptions.said_by(campaign.config).model_copy(update={"with_truth": True})
             ingest_set(open_set(path, options.limits), options, keep, store, campaign.say)
             _refuse_depth(store, path)
             _say_left_out(campaign, path, store, keep)
@@ -221,7 +222,7 @@ def _checked(campaign: Campaign, name: str, path: Path) -> pa.Table:
     if not is_named(path):
         return known_frames(campaign.config, path, campaign.say)
     # Named by what it holds: another evaluation set may follow in the same campaign.
-    digest = hashlib.sha256(f"{path} {list_options(campaign.config)}".encode()).hexdigest()[:8]
+    digest = hashlib.sha256(f"{path} {ListOptions.said_by(campaign.config)}".encode()).hexdigest()[:8]
     folder = _taken_in(campaign, f"{name}-{digest}", path)
     unread = [pl.lit(None, pl.Binary).alias(name) for name in PICTURES_OF_TRUTH]
     frames = scan(folder, "frames").with_columns(unread).sort("frame_id").collect().to_arrow()
