@@ -3,11 +3,13 @@
 The package is imported inside the fixtures: an import up here would come before jaxtyping's hook.
 """
 
+import os
 from pathlib import Path
 
 import pytest
 
 RECIPES = Path(__file__).resolve().parents[2] / "jobs" / "recipes"
+HELPERS = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="package", autouse=True)
@@ -21,6 +23,7 @@ def _quiet_environment():
             "OMP_WAIT_POLICY": "PASSIVE",  # as the jobs set it: workers that share cores must not spin
         }.items():
             patch.setenv(name, value)
+        patch.setenv("PYTHONPATH", str(HELPERS), prepend=os.pathsep)  # Ray's workers import the tests' helpers, too
         patch.delenv("RAY_ADDRESS", raising=False)
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         yield
