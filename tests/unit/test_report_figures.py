@@ -58,6 +58,16 @@ def test_pictures_fill_their_axes_with_pixel_centres_on_whole_numbers():
     assert axes.images[0].get_extent() == [-0.5, 63.5, 45.5, -0.5]
 
 
+@pytest.mark.parametrize("grid", [overlay_grid, movement_grid])
+def test_a_view_shows_its_part_of_the_picture_alone(grid):
+    hands = made_up_hands(2)
+    between = [["x", "y"]] if grid is overlay_grid else [hands, ["x", "y"]]
+    cut, whole = grid(made_up_pictures(2), hands, *between, views_px=[(10.0, 5.0, 20.0, 30.0), None]).axes[:2]
+    assert (cut.get_xlim(), cut.get_ylim()) == ((9.5, 29.5), (34.5, 4.5))
+    assert (whole.get_xlim(), whole.get_ylim()) == ((-0.5, 63.5), (42.5, -0.5))
+    assert cut.images[0].get_extent() == [-0.5, 63.5, 39.5, -0.5]  # pixels stay where joints expect them
+
+
 def test_a_grid_shows_every_picture_with_its_caption_and_the_hands_before():
     before, captions = made_up_hands(5), [f"frame {row}" for row in range(5)]
     figure = overlay_grid(made_up_pictures(5), made_up_hands(5), captions, before, columns=3)

@@ -7,6 +7,7 @@ from jaxtyping import Float, UInt8
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from semihand.hand.boxes import Box
 from semihand.hand.skeleton import FINGERS, WRIST
 from semihand.report.overlays import FINGER_COLOURS, picture_grid
 
@@ -17,6 +18,7 @@ def movement_grid(
     last_uv_px: Float[np.ndarray, "num_pictures 21 2"],
     captions: Sequence[str],
     columns: int = 4,
+    views_px: Sequence[Box | None] | None = None,
 ) -> Figure:
     """Pictures in a grid, each with an arrow per joint, coloured by finger.
 
@@ -26,6 +28,7 @@ def movement_grid(
         last_uv_px: where they end.
         captions: one a picture.
         columns: pictures in a row.
+        views_px: the part of each picture to show; all of it where there is none.
 
     Raises:
         ValueError: there is no picture, or not one row of joints at both ends and one caption for each.
@@ -36,7 +39,7 @@ def movement_grid(
             f"arrows on {len(pictures)} pictures with {others} first joints, last joints and captions; give at "
             "least one picture, and one of each for it"
         )
-    figure, cells = picture_grid(pictures, captions, columns)
+    figure, cells = picture_grid(pictures, captions, columns, views_px)
     for axes, first, last in zip(cells, first_uv_px, last_uv_px, strict=False):
         _draw_arrows(axes, first, last)
     return figure

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import Normal, withStroke
 
+from semihand.hand.boxes import Box
 from semihand.hand.skeleton import FINGERS, WRIST
 
 # Okabe and Ito's palette, which colour-blind readers tell apart; grey is no finger.
@@ -30,6 +31,7 @@ def overlay_grid(
     captions: Sequence[str],
     before_uv_px: Float[np.ndarray, "num_pictures 21 2"] | None = None,
     columns: int = 4,
+    views_px: Sequence[Box | None] | None = None,
 ) -> Figure:
     """Pictures in a grid, each with its hand coloured by finger and a caption.
 
@@ -39,6 +41,7 @@ def overlay_grid(
         captions: one a picture.
         before_uv_px: joints to compare with, drawn dashed and white.
         columns: pictures in a row.
+        views_px: the part of each picture to show; all of it where there is none.
 
     Raises:
         ValueError: there is no picture, or not one row of joints and one caption for each.
@@ -49,7 +52,7 @@ def overlay_grid(
             f"overlay of {len(pictures)} pictures with {others} joints, captions and earlier joints; "
             "give at least one picture, and one of each for it"
         )
-    figure, cells = picture_grid(pictures, captions, columns)
+    figure, cells = picture_grid(pictures, captions, columns, views_px)
     for index, axes in enumerate(cells):
         if before_uv_px is not None:
             _draw_before(axes, before_uv_px[index])
@@ -59,17 +62,20 @@ def overlay_grid(
 
 
 def picture_grid(
-    pictures: Sequence[UInt8[np.ndarray, "_ _ 3"]], captions: Sequence[str], columns: int
+    pictures: Sequence[UInt8[np.ndarray, "_ _ 3"]],
+    captions: Sequence[str],
+    columns: int,
+    views_px: Sequence[Box | None] | None = None,
 ) -> tuple[Figure, list[Axes]]:
-    """A figure with a cell for every picture and its caption, to be drawn upon."""
+    """A figure with a cell for every picture, or part of it, and its caption, to be drawn upon."""
     columns = min(columns, len(pictures))
     rows = -(-len(pictures) // columns)
     figure = Figure(figsize=(columns * _CELL_INCHES, rows * (_CELL_INCHES + 0.35) + 0.5), layout="constrained")
     cells = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes in cells:
         axes.set_axis_off()
-    for axes, picture, caption in zip(cells, pictures, captions, strict=False):
-        _show_picture(axes, picture, caption)
+    for index, (picture, caption) in enumerate(zip(pictures, captions, strict=True)):
+        _show_picture(cells[index], picture, caption, None if views_px is None else views_px[index])
     return figure, list(cells[: len(pictures)])
 
 
@@ -95,11 +101,12 @@ def _chains(joints_uv_px: Float[np.ndarray, "21 2"]) -> Iterator[tuple[str, Floa
         yield finger, joints_uv_px[[WRIST, *joints]]
 
 
-def _show_picture(axes: Axes, picture: UInt8[np.ndarray, "rows columns 3"], caption: str) -> None:
+def _show_picture(axes: Axes, picture: UInt8[np.ndarray, "rows columns 3"], caption: str, view_px: Box | None) -> None:
     rows, columns = picture.shape[:2]
-    axes.imshow(picture, interpolation="nearest" if max(rows, columns) < 200 else "antialiased")
-    axes.set_xlim(-0.5, columns - 0.5)
-    axes.set_ylim(rows - 0.5, -0.5)
+    left, top, width, height = (0, 0, columns, rows) if view_px is None else view_px
+    axes.imshow(picture, interpolation="nearest" if max(width, height) < 200 else "antialiased")
+    axes.set_xlim(left - 0.5, left + width - 0.5)
+    axes.set_ylim(top + height - 0.5, top - 0.5)
     axes.set_title(caption, fontsize=8, pad=3)
 
 

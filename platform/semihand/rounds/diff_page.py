@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from jaxtyping import UInt8
 from matplotlib.figure import Figure
 
 from semihand.report.label_moves import Group, groups_figure, moved_curve
 from semihand.report.overlays import overlay_grid
 from semihand.report.page import html_table, round_page
+from semihand.rounds.shown import Shown
 from semihand.steps.moves import selection_changes
 
 _NAMES = {"subject_id": "subject", "pose_cluster": "cluster of poses"}
@@ -64,7 +64,7 @@ def write_page(
     summary: Mapping[str, Any],
     tables: Mapping[str, pl.DataFrame],
     moves: pl.DataFrame,
-    pictures: Mapping[int, UInt8[np.ndarray, "_ _ 3"]],
+    most: Shown,
 ) -> None:
     """The page: curves, groups, and the most moved hands on their pictures, as they were and as they are.
 
@@ -73,16 +73,14 @@ def write_page(
         summary: of all labels.
         tables: from `moves_by`, by column.
         moves: the most moved first.
-        pictures: of some of the first of these, by row.
+        most: pictures of some of the first of these.
     """
     shown = {f"By {_NAMES[column]}": html_table(table.columns, table.rows()) for column, table in tables.items()}
     title = f"{summary['before']} against {summary['after']}"
-    path.write_text(round_page(title, list(summary.items()), _figures(tables, moves, pictures), tables=shown))
+    path.write_text(round_page(title, list(summary.items()), _figures(tables, moves, most), tables=shown))
 
 
-def _figures(
-    tables: Mapping[str, pl.DataFrame], moves: pl.DataFrame, pictures: Mapping[int, UInt8[np.ndarray, "_ _ 3"]]
-) -> dict[str, Figure]:
+def _figures(tables: Mapping[str, pl.DataFrame], moves: pl.DataFrame, most: Shown) -> dict[str, Figure]:
     chosen = moves["selected_after"].fill_null(False)
     curves = {"all": moves["moved_mm"], "selected after": moves.filter(chosen)["moved_mm"]}
     figures = {"how far labels moved": moved_curve({name: values.to_numpy() for name, values in curves.items()})}
@@ -90,15 +88,14 @@ def _figures(
         rows = table.select(column, "num_labels", "median_mm", "p90_mm").rows()
         groups = [Group(_name(name), *numbers) for name, *numbers in rows]
         figures[f"by {_NAMES[column]}"] = groups_figure(groups, f"How far labels moved, by {_NAMES[column]}")
-    if pictures:
-        shown = sorted(pictures)
-        some = moves[shown]
+    if most.rows:
+        some = moves[most.rows]
         after, before = (some[f"joints_uv_px_{when}"].to_numpy().astype(np.float64).reshape(-1, 21, 2)
                          for when in ("after", "before"))  # fmt: skip
         captions = [
             f"{moved:.1f} mm, {_name(subject)}" for moved, subject in some.select("moved_mm", "subject_id").rows()
         ]
-        figures["the most moved"] = overlay_grid([pictures[row] for row in shown], after, captions, before)
+        figures["the most moved"] = overlay_grid(most.pictures, after, captions, before, views_px=most.views_px)
     return figures
 
 

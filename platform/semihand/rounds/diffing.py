@@ -6,17 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from pydantic import Field, PositiveInt
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from semihand.exports.samples import FRAME_COLUMNS
-from semihand.frames.errors import BadFrame, InputError
+from semihand.frames.errors import InputError
 from semihand.frames.limits import Limits
-from semihand.frames.reading import read_pictures
 from semihand.methods.semihand.weights import CARD
 from semihand.rounds.diff_page import lines, overall, write_page
 from semihand.rounds.finished import frames_of, labels_of, open_store, sealed_round, sealed_rounds
+from semihand.rounds.shown import read_shown
 from semihand.steps.clusters import CLUSTERS, read_clusters
 from semihand.steps.label import FrameLabeller, LabelConfig
 from semihand.steps.label_rows import split_labelled
@@ -66,7 +66,8 @@ def diff_labels(config: DiffConfig, say: Callable[[str], None] = print) -> pl.Da
     config.out.mkdir(parents=True, exist_ok=True)
     moves.write_parquet(config.out / "moves.parquet")
     (config.out / "summary.json").write_text(json.dumps(summary, indent=2))
-    write_page(config.out / "report.html", summary, tables, moves, _pictures(store, moves.head(_SHOWN), config.limits))
+    most = frames_of(store, moves.head(_SHOWN)["frame_id"].to_list(), (*FRAME_COLUMNS, "image"))
+    write_page(config.out / "report.html", summary, tables, moves, read_shown(most, config.limits))
     for line in lines(summary, tables, moves):
         say(line)
     return moves
@@ -130,9 +131,3 @@ def _labels_of_model(store: Store, model: Path, config: DiffConfig) -> pl.DataFr
     labels = pl.concat(tables).with_columns(selected=pl.lit(None, pl.Boolean))
     hands = scan(store, "frames").select("frame_id", "hand").collect()
     return labels.join(hands, on="frame_id", how="left").select(COLUMNS)
-
-
-def _pictures(store: Store, moves: pl.DataFrame, limits: Limits) -> dict[int, UInt8[np.ndarray, "_ _ 3"]]:
-    """The pictures of rows, those that can still be read."""
-    frames = frames_of(store, moves["frame_id"].to_list(), (*FRAME_COLUMNS, "image"))
-    return {row: picture for row, picture in read_pictures(frames, limits) if not isinstance(picture, BadFrame)}

@@ -11,9 +11,7 @@ import pyarrow as pa
 from jaxtyping import Float
 from matplotlib.figure import Figure
 
-from semihand.frames.errors import BadFrame
 from semihand.frames.limits import Limits
-from semihand.frames.reading import read_pictures
 from semihand.hand.bones import bone_lengths
 from semihand.methods.semihand.predictor import Predictor
 from semihand.methods.semihand.weights import read_card
@@ -26,6 +24,7 @@ from semihand.rounds.campaign import Campaign
 from semihand.rounds.choosing import TRIALS
 from semihand.rounds.config import RoundConfig
 from semihand.rounds.ledger import Done
+from semihand.rounds.shown import read_shown
 from semihand.rounds.steps import CURVES, ERRORS, RoundSteps
 from semihand.steps.components import EXPECTED
 from semihand.steps.cropping import read_crops
@@ -172,11 +171,10 @@ def _overlay(
     captions: Sequence[str],
     before_uv_px: Float[np.ndarray, "frames 21 2"] | None = None,
 ) -> Figure:
-    pictures = _pictures(frames, limits)
-    rows = sorted(pictures)
-    before = None if before_uv_px is None else before_uv_px[rows].astype(np.float64)
-    return overlay_grid([pictures[row] for row in rows], joints_uv_px[rows].astype(np.float64),
-                        [captions[row] for row in rows], before)  # fmt: skip
+    shown = read_shown(frames, limits)
+    before = None if before_uv_px is None else before_uv_px[shown.rows].astype(np.float64)
+    return overlay_grid(shown.pictures, joints_uv_px[shown.rows].astype(np.float64),
+                        [captions[row] for row in shown.rows], before, views_px=shown.views_px)  # fmt: skip
 
 
 def _before_after(steps: RoundSteps, student: Path, frames: pa.Table) -> dict[str, Figure]:
@@ -205,14 +203,9 @@ def _arrows(
     last_uv_px: Float[np.ndarray, "frames 21 2"],
     captions: Sequence[str],
 ) -> Figure:
-    pictures = _pictures(frames, limits)
-    rows = sorted(pictures)
-    first, last = (joints[rows].astype(np.float64) for joints in (first_uv_px, last_uv_px))
-    return movement_grid([pictures[row] for row in rows], first, last, [captions[row] for row in rows])
-
-
-def _pictures(frames: pa.Table, limits: Limits) -> dict[int, np.ndarray]:
-    return {row: picture for row, picture in read_pictures(frames, limits) if not isinstance(picture, BadFrame)}
+    shown = read_shown(frames, limits)
+    first, last = (joints[shown.rows].astype(np.float64) for joints in (first_uv_px, last_uv_px))
+    return movement_grid(shown.pictures, first, last, [captions[row] for row in shown.rows], views_px=shown.views_px)
 
 
 def _predicted(model: Path, frames: pa.Table, limits: Limits) -> dict[int, np.ndarray]:
