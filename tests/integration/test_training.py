@@ -26,7 +26,7 @@ from semihand.steps.training_data import DataSource, load_data
 SHARED = TrainConfig(
     num_steps=24, source_batch=32, target_batch=32, cell=8, report_every=4, precision="fp32", warmup_steps=4
 )
-LONG = TrainConfig(num_steps=240, source_batch=8, target_batch=0, cell=8, report_every=10, precision="fp32")
+LONG = TrainConfig(num_steps=80, source_batch=8, target_batch=0, cell=8, report_every=10, precision="fp32")
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +111,7 @@ def test_a_fit_whose_worker_is_killed_goes_on_from_its_checkpoint(local_ray, dat
     assert 0 < killer.marked_step < LONG.num_steps
     assert Killer.MARK in fitted.curves, "the fit did not start again from the checkpoint but from the beginning"
     rows = [row for row in fitted.curves if row != Killer.MARK]
-    assert [row["step"] for row in rows] == list(range(10, 241, 10))
+    assert [row["step"] for row in rows] == list(range(10, LONG.num_steps + 1, 10))
     np.testing.assert_allclose(curve(rows), curve(without_ray(LONG, source_only, card)), rtol=1e-3)
 
     before = snapshot(tmp_path)
