@@ -20,6 +20,7 @@ from semihand.frames.synthetic.config import SyntheticConfig
 from semihand.rounds.cluster import connected
 from semihand.rounds.config import ClusterConfig
 from semihand.rounds.sets import make_set
+from semihand.words import counted
 
 
 class SyntheticJob(BaseSettings):
@@ -39,7 +40,9 @@ def main(job: SyntheticJob) -> None:
         made = make_set(job.set, job.out)
         seconds = time.monotonic() - started
     print(
-        f"{made} frames in {seconds:.1f} s, {made / seconds:.0f} a second" if made else "all frames were there already"
+        f"{counted(made, 'frame')} in {seconds:.1f} s, {made / seconds:.0f} a second"
+        if made
+        else "all frames were there already"
     )
     print(f"look: python -c \"from semihand.tables import scan; print(scan('{job.out}', 'frames').collect())\"")
 

@@ -69,7 +69,7 @@ def why_stop(movements: Mapping[int, Movement], config: StopConfig) -> str | Non
     if not config.is_on or len(last) < config.num_rounds:
         return None
     numbers = ", ".join(f"{each.moved_mm:.2f}" for _, each in last)
-    said = f"the median label moved {numbers} mm in the last {len(last)} round(s)"
+    said = f"the median label moved {numbers} mm in the last {counted(len(last), 'round')}"
     first_number, first = known[0]
     if config.movement_share is not None and all(number > first_number for number, _ in last):
         limit_mm = config.movement_share * first.moved_mm
