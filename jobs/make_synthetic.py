@@ -29,8 +29,8 @@ class SyntheticJob(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, extra="forbid")
 
     out: Path = Field(description="folder of the new set; `--frames` and `--source` take it")
-    set: SyntheticConfig = SyntheticConfig()
-    cluster: ClusterConfig = ClusterConfig()
+    set: SyntheticConfig = Field(SyntheticConfig(), description="what the frames show")
+    cluster: ClusterConfig = Field(ClusterConfig(), description="what is taken of the machine or the cluster")
 
 
 def main(job: SyntheticJob) -> None:
