@@ -22,6 +22,7 @@ from semihand.ablation.report import Report, write_report
 from semihand.ablation.run import run_ablation
 from semihand.command_line import run_job
 from semihand.tracking import track_ablation
+from semihand.words import counted
 
 
 def main(config: AblationConfig) -> None:
@@ -31,7 +32,7 @@ def main(config: AblationConfig) -> None:
     print(report.table)
     print(f"summary.json, table.md and ablation.png are in {config.campaign}; {_track(config, report)}")
     if left:
-        print(f"{len(left)} rows are left, next {' '.join(map(str, left[0]))}: run the same command again")
+        print(f"{counted(len(left), 'row')} left, next {' '.join(map(str, left[0]))}: run the same command again")
 
 
 def _track(config: AblationConfig, report: Report) -> str:

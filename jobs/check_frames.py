@@ -23,6 +23,7 @@ from semihand.frames.limits import Limits
 from semihand.frames.options import Box, Hand, Intrinsics, ListOptions
 from semihand.rounds.checking import check_and_write, given_sets
 from semihand.steps.checking.sets import ROLES
+from semihand.words import counted
 
 
 class CheckJob(BaseSettings):
@@ -50,10 +51,10 @@ def main(job: CheckJob) -> None:
     paths = {role: getattr(job, role) for role in ROLES}
     checked = check_and_write(given_sets(paths), ListOptions.said_by(job), job.transductive, job.out)
     for each in checked.sets:
-        print(f"{each.given.name}: {each.looked.rows.num_rows} frames of {each.given.path}")
+        print(f"{each.given.name}: {counted(each.looked.rows.num_rows, 'frame')} of {each.given.path}")
     for finding in checked.findings:
         print(finding.line())
-    print(f"{', '.join(f'{num} {kind}' for kind, num in checked.counts.items())}; the page is {job.out / 'check.html'}")
+    print(f"{checked.counts_in_words}; the page is {job.out / 'check.html'}")
     if checked.counts["errors"]:
         sys.exit(1)
 

@@ -14,13 +14,14 @@ sys.path.insert(0, str(ROOT / "platform"))
 
 from semihand.command_line import run_job
 from semihand.rounds.exporting import ExportConfig, export_labels
+from semihand.words import counted
 
 
 def main(config: ExportConfig) -> None:
     """Write, and say what each form holds and what it had no room for."""
     summary = export_labels(config)
     for name in dict.fromkeys(config.formats):
-        print(f"{name}: {summary[name]['samples']} samples in {config.out / name}")
+        print(f"{name}: {counted(summary[name]['samples'], 'sample')} in {config.out / name}")
         for reason, num in sorted(summary[name]["left_out"].items()):
             print(f"  {num} left out: {reason}")
     if "fit" in summary:

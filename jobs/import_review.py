@@ -16,6 +16,7 @@ sys.path.insert(0, str(ROOT / "platform"))
 
 from semihand.command_line import run_job
 from semihand.rounds.reviewing import import_review
+from semihand.words import counted
 
 
 class ReviewJob(BaseSettings):
@@ -32,8 +33,9 @@ def main(job: ReviewJob) -> None:
     """Say what the corrections became."""
     found = import_review(job.campaign, job.corrected, job.out)
     print(
-        f"{found['hands_3d']} hands with 3D truth (the label's depth fits the corrected joints), {found['hands_2d']} "
-        f"with 2D truth; joints were moved by {found['moved_px_mean']:.1f} px, at most {found['moved_px_max']:.1f} px"
+        f"{counted(found['hands_3d'], 'hand')} with 3D truth (the label's depth fits the corrected joints), "
+        f"{found['hands_2d']} with 2D truth; joints were moved by {found['moved_px_mean']:.1f} px, "
+        f"at most {found['moved_px_max']:.1f} px"
     )
     for problem, num in found["problems"].items():
         print(f"  {num} left out: {problem}")

@@ -20,6 +20,7 @@ from semihand.frames.synthetic.config import SyntheticConfig
 from semihand.rounds.cluster import connected
 from semihand.rounds.config import ClusterConfig
 from semihand.rounds.sets import make_set
+from semihand.words import counted
 
 
 class SyntheticJob(BaseSettings):
@@ -28,8 +29,8 @@ class SyntheticJob(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, extra="forbid")
 
     out: Path = Field(description="folder of the new set; `--frames` and `--source` take it")
-    set: SyntheticConfig = SyntheticConfig()
-    cluster: ClusterConfig = ClusterConfig()
+    set: SyntheticConfig = Field(SyntheticConfig(), description="what the frames show")
+    cluster: ClusterConfig = Field(ClusterConfig(), description="what is taken of the machine or the cluster")
 
 
 def main(job: SyntheticJob) -> None:
@@ -39,7 +40,9 @@ def main(job: SyntheticJob) -> None:
         made = make_set(job.set, job.out)
         seconds = time.monotonic() - started
     print(
-        f"{made} frames in {seconds:.1f} s, {made / seconds:.0f} a second" if made else "all frames were there already"
+        f"{counted(made, 'frame')} in {seconds:.1f} s, {made / seconds:.0f} a second"
+        if made
+        else "all frames were there already"
     )
     print(f"look: python -c \"from semihand.tables import scan; print(scan('{job.out}', 'frames').collect())\"")
 

@@ -1,5 +1,6 @@
-"""Recipes, arguments and one-line errors: what every job does before and around its work."""
+"""Recipes, arguments, help and one-line errors: what every job does before and around its work."""
 
+import argparse
 import os
 import shlex
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
-from pydantic_settings import BaseSettings, CliApp, SettingsError
+from pydantic_settings import BaseSettings, CliApp, CliSettingsSource, SettingsError
 
 from semihand.frames.errors import InputError
 from semihand.frames.sets.named import describe_sets
@@ -44,17 +45,14 @@ def read_config(config_class: type[Config], arguments: list[str], recipes: Path,
     name, rest = _recipe_of(arguments, default)
     values = {} if name is None else _read_recipe(name, recipes)
     try:
-        return CliApp.run(config_class, cli_args=rest, cli_exit_on_error=False, **values)
+        source = _command_line(config_class, recipes, default)
+        return CliApp.run(config_class, cli_args=rest, cli_settings_source=source, **values)
     except ValidationError as error:
         raise InputError(_first_problem(error, name)) from None
     except SettingsError as error:
         raise InputError(f"the command line cannot be read: {error}. See --help.") from None
     except SystemExit:  # after --help
-        if "frames" in config_class.model_fields:
-            print(
-                "\nA path to frames may name a public data set, quoted because of its ? and &, as in "
-                f"'freihand:/data/FreiHAND_pub_v2?split=training':\n{describe_sets()}"
-            )
+        _leave_output()
         raise
 
 
@@ -80,6 +78,46 @@ def refuse(message: str) -> None:
     """One line for the user, exit code 2."""
     print(f"error: {' '.join(message.split())}", file=sys.stderr)
     sys.exit(2)
+
+
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """What an option does stands below it: names are too long to leave room beside them."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=8)
+
+
+def _command_line(
+    config_class: type[Config], recipes: Path, default: str | None
+) -> CliSettingsSource[argparse.ArgumentParser]:
+    """What reads the arguments but `--recipe`, which is out of them by then; its help speaks of that, too."""
+    source = CliSettingsSource[argparse.ArgumentParser](config_class, cli_exit_on_error=False, formatter_class=_Help)
+    named = "FILE.toml" if default is None else "NAME|FILE.toml"
+    source.root_parser.usage = f"%(prog)s [--recipe {named}] [--OPTION VALUE ...]"
+    source.root_parser.epilog = _describe_recipes(recipes, default)
+    if "frames" in config_class.model_fields:
+        source.root_parser.epilog += (
+            "\n\nA path to frames may name a public data set, quoted because of its ? and &, as in "
+            f"'freihand:/data/FreiHAND_pub_v2?split=training':\n{describe_sets()}"
+        )
+    return source
+
+
+def _describe_recipes(recipes: Path, default: str | None) -> str:
+    """What `--recipe` takes, and of every recipe of the job its first comment."""
+    lines = ["A recipe holds options as TOML; those of the command line stand above them:"]
+    for path in [] if default is None else sorted(recipes.glob("*.toml")):
+        comment = path.read_text().partition("\n")[0].removeprefix("#").strip()
+        lines.append(f"  --recipe {path.stem:<14} {comment}{' The default.' if path.stem == default else ''}")
+    return "\n".join([*lines, "  --recipe FILE.toml      your own", "", "None is typed as null."])
+
+
+def _leave_output() -> None:
+    """Write what is left to write; where its reader has gone, as `head` does, let it go without a word."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _recipe_of(arguments: list[str], default: str | None) -> tuple[str | None, list[str]]:

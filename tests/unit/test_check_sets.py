@@ -81,6 +81,7 @@ def test_pictures_of_depth_are_an_error_as_rounds_refuse_them(hands, tmp_path):
     checked = check(tmp_path / "m", changed(hands, modality=modality))
     assert serious(checked) == {"depth_pictures": 3}
     assert checked.counts["errors"] == 1
+    assert checked.counts_in_words.startswith("1 error, 0 warnings, ")
 
 
 def test_an_empty_subject_is_nobody(hands, tmp_path):

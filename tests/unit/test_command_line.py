@@ -63,6 +63,13 @@ def test_lists_paths_and_switches_are_understood():
     assert read("--no-control").control is False
 
 
+def test_none_is_typed_as_null(tmp_path):
+    recipe = tmp_path / "mine.toml"
+    recipe.write_text('hand = "left"\n[find]\nmin_score = 0.5\n')
+    config = read("--recipe", str(recipe), "--hand", "null", "--find.min_score", "null")
+    assert (config.hand, config.find.min_score) == (None, None)
+
+
 def test_a_camera_arrives_where_frames_are_listed():
     assert ListOptions.said_by(read("--intrinsics", "900,901,640,360")).intrinsics == (900, 901, 640, 360)
     assert ListOptions.said_by(read()).intrinsics is None

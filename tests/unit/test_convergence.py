@@ -63,7 +63,7 @@ def test_a_campaign_stops_when_labels_moved_a_small_share_of_what_they_did_first
     twice = StopConfig(movement_share=0.5, num_rounds=2)
     assert why_stop(moves(4.0, 1.0), twice) is None
     assert why_stop(moves(4.0, 1.0, 3.0, 1.0), twice) is None
-    assert "1.50, 1.00 mm in the last 2 round(s)" in why_stop(moves(4.0, 1.5, 1.0), twice)
+    assert "1.50, 1.00 mm in the last 2 rounds" in why_stop(moves(4.0, 1.5, 1.0), twice)
 
 
 def test_a_campaign_stops_when_labels_moved_less_than_they_spread():

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import AliasChoices, BaseModel, Field, NonNegativeFloat, PositiveInt
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -16,11 +16,13 @@ from semihand.steps.train import TrainConfig
 class SetSizes(BaseModel, frozen=True, extra="forbid"):
     """Frames of every set."""
 
-    num_source: PositiveInt = 9600  # labelled source frames
-    num_calibration: PositiveInt = 400  # source frames beyond those, for confidence and thresholds
-    num_target: PositiveInt = 2400  # unlabelled frames of each target, per seed
-    num_evaluation: PositiveInt = 600  # unseen target frames, per seed
-    size_px: Side = 64
+    num_source: PositiveInt = Field(default=9600, description="labelled source frames")
+    num_calibration: PositiveInt = Field(
+        default=400, description="source frames beyond those, for confidence and thresholds"
+    )
+    num_target: PositiveInt = Field(default=2400, description="unlabelled frames of each target, per seed")
+    num_evaluation: PositiveInt = Field(default=600, description="unseen target frames, per seed")
+    size_px: Side = Field(default=64, description="side of the pictures, px")
 
 
 class AblationConfig(BaseSettings):
@@ -43,13 +45,15 @@ class AblationConfig(BaseSettings):
         description="start no row that would end later than this; 0: only write the report",
     )
     parallel: PositiveInt = Field(1, description="rows side by side, the cores shared among them")
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: CUDA where there is a GPU")
     track: bool = Field(True, description="log the report to MLflow too, where it is installed")
     rounds: PositiveInt = Field(2, description="rounds of every row; its steps are shared among them")
-    crop_margin: Annotated[float, Field(ge=1, le=3)] = 1.2
-    sets: SetSizes = SetSizes()
-    network: NetworkConfig = NetworkConfig()
-    pretrain: TrainConfig = TrainConfig(target_batch=0)
+    crop_margin: float = Field(1.2, ge=1, le=3, description="side of the crop over the longer side of the box")
+    sets: SetSizes = Field(SetSizes(), description="frames of every set")
+    network: NetworkConfig = Field(NetworkConfig(), description="what the network of all rows looks like")
+    pretrain: TrainConfig = Field(
+        TrainConfig(target_batch=0), description="training of the weights that all rows start from"
+    )
     base: dict[str, Any] = Field({}, description="what all rows share, as a plan")
     row: dict[str, dict[str, Any]] = Field({}, description="rows of your own, or changes of those there are")
 

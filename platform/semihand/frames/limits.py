@@ -1,25 +1,47 @@
 """How much one picture, video, manifest or annotation file may take, in bytes, pixels, frames and seconds."""
 
-from pydantic import BaseModel, PositiveFloat, PositiveInt, model_validator
+from pydantic import BaseModel, Field, PositiveFloat, PositiveInt, model_validator
 
 
 class Limits(BaseModel, frozen=True, extra="forbid"):
     """What is beyond them is quarantined with its reason; what is at them still fits a laptop's memory."""
 
-    min_side_px: PositiveInt = 16  # no hand is seen in less
-    max_side_px: PositiveInt = 16384  # what JPEG encoders of cameras go up to, with room
-    max_pixels: PositiveInt = 50_000_000  # of a picture or a video's frame; the largest common phone sensor's
-    max_picture_bytes: PositiveInt = 256 * 2**20  # an uncompressed picture of 50 Mpx is 200 MB
-    max_jpeg_scans: PositiveInt = 40  # encoders write about ten; 10,000 scans take minutes to decode
-    max_video_bytes: PositiveInt = 64 * 2**30  # all of a video is hashed: a minute on a fast disk
-    max_frames: PositiveInt = 1_000_000  # of a video: nine hours at 30 Hz
-    max_manifest_bytes: PositiveInt = 2 * 2**30  # a manifest is held in memory, embedded pictures too
-    max_annotation_bytes: PositiveInt = (
-        2 * 2**30
-    )  # of a public set's file, parsed up to 8 times that; InterHand2.6M: 1 GB
-    max_manifest_rows: PositiveInt = 5_000_000  # of a manifest; some kB of memory each
-    max_item_s: PositiveFloat = 20.0  # a picture, or a video's next frame; the slowest of 9,721 took 0.3 s
-    max_file_s: PositiveFloat = 600.0  # finding all frames of a video, the way to one of them, a manifest
+    # No hand is seen in less.
+    min_side_px: PositiveInt = Field(default=16, description="shortest side that a picture may have, px")
+    # What JPEG encoders of cameras go up to, with room.
+    max_side_px: PositiveInt = Field(default=16384, description="longest side that a picture may have, px")
+    # The largest common phone sensor's.
+    max_pixels: PositiveInt = Field(default=50_000_000, description="most pixels of a picture or of a video's frame")
+    # An uncompressed picture of 50 Mpx is 200 MB.
+    max_picture_bytes: PositiveInt = Field(default=256 * 2**20, description="largest file of a picture, bytes")
+    # Encoders write about ten; 10,000 scans take minutes to decode.
+    max_jpeg_scans: PositiveInt = Field(default=40, description="most scans of a progressive JPEG")
+    # A minute on a fast disk.
+    max_video_bytes: PositiveInt = Field(
+        default=64 * 2**30, description="largest file of a video, bytes; all of it is hashed"
+    )
+    # Nine hours at 30 Hz.
+    max_frames: PositiveInt = Field(default=1_000_000, description="most frames of a video")
+    max_manifest_bytes: PositiveInt = Field(
+        default=2 * 2**30,
+        description="largest manifest, bytes unpacked; it is held in memory, embedded pictures too; of JSON a quarter",
+    )
+    # InterHand2.6M: 1 GB.
+    max_annotation_bytes: PositiveInt = Field(
+        default=2 * 2**30,
+        description="largest annotation file of a public data set, bytes; parsed it may take 8 times that",
+    )
+    max_manifest_rows: PositiveInt = Field(
+        default=5_000_000, description="most rows of a manifest; some kB of memory each"
+    )
+    # The slowest of 9,721 took 0.3 s.
+    max_item_s: PositiveFloat = Field(
+        default=20.0, description="longest that a picture or a video's next frame may take, s"
+    )
+    max_file_s: PositiveFloat = Field(
+        default=600.0,
+        description="longest that finding a video's frames, the way to one of them, or a manifest may take, s",
+    )
 
     @model_validator(mode="after")
     def _sides_leave_room(self) -> "Limits":

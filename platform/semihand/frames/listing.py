@@ -29,6 +29,7 @@ from semihand.tables.arrays import rows_of
 from semihand.tables.identity import frame_id
 from semihand.tables.rows import filter_rows, take_rows
 from semihand.tables.schemas import FRAMES, QUARANTINE
+from semihand.words import counted
 
 STAGE = "ingest"
 
@@ -59,7 +60,7 @@ class Listing:
 
 def count_in_words(num_frames: int, refused: Counter[str], conversions: Counter[str]) -> str:
     """How many frames there are, how many are quarantined and how many converted, and why."""
-    parts = [f"{num_frames} frames"]
+    parts = [counted(num_frames, "frame")]
     if refused:
         parts.append(f"{refused.total()} quarantined ({_counted(refused)})")
     if conversions:

@@ -40,7 +40,6 @@ def check_page(checked: Checked, shown: Shown) -> str:
         checked: what was found.
         shown: pictures of `rows_to_show`; those that cannot be read are left out.
     """
-    counts = ", ".join(f"{num} {kind}" for kind, num in checked.counts.items())
     columns = ("", "set", "what", "frames", "of", "found", "way out", "first")
     rows = [
         (each.severity, each.set, each.code, each.count, each.num_checked, each.detail, each.way_out,
@@ -53,7 +52,7 @@ def check_page(checked: Checked, shown: Shown) -> str:
         sections["Near duplicates"] = html_figures({"pairs, the most alike first": pairs})
     for place, each in enumerate(checked.sets):
         sections[each.given.name] = _set_html(checked, place, each, shown)
-    return html_page("Check of frames", f"<p>{escape(counts)}</p>\n", sections)
+    return html_page("Check of frames", f"<p>{escape(checked.counts_in_words)}</p>\n", sections)
 
 
 def _set_html(checked: Checked, place: int, checked_set: CheckedSet, shown: Shown) -> str:

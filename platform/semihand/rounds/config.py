@@ -26,12 +26,19 @@ ProtocolName = Literal["default", "stb", "do", "rhd", "freihand", "ho3d", "inter
 class DataConfig(BaseModel, frozen=True, extra="forbid"):
     """The hands made by code, where the user names no frames of their own."""
 
-    num_source: PositiveInt = 6000  # labelled source frames, those held out for calibration included
-    num_target: PositiveInt = 1600  # unlabelled frames of the synthetic target
-    num_evaluation: PositiveInt = 600  # unseen target frames with truth, for the report alone
-    size_px: Side = 64  # of the pictures
-    seed: int = 1
-    backgrounds: Path | None = None  # pictures behind the `randomised` hands; None: procedural clutter
+    num_source: PositiveInt = Field(
+        default=6000, description="labelled source frames, those held out to calibrate included"
+    )
+    num_target: PositiveInt = Field(default=1600, description="unlabelled frames of the synthetic target")
+    num_evaluation: PositiveInt = Field(
+        default=600, description="unseen target frames with truth, for the report alone"
+    )
+    size_px: Side = Field(default=64, description="side of the pictures, px")
+    seed: int = Field(default=1, description="another seed makes other frames")
+    backgrounds: Path | None = Field(
+        default=None,
+        description="folder of pictures to put behind nine source hands in ten; None: backgrounds are drawn",
+    )
 
 
 class PromoteConfig(BaseModel, frozen=True, extra="forbid"):
@@ -39,16 +46,20 @@ class PromoteConfig(BaseModel, frozen=True, extra="forbid"):
 
     # A student learns the target, not the source, so on strongly augmented source frames it may be a little
     # worse than its teacher; more than this and it has forgotten.
-    max_relative_error: PositiveFloat = 1.10
+    max_relative_error: PositiveFloat = Field(
+        default=1.10, description="the most that a student's error on the calibration set may be, over its teacher's"
+    )
 
 
 class ClusterConfig(BaseModel, frozen=True, extra="forbid"):
     """What a campaign takes of the cluster."""
 
-    num_cpus: PositiveInt | None = None  # of a Ray started here; None: all there are
-    object_store_mb: PositiveInt = 512  # of a Ray started here
-    label: LabelClusterConfig = LabelClusterConfig()
-    train: TrainClusterConfig = TrainClusterConfig()
+    num_cpus: PositiveInt | None = Field(default=None, description="CPUs of a Ray started here; None: all there are")
+    object_store_mb: PositiveInt = Field(default=512, description="memory for objects of a Ray started here, MiB")
+    label: LabelClusterConfig = Field(
+        default=LabelClusterConfig(), description="how labelling, and finding hands before it, is spread"
+    )
+    train: TrainClusterConfig = Field(default=TrainClusterConfig(), description="how training is spread")
 
 
 class RoundConfig(BaseSettings):
@@ -93,19 +104,25 @@ class RoundConfig(BaseSettings):
         1.2, description="side of the crop over the longer side of the box"
     )
 
-    data: DataConfig = DataConfig()
-    network: NetworkConfig = NetworkConfig()
-    pretrain: TrainConfig = TrainConfig(target_batch=0)
-    subjects: SubjectConfig = SubjectConfig()
-    harden: HardenConfig = HardenConfig()
-    calibrate: CalibrateConfig = CalibrateConfig()
-    find: FindConfig = FindConfig()
-    label: LabelConfig = LabelConfig()
-    select: SelectConfig = SelectConfig()
-    train: TrainConfig = TrainConfig()
-    promote: PromoteConfig = PromoteConfig()
-    stop: StopConfig = StopConfig()
-    cluster: ClusterConfig = ClusterConfig()
+    data: DataConfig = Field(DataConfig(), description="frames made by code, in place of sets that are not named")
+    network: NetworkConfig = Field(
+        NetworkConfig(), description="the network that is pre-trained; a --teacher brings its own"
+    )
+    pretrain: TrainConfig = Field(
+        TrainConfig(target_batch=0), description="training of the first teacher, by labelled frames alone"
+    )
+    subjects: SubjectConfig = Field(SubjectConfig(), description="how a subject's bone lengths are measured")
+    harden: HardenConfig = Field(
+        HardenConfig(), description="how held-out source frames are made harder before they calibrate"
+    )
+    calibrate: CalibrateConfig = Field(CalibrateConfig(), description="what the error expected of a label is fitted to")
+    find: FindConfig = Field(FindConfig(), description="how the localiser is asked; with --localiser")
+    label: LabelConfig = Field(LabelConfig(), description="how a frame is labelled")
+    select: SelectConfig = Field(SelectConfig(), description="which labels the student learns from, and their weight")
+    train: TrainConfig = Field(TrainConfig(), description="training of each round's student")
+    promote: PromoteConfig = Field(PromoteConfig(), description="when a student becomes the next teacher")
+    stop: StopConfig = Field(StopConfig(), description="when a campaign ends before its last round; by default never")
+    cluster: ClusterConfig = Field(ClusterConfig(), description="what is taken of the machine or the cluster")
 
     @classmethod
     def settings_customise_sources(

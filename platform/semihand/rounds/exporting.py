@@ -56,7 +56,7 @@ class ExportConfig(BaseSettings):
     )
     mano: list[Path] = Field([], description="your MANO_RIGHT and MANO_LEFT; default: the hand made by code")
     limits: Limits = Field(Limits(), description="what a picture or video may take before it is left out")
-    review: ReviewConfig = ReviewConfig()
+    review: ReviewConfig = Field(ReviewConfig(), description="which labels people look at, of the form review")
 
 
 def export_labels(config: ExportConfig, say: Callable[[str], None] = print) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 import torch
 from pydantic import BaseModel, Field, PositiveInt
@@ -34,20 +34,31 @@ _OTHER_PEOPLE = 10_000  # number of the first person of the unseen scenes
 class BankConfig(BaseModel, frozen=True, extra="forbid"):
     """What scenes are made of."""
 
-    num_layers: PositiveInt = 4000
-    num_rooms: PositiveInt = 2000
-    num_unseen: PositiveInt = 600  # layers, and as many rooms, of the scenes that it is measured on
-    seed: Annotated[int, Field(ge=0)] = 0
-    #: folder of the user's pictures without hands, to be what most rooms are; None draws them all
-    backgrounds: str | None = None
+    num_layers: PositiveInt = Field(
+        default=4000, description="rendered hands, with or without an arm, to lay over rooms"
+    )
+    num_rooms: PositiveInt = Field(default=2000, description="pictures without hands")
+    num_unseen: PositiveInt = Field(
+        default=600, description="hands, and as many rooms, of the scenes that it is measured on"
+    )
+    seed: int = Field(default=0, ge=0, description="another seed makes other hands and rooms")
+    backgrounds: str | None = Field(
+        default=None,
+        description="folder of your pictures without hands, which most rooms are cut from; None: all are drawn",
+    )
 
 
 class MeasureConfig(BaseModel, frozen=True, extra="forbid"):
     """How the threshold is found and the figures are taken."""
 
-    num_scenes: PositiveInt = 2000  # with hands and, once more, without
-    #: of the scenes without a hand, that may have a box; half of what is promised, since both are samples
-    false_share: Annotated[float, Field(gt=0, lt=1)] = 0.01
+    num_scenes: PositiveInt = Field(default=2000, description="scenes to measure on, and as many without hands")
+    # Half of what is promised, since both are samples.
+    false_share: float = Field(
+        default=0.01,
+        gt=0,
+        lt=1,
+        description="share of scenes without a hand that may have a box; lower finds fewer hands",
+    )
 
 
 class LocaliserJob(BaseSettings):
@@ -56,13 +67,13 @@ class LocaliserJob(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, extra="forbid", cli_implicit_flags=True)
 
     out: Path = Field(Path("localisers"), description="folder that keeps what scenes are made of, and the models")
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: CUDA where there is a GPU")
     start: Path | None = Field(None, description="a localiser to go on from, instead of random weights")
-    bank: BankConfig = BankConfig()
-    network: LocaliserConfig = LocaliserConfig()
-    fit: LocaliserFit = LocaliserFit()
+    bank: BankConfig = Field(BankConfig(), description="what scenes are made of")
+    network: LocaliserConfig = Field(LocaliserConfig(), description="what the two networks look like")
+    fit: LocaliserFit = Field(LocaliserFit(), description="the training")
     half: bool = Field(False, description="keep weights of 16 bits: half the size, and measured as such")
-    measure: MeasureConfig = MeasureConfig()
+    measure: MeasureConfig = Field(MeasureConfig(), description="how the threshold is found and the figures are taken")
 
 
 def run_localiser_training(job: LocaliserJob, say: Callable[[str], None] = print) -> Path:

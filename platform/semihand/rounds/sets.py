@@ -28,6 +28,7 @@ from semihand.steps.training_data import DataSource, read_frames
 from semihand.tables import FRAMES, Store, scan
 from semihand.tables.rows import take_rows
 from semihand.tables.schemas import PICTURES_OF_TRUTH
+from semihand.words import counted
 
 # Seeds of the sets made by code, apart from one another: frames of one are never frames of another.
 _TARGET, _EVALUATION = 1000, 2000
@@ -212,7 +213,7 @@ def _say_left_out(campaign: Campaign, path: Path, store: Store, keep: Callable[[
     left_out = scan(store, "quarantine").select("reason", "detail").collect()
     if len(left_out):
         reason, detail = left_out.row(0)
-        campaign.say(f"{path}: {len(left_out)} frames left out; first: {reason}, {detail}")
+        campaign.say(f"{path}: {counted(len(left_out), 'frame')} left out; first: {reason}, {detail}")
     if scan(store, "frames").head(1).collect().is_empty():
         raise no_truth(path, keep)
 

@@ -23,11 +23,18 @@ from semihand.tables.rows import take_rows
 class LabelClusterConfig(BaseModel, frozen=True, extra="forbid"):
     """How the labelling is spread."""
 
-    num_actors: PositiveInt = 2
-    cpus_per_actor: PositiveFloat = Field(default=0.5, le=64)  # fractions: writers need a CPU, too
-    gpus_per_actor: NonNegativeFloat = 0.0
-    rows_per_shard: PositiveInt = 128  # the frames an actor takes at once, and the rows of a label file
-    shards_per_commit: PositiveInt = 8  # what is lost when the driver dies, at most
+    num_actors: PositiveInt = Field(
+        default=2, description="processes that label side by side, each with its own networks"
+    )
+    # A fraction: writers need a CPU, too.
+    cpus_per_actor: PositiveFloat = Field(default=0.5, le=64, description="CPUs of each, or a fraction of one")
+    gpus_per_actor: NonNegativeFloat = Field(default=0.0, description="GPUs of each, or a fraction of one")
+    rows_per_shard: PositiveInt = Field(
+        default=128, description="frames that each takes at once, and rows of a label file"
+    )
+    shards_per_commit: PositiveInt = Field(
+        default=8, description="label files committed together, and lost at most when the driver dies"
+    )
 
 
 class Labelling(NamedTuple):

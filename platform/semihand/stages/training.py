@@ -30,11 +30,15 @@ _LOOK_EVERY_S = 10.0
 class TrainClusterConfig(BaseModel, frozen=True, extra="forbid"):
     """How the training is spread."""
 
-    num_workers: PositiveInt = 1
-    cpus_per_worker: PositiveFloat | None = Field(default=None, le=256)  # None: as many as fit
-    gpus_per_worker: NonNegativeFloat = 0.0
-    max_failures: NonNegativeInt = 2  # restarts from the last checkpoint before the fit gives up
-    checkpoint_every: PositiveInt = 4  # reports between checkpoints
+    num_workers: PositiveInt = Field(default=1, description="processes that share every batch")
+    cpus_per_worker: PositiveFloat | None = Field(
+        default=None, le=256, description="CPUs of each; None: as many as fit"
+    )
+    gpus_per_worker: NonNegativeFloat = Field(default=0.0, description="GPUs of each; 0: CPUs alone")
+    max_failures: NonNegativeInt = Field(
+        default=2, description="restarts from the last checkpoint before a fit gives up"
+    )
+    checkpoint_every: PositiveInt = Field(default=4, description="reports (report_every) between checkpoints")
 
 
 class Fit(NamedTuple):

@@ -1,7 +1,7 @@
 """Calibrate: what an instability means in millimetres, from frames whose truth may be read."""
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -120,10 +120,16 @@ def check_enough(num_frames: int, least: int) -> None:
 class CalibrateConfig(BaseModel, frozen=True, extra="forbid"):
     """The calibration set, where the user gives none: source frames held out of training, strongly augmented."""
 
-    num_frames: Annotated[int, Field(ge=LEAST_FRAMES)] = 400
-    seed: int = 7
-    # What the expected error of a label goes by: "isotonic" by its stability alone, "fused" by every component.
-    confidence: ConfidenceKind = "isotonic"
+    num_frames: int = Field(
+        default=400,
+        ge=LEAST_FRAMES,
+        description="source frames held out of training to calibrate by; none with --calibration",
+    )
+    seed: int = Field(default=7, description="without effect: the first frames by their ids are held out")
+    confidence: ConfidenceKind = Field(
+        default="isotonic",
+        description="what a label's expected error goes by: isotonic: its stability; fused: all components",
+    )
 
 
 def halves(frame_ids: Sequence[str]) -> tuple[list[int], list[int]]:

@@ -19,14 +19,16 @@ _NUM_ITERATIONS = 25
 class ClusterConfig(BaseModel, frozen=True, extra="forbid"):
     """How many clusters of poses there are, and what share of each is taken."""
 
-    num_clusters: PositiveInt = 32  # at most; view and grasp together
-    # The share of a cluster's labels within its threshold, in the first round and from `ramp_rounds` on.
-    share_ramp: tuple[Share, Share] = (0.4, 0.8)
-    ramp_rounds: PositiveInt = 4
+    num_clusters: PositiveInt = Field(default=32, description="most clusters of poses, view and grasp together")
+    share_ramp: tuple[Share, Share] = Field(
+        default=(0.4, 0.8),
+        description="share of a cluster's labels to accept, in the first round and from ramp_rounds on",
+    )
+    ramp_rounds: PositiveInt = Field(default=4, description="the round from which the second of these shares holds")
     # FreeMatch's 0.999 a batch is 0.999^700 = 0.5 over a round of some 700 of them.
-    momentum: Share = Field(default=0.5, lt=1)
-    ceiling: Share = 0.9  # no label beyond this quantile of all labels' scores, whatever its cluster
-    seed: int = 0
+    momentum: Share = Field(default=0.5, lt=1, description="what a threshold keeps of the last round's; 0: nothing")
+    ceiling: Share = Field(default=0.9, description="no label beyond this quantile of all scores, whatever its cluster")
+    seed: int = Field(default=0, description="seed of k-means")
 
 
 class PoseClusters(BaseModel, frozen=True, extra="forbid"):

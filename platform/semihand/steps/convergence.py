@@ -6,18 +6,23 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 from jaxtyping import Float
-from pydantic import BaseModel, PositiveFloat, PositiveInt
+from pydantic import BaseModel, Field, PositiveFloat, PositiveInt
 
 from semihand.hand.metrics import root_relative
+from semihand.words import counted
 
 
 class StopConfig(BaseModel, frozen=True, extra="forbid"):
     """When a campaign ends before its last round; by default never."""
 
-    # Stop when the median label moved less than this share of what it moved when a new teacher first labelled.
-    movement_share: PositiveFloat | None = None
-    within_spread: bool = False  # stop when it moved less than the label's own spread over its views
-    num_rounds: PositiveInt = 1  # in so many rounds running
+    movement_share: PositiveFloat | None = Field(
+        default=None,
+        description="stop when the median label moved under this share of its first move by a new teacher; None: off",
+    )
+    within_spread: bool = Field(
+        default=False, description="stop when the median label moved less than its spread over the views"
+    )
+    num_rounds: PositiveInt = Field(default=1, description="stop only after so many such rounds running")
 
     @property
     def is_on(self) -> bool:
@@ -69,7 +74,7 @@ def why_stop(movements: Mapping[int, Movement], config: StopConfig) -> str | Non
     if not config.is_on or len(last) < config.num_rounds:
         return None
     numbers = ", ".join(f"{each.moved_mm:.2f}" for _, each in last)
-    said = f"the median label moved {numbers} mm in the last {len(last)} round(s)"
+    said = f"the median label moved {numbers} mm in the last {counted(len(last), 'round')}"
     first_number, first = known[0]
     if config.movement_share is not None and all(number > first_number for number, _ in last):
         limit_mm = config.movement_share * first.moved_mm

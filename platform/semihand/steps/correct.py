@@ -4,7 +4,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from semihand.hand.bones import bone_lengths, register_to_lengths
 from semihand.hand.correction import Hands, correct_to_hands
@@ -14,15 +14,22 @@ from semihand.steps.paired_test import Evidence, closer_to, mask_agrees
 class CorrectConfig(BaseModel, frozen=True, extra="forbid"):
     """How a pose is corrected, and which pose training is given."""
 
-    # "registration" is P of the paper, bone lengths alone. "projection" moves every joint a little instead of walking
-    # from the wrist: lengths and rigid palm by least squares under the views' covariance. It needs a model with a palm.
-    method: Literal["registration", "projection"] = "registration"
-    limits: bool = True  # of "projection": joint angles, too; lengths alone can make a pose worse
-    # Keep a correction only where views that it was not made from and the mask agree with it at least as well.
-    paired_test: bool = False
-    # "midpoint" is the label step of eq. 7, p̂ = (p′ + P(p′)) / 2. P makes a pose feasible but does not denoise it:
-    # docs/results.md has the labels' errors raw, corrected and at the midpoint.
-    label: Literal["raw", "corrected", "midpoint"] = "midpoint"
+    # "projection" moves every joint a little instead of walking from the wrist, under the views' covariance.
+    method: Literal["registration", "projection"] = Field(
+        default="registration",
+        description="registration: bone lengths alone (the paper); projection: a rigid palm too, of models with one",
+    )
+    # Lengths alone can make a pose worse.
+    limits: bool = Field(default=True, description="of projection: keep joint angles within their limits, too")
+    paired_test: bool = Field(
+        default=False,
+        description="keep a correction only where other views and the mask agree with it at least as well",
+    )
+    # P makes a pose feasible but does not denoise it: docs/results.md has the labels' errors raw, corrected and at the
+    # midpoint.
+    label: Literal["raw", "corrected", "midpoint"] = Field(
+        default="midpoint", description="the pose to learn from: as it was, corrected, or halfway (eq. 7)"
+    )
 
 
 class Corrected(NamedTuple):

@@ -32,16 +32,26 @@ class Finder(Protocol):
 class FindConfig(BaseModel, frozen=True, extra="forbid"):
     """How hands are found where frames have no box."""
 
-    min_score: Share | None = None  # of a hand; None: the model's own threshold
-    # Frames of a video count as its time does, listed or not: of every tenth, each is looked at as a whole.
-    find_every: PositiveInt = 10  # frames between looks at all of a video's picture, for hands that come into it
-    # Below it a box about joints and the hand seen in it are not the same; two hands of one picture are two below it.
-    min_overlap: Share = 0.4
-    # Frames that a hand may be lost and still be the one found where it was, and the most from one picture to the next
-    # over which it is followed: raise it for videos of which fewer frames are listed (frame_step).
-    patience: PositiveInt = 10
-    # A video is worked in pieces of as many listed frames, each by itself, so that it spreads over actors.
-    frames_per_segment: PositiveInt = 600
+    min_score: Share | None = Field(
+        default=None, description="what scores no more than this is no hand; None: the localiser's own threshold"
+    )
+    # Frames of a video count as its time does: of every tenth, each is looked at as a whole.
+    find_every: PositiveInt = Field(
+        default=10,
+        description="frames of a video, listed or not, between looks at all of its picture for further hands",
+    )
+    min_overlap: Share = Field(
+        default=0.4, description="boxes that overlap by less (intersection over union) are not of one hand"
+    )
+    patience: PositiveInt = Field(
+        default=10,
+        description="most frames between two sights of a hand that is followed; raise it together with frame_step",
+    )
+    # So that a video spreads over actors.
+    frames_per_segment: PositiveInt = Field(
+        default=600,
+        description="listed frames of a video that are worked by themselves; no hand is followed beyond them",
+    )
 
 
 class Seen(NamedTuple):

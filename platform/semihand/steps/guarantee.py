@@ -28,14 +28,23 @@ class GuaranteeConfig(BaseModel, frozen=True, extra="forbid"):
     a frame without a sequence_id counts as a recording.
     """
 
-    error_mm: float = Field(default=15.0, gt=0)
-    share_bad: float = Field(default=0.10, ge=0, lt=1)
-    alpha: float = Field(default=0.10, gt=0, lt=1)
-    delta: float = Field(default=0.05, gt=0, lt=1)
-    # Of the recordings, those that the expected error is fitted to; a proof on them would believe its own fit. Few
-    # suffice for the fit, while every recording fewer to prove with makes a refusal likelier.
-    fit_share: float = Field(default=0.15, gt=0, lt=1)
-    num_limits: int = Field(default=20, ge=1)  # tried from the strictest to the loosest
+    error_mm: float = Field(default=15.0, gt=0, description="a label whose mean joint error is over this is off, mm")
+    share_bad: float = Field(
+        default=0.10, ge=0, lt=1, description="a recording with over this share of its selected labels off is bad"
+    )
+    alpha: float = Field(default=0.10, gt=0, lt=1, description="promised: at most this share of recordings is bad")
+    delta: float = Field(
+        default=0.05, gt=0, lt=1, description="risk that the promise does not hold; lower takes more recordings"
+    )
+    # A proof on them would believe its own fit. Few suffice for the fit, while every recording fewer to prove with
+    # makes a refusal likelier.
+    fit_share: float = Field(
+        default=0.15,
+        gt=0,
+        lt=1,
+        description="share of the checked recordings to fit to; the others are left to prove with",
+    )
+    num_limits: int = Field(default=20, ge=1, description="limits that are tried, from the strictest to the loosest")
 
     @property
     def least_recordings(self) -> int:

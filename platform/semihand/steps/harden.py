@@ -8,7 +8,7 @@ import pyarrow as pa
 import torch
 from jaxtyping import UInt8
 from PIL import Image
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from semihand.frames.errors import BadFrame
 from semihand.frames.limits import STANDARD, Limits
@@ -21,8 +21,9 @@ from semihand.tables.rows import take_rows
 class HardenConfig(BaseModel, frozen=True, extra="forbid"):
     """How strongly. Only the pixels change: joints, boxes and cameras stay true."""
 
-    appearance: AppearanceConfig = AppearanceConfig(
-        colour=0.5, grey=0.15, blur=0.6, noise=0.1, erase=0.7, background=1.0, skin=0.6
+    appearance: AppearanceConfig = Field(
+        default=AppearanceConfig(colour=0.5, grey=0.15, blur=0.6, noise=0.1, erase=0.7, background=1.0, skin=0.6),
+        description="how far their pixels change",
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -37,13 +37,20 @@ _LEAST_BONE_MM = 1e-3  # a finger whose joints coincide has no direction to be p
 class LabelConfig(BaseModel, frozen=True, extra="forbid"):
     """How a frame is labelled."""
 
-    views: ViewConfig = ViewConfig()
-    correct: CorrectConfig = CorrectConfig()
-    frames_per_pass: Annotated[int, Field(ge=1, le=256)] = 8  # constant, so that a label has no neighbours
-    combine: Literal["first", "mean"] = "first"  # of two teachers: whose pose the label is; the mean is in 2.5D
-    # From round 2 on, p̂ is the midpoint of this round's pose and the frame's corrected pose of the round before
-    # (Algorithm 1), whatever `correct.label` says; off, a round forgets the labels of the one before.
-    carry: bool = False
+    views: ViewConfig = Field(default=ViewConfig(), description="the test-time views of a crop")
+    correct: CorrectConfig = Field(
+        default=CorrectConfig(), description="how a pose is corrected, and which one is learned"
+    )
+    # Constant, so that a label has no neighbours.
+    frames_per_pass: int = Field(default=8, ge=1, le=256, description="frames that a network sees at once")
+    combine: Literal["first", "mean"] = Field(
+        default="first", description="of two teachers: whose pose the label is; mean: of both, in 2.5D"
+    )
+    # Whatever `correct.label` says; off, a round forgets the labels of the one before.
+    carry: bool = Field(
+        default=False,
+        description="from round 2 on, a label is the midpoint to the last round's corrected pose (Algorithm 1)",
+    )
 
 
 class FrameLabeller:

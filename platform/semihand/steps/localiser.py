@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
 import torch
 from pydantic import BaseModel, Field, NonNegativeInt, PositiveFloat, PositiveInt
@@ -22,15 +22,23 @@ _SCENES_AT_ONCE = 32
 class LocaliserFit(BaseModel, frozen=True, extra="forbid"):
     """One fit."""
 
-    num_steps: NonNegativeInt = 3000  # 0: what training starts from is only measured
-    batch: PositiveInt = 32
-    learning_rate: PositiveFloat = 2e-3
-    final_rate: Annotated[float, Field(gt=0, le=1)] = 0.01
-    warmup_steps: NonNegativeInt = 100
-    weight_decay: Annotated[float, Field(ge=0)] = 1e-4
-    precision: Precision = "auto"
-    report_every: PositiveInt = 100
-    seed: NonNegativeInt = 0
+    num_steps: NonNegativeInt = Field(
+        default=3000, description="optimiser steps; 0: what training starts from is only measured"
+    )
+    batch: PositiveInt = Field(default=32, description="scenes of a step")
+    learning_rate: PositiveFloat = Field(default=2e-3, description="learning rate of AdamW after the warm-up")
+    final_rate: float = Field(
+        default=0.01, gt=0, le=1, description="learning rate at the last step, as a share of its height"
+    )
+    warmup_steps: NonNegativeInt = Field(
+        default=100, description="steps over which the learning rate rises to its height"
+    )
+    weight_decay: float = Field(default=1e-4, ge=0, description="weight decay of AdamW")
+    precision: Precision = Field(
+        default="auto", description="what networks compute in; auto: bf16 where it is fast, else fp32"
+    )
+    report_every: PositiveInt = Field(default=100, description="steps between reports of the losses")
+    seed: NonNegativeInt = Field(default=0, description="seed of the scenes and, without --start, of the weights")
 
 
 class Progress(NamedTuple):

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 from jaxtyping import Float, Int
-from pydantic import BaseModel, NonNegativeFloat, PositiveInt
+from pydantic import BaseModel, Field, NonNegativeFloat, PositiveInt
 
 from semihand.steps.clusters import ClusterConfig, find_clusters, nearest_cluster
 from semihand.steps.pose_selection import label_scores
@@ -17,10 +17,17 @@ from semihand.steps.thinning import thin_poses
 class ReviewConfig(BaseModel, frozen=True, extra="forbid"):
     """How many labels a person looks at, and from where."""
 
-    num: PositiveInt = 100  # at ten seconds a hand, a quarter of an hour
-    dense_share: Share = 0.5  # first from the densest clusters that together hold so many of the labels
-    thin_mm: NonNegativeFloat = 6.0  # of labels in a recording that are nearer (root mean square), the worst alone
-    num_clusters: PositiveInt = 32  # as many as labels are selected by
+    # At ten seconds a hand, a quarter of an hour.
+    num: PositiveInt = Field(default=100, description="labels to look at")
+    dense_share: Share = Field(
+        default=0.5, description="first those of the densest clusters that hold this share of labels"
+    )
+    thin_mm: NonNegativeFloat = Field(
+        default=6.0,
+        description="of a recording's labels nearer than this (mm, root mean square), the worst alone; 0: all",
+    )
+    # As many as labels are selected by.
+    num_clusters: PositiveInt = Field(default=32, description="most clusters of poses")
 
 
 class Chosen(NamedTuple):

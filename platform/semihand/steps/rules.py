@@ -37,9 +37,14 @@ class Rule(Protocol):
 class Thresholds(BaseModel, frozen=True, extra="forbid"):
     """A label within all of them is accepted: the gate C(p̂) ≤ τ of SemiHand's eq. 8, one limit per term."""
 
-    max_stability: PositiveFloat = 1.5  # px² of a 64 px crop: the paper's τ
-    max_feasibility_mm: PositiveFloat = 6.0
-    min_mask_agreement: Share = 0.6
+    # The paper's τ.
+    max_stability: PositiveFloat = Field(
+        default=1.5, description="most that a label's views may differ, squared px of a 64 px crop"
+    )
+    max_feasibility_mm: PositiveFloat = Field(
+        default=6.0, description="farthest that its correction may move a label, mm"
+    )
+    min_mask_agreement: Share = Field(default=0.6, description="least overlap of the views' masks with their mean")
 
     def accept(self, labels: pa.Table) -> Fates:
         """Every label's fate; the reason is the first threshold that dropped it."""

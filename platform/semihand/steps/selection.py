@@ -23,26 +23,49 @@ Taken = Annotated[float, Field(gt=0, le=1)]
 class SelectConfig(BaseModel, frozen=True, extra="forbid"):
     """How the thresholds are found and what a selected label weighs."""
 
-    # Where the search starts from, and all there is without one; of fused confidence the label error below instead.
-    default: Thresholds = Thresholds()
-    num_trials: Annotated[int, Field(ge=0)] = 40  # of the search; 0 keeps the defaults
-    # The error that accepted labels may have on average; None: this share of the calibration set's mean error.
-    max_label_error_mm: PositiveFloat | None = None
-    max_label_error_share: Annotated[float, Field(gt=0, le=1)] = 0.95
-    by_joint: bool = True  # weigh each joint by its confidence
-    # "gate": every accepted label weighs the same. "divergence": the less the farther two teachers are apart on it.
-    weighting: Literal["gate", "divergence"] = "gate"
-    divergence_per_mm: PositiveFloat = 0.11  # λ of that weight, which is not printed: 10 mm apart, half the weight
-    seed: int = 0
-    by_cluster: bool = False  # a threshold for each cluster of poses instead of the search's for all
-    cluster: ClusterConfig = ClusterConfig()
-    # Of accepted labels of one recording closer than this (root-mean-square over the joints, root-relative), only
-    # the one expected to be best stays; None: all stay.
-    thin_mm: PositiveFloat | None = None
-    guarantee: GuaranteeConfig | None = None  # select by a limit with a proof, instead of the search
-    # The share of the pool's labels that each round accepts, the last for all that follow, instead of the search:
+    default: Thresholds = Field(
+        default=Thresholds(),
+        description="where the search starts from; of fused confidence the limit on the label error instead",
+    )
+    num_trials: int = Field(
+        default=40, ge=0, description="trials of the search for limits; 0: those it starts from stay"
+    )
+    max_label_error_mm: PositiveFloat | None = Field(
+        default=None, description="mean error that accepted labels may have, mm; None: max_label_error_share decides"
+    )
+    max_label_error_share: float = Field(
+        default=0.95,
+        gt=0,
+        le=1,
+        description="that error as a share of the calibration labels' own; lower accepts fewer",
+    )
+    by_joint: bool = Field(default=True, description="weigh each joint by its confidence")
+    weighting: Literal["gate", "divergence"] = Field(
+        default="gate",
+        description="gate: accepted labels weigh alike; divergence: less, the farther two teachers are apart",
+    )
+    # The paper prints none.
+    divergence_per_mm: PositiveFloat = Field(
+        default=0.11, description="how fast that weight falls, per mm apart: 0.11 halves it at 10 mm"
+    )
+    seed: int = Field(default=0, description="seed of the search")
+    by_cluster: bool = Field(
+        default=False, description="a threshold for each cluster of poses instead of the search's for all"
+    )
+    cluster: ClusterConfig = Field(default=ClusterConfig(), description="the clusters of poses; with by_cluster")
+    thin_mm: PositiveFloat | None = Field(
+        default=None,
+        description="of a recording's labels nearer than this (mm, root mean square), the best alone; None: all",
+    )
+    guarantee: GuaranteeConfig | None = Field(
+        default=None,
+        description="select by a limit that checked recordings prove, instead of the search; needs --calibration",
+    )
     # τ by acceptance rate, because the paper's τ has units that are not printed.
-    accept_shares: Annotated[tuple[Taken, ...], Field(min_length=1)] | None = None
+    accept_shares: Annotated[tuple[Taken, ...], Field(min_length=1)] | None = Field(
+        default=None,
+        description="share of labels that each round accepts, the last for all that follow; None: the search",
+    )
 
     @model_validator(mode="after")
     def _one_rule(self) -> "SelectConfig":

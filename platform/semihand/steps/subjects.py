@@ -1,7 +1,7 @@
 """Measure the subjects: bone lengths and palms from the previous round's accepted labels."""
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -25,10 +25,14 @@ Palm = Float[np.ndarray, "6 3"]
 class SubjectConfig(BaseModel, frozen=True, extra="forbid"):
     """How far a subject's labels are believed."""
 
-    prior_frames: Annotated[int, Field(ge=0)] = 30  # the template weighs as much as this many labels
-    # "median" withstands wild labels, but noise lengthens bones: 1 to 2 mm at 5 mm a coordinate. "unbiased" multiplies
-    # two sets of views, whose noise then cancels, and believes every label alike.
-    estimator: Literal["median", "unbiased"] = "median"
+    prior_frames: int = Field(
+        default=30, ge=0, description="labels that the template hand weighs as much as; higher trusts labels less"
+    )
+    # Noise lengthens bones by 1 to 2 mm at 5 mm a coordinate; in the product of two sets of views it cancels.
+    estimator: Literal["median", "unbiased"] = Field(
+        default="median",
+        description="median withstands wild labels; unbiased takes noise out, but believes all labels alike",
+    )
 
 
 class Template(NamedTuple):

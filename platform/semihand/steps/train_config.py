@@ -1,6 +1,6 @@
 """What a fit is told, and which of its workers one is."""
 
-from typing import Annotated, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, Field, NonNegativeInt, PositiveFloat, PositiveInt
 
@@ -11,22 +11,41 @@ from semihand.steps.precision import Precision
 class TrainConfig(BaseModel, frozen=True, extra="forbid"):
     """One fit."""
 
-    num_steps: PositiveInt = 600
-    source_batch: PositiveInt = 64
-    target_batch: NonNegativeInt = 64  # over all workers, as source_batch
-    cell: PositiveInt = 16  # rows that one worker takes together
-    learning_rate: PositiveFloat = 1e-3
-    final_rate: Annotated[float, Field(gt=0, le=1)] = 0.02  # share of the learning rate at the last step
-    warmup_steps: NonNegativeInt = 50
-    weight_decay: Annotated[float, Field(ge=0)] = 1e-4
-    # 0.995: the teacher remembers about 200 steps, once there were 2,000; before, a tenth of the steps so far. 0: none.
-    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.995
-    ema_schedule: Literal["constant", "cosine"] = "constant"  # cosine: from ema_decay up to 1 at the last step (BYOL)
-    selected_share: Annotated[float, Field(ge=0, le=1)] = 0.75  # of the target batch; the rest is any frame
-    precision: Precision = "auto"
-    report_every: PositiveInt = 50
-    seed: int = 0
-    objective: ObjectiveConfig = ObjectiveConfig()
+    num_steps: PositiveInt = Field(default=600, description="optimiser steps")
+    source_batch: PositiveInt = Field(default=64, description="labelled crops of a step, over all workers")
+    target_batch: NonNegativeInt = Field(default=64, description="target crops of a step, over all workers; 0: none")
+    cell: PositiveInt = Field(
+        default=16, description="crops that one worker takes together: batches are multiples of it times the workers"
+    )
+    learning_rate: PositiveFloat = Field(default=1e-3, description="learning rate of AdamW after the warm-up")
+    final_rate: float = Field(
+        default=0.02, gt=0, le=1, description="learning rate at the last step, as a share of its height"
+    )
+    warmup_steps: NonNegativeInt = Field(
+        default=50, description="steps over which the learning rate rises to its height"
+    )
+    weight_decay: float = Field(default=1e-4, ge=0, description="weight decay of AdamW")
+    # The teacher remembers about 200 steps, once there were 2,000; before, a tenth of the steps so far.
+    ema_decay: float = Field(
+        default=0.995,
+        ge=0,
+        lt=1,
+        description="what the averaged teacher keeps of itself at every step; 0: it is the student",
+    )
+    ema_schedule: Literal["constant", "cosine"] = Field(
+        default="constant", description="constant, or cosine: ema_decay rises to 1 at the last step (BYOL)"
+    )
+    selected_share: float = Field(
+        default=0.75, ge=0, le=1, description="share of the target batch that is selected frames; the rest is any frame"
+    )
+    precision: Precision = Field(
+        default="auto", description="what networks compute in; auto: bf16 where it is fast, else fp32"
+    )
+    report_every: PositiveInt = Field(default=50, description="steps between reports of the losses")
+    seed: int = Field(default=0, description="seed of the frames' order, their views and random weights")
+    objective: ObjectiveConfig = Field(
+        default=ObjectiveConfig(), description="the losses and the views they are taken on"
+    )
 
     def check_workers(self, num_workers: int) -> None:
         """Refuse a batch that the workers cannot share evenly.

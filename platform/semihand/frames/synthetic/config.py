@@ -12,26 +12,39 @@ Supervision = Literal["none", "2d", "3d", "mano"]
 class SyntheticConfig(BaseModel, frozen=True, extra="forbid"):
     """Frame i is a function of this and i alone."""
 
-    domain: DomainName = "source"
-    seed: Annotated[int, Field(ge=0)] = 0
-    num_frames: PositiveInt = 1000
-    #: side of the picture in px; the recipes use 64, 128 and 256
-    size_px: Annotated[int, Field(ge=32, le=512)] = 64
-    #: single pictures, sequences of one subject in smooth motion, or synchronised views of one instant
-    kind: Literal["single", "sequences", "views"] = "single"
-    sequence_length: Annotated[int, Field(ge=2)] = 48
-    num_views: Annotated[int, Field(ge=2, le=16)] = 4
-    #: people; None is the domain's own number. Subject n of a domain is the same person in every data set.
-    num_subjects: PositiveInt | None = None
-    first_subject: Annotated[int, Field(ge=0)] = 0
-    #: folder of pictures to put behind the hand; None draws them
-    backgrounds: str | None = None
-    #: data set name in the table; None makes one of domain, kind and seed
-    dataset: str | None = None
-    #: name and share of each split; whole sequences and instants go to one split
-    splits: dict[str, Annotated[float, Field(gt=0.0)]] = Field(default_factory=lambda: {"train": 1.0})
-    #: what a step may read; None is mano, but none for a target domain
-    supervision: Supervision | None = None
+    domain: DomainName = Field(
+        default="source", description="what hands, poses, views, scenes and cameras are drawn from"
+    )
+    seed: int = Field(default=0, ge=0, description="another seed makes other frames")
+    num_frames: PositiveInt = Field(
+        default=1000, description="frames in all, a multiple of those of a sequence or instant"
+    )
+    size_px: int = Field(
+        default=64, ge=32, le=512, description="side of the pictures, px; the recipes use 64, 128 and 256"
+    )
+    kind: Literal["single", "sequences", "views"] = Field(
+        default="single",
+        description="single pictures, sequences of one subject in smooth motion, or views of one instant",
+    )
+    sequence_length: int = Field(default=48, ge=2, description="frames of a sequence")
+    num_views: int = Field(default=4, ge=2, le=16, description="cameras of an instant")
+    num_subjects: PositiveInt | None = Field(default=None, description="people; None: the domain's own number")
+    first_subject: int = Field(
+        default=0, ge=0, description="number of the first; subject n of a domain is the same person in every data set"
+    )
+    backgrounds: str | None = Field(
+        default=None, description="folder of pictures to put behind nine hands in ten; None: backgrounds are drawn"
+    )
+    dataset: str | None = Field(
+        default=None, description="the set's name in the table; None: made of domain, kind and seed"
+    )
+    splits: dict[str, Annotated[float, Field(gt=0.0)]] = Field(
+        default_factory=lambda: {"train": 1.0},
+        description="name and share of each split; a sequence or an instant goes to one split as a whole",
+    )
+    supervision: Supervision | None = Field(
+        default=None, description="which truth a step may read; None: mano, of target domains none"
+    )
 
     @model_validator(mode="after")
     def _views_are_whole(self) -> "SyntheticConfig":

@@ -35,11 +35,28 @@ _Backbone = Annotated[NetworkConfig, AfterValidator(_with_levels)]
 class LocaliserConfig(BaseModel, frozen=True, extra="forbid"):
     """What the two networks look like."""
 
-    picture_px: Annotated[int, Field(ge=64, le=512, multiple_of=32)] = 128  # longer side of what the first look sees
-    place_px: Annotated[int, Field(ge=32, le=256, multiple_of=32)] = 64  # side of what the second look sees
-    # Whose `input_px` says nothing here.
-    first: _Backbone = NetworkConfig(width=24, depth=1)
-    second: _Backbone = NetworkConfig(width=32, depth=1, decoder_channels=32)
+    picture_px: int = Field(
+        default=128,
+        ge=64,
+        le=512,
+        multiple_of=32,
+        description="longer side of what the first look sees of a picture, px; a multiple of 32",
+    )
+    place_px: int = Field(
+        default=64,
+        ge=32,
+        le=256,
+        multiple_of=32,
+        description="side of what the second look sees of a place, px; a multiple of 32",
+    )
+    first: _Backbone = Field(
+        default=NetworkConfig(width=24, depth=1),
+        description="the network of the first look, no hourglass; its input_px is not used",
+    )
+    second: _Backbone = Field(
+        default=NetworkConfig(width=32, depth=1, decoder_channels=32),
+        description="the network of the second look, no hourglass; its input_px is not used",
+    )
 
 
 class Proposals(NamedTuple):

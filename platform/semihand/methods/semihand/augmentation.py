@@ -21,31 +21,42 @@ Share = Annotated[float, Field(ge=0, le=1)]
 class WarpConfig(BaseModel, frozen=True, extra="forbid"):
     """How far a crop may be rotated, scaled and moved."""
 
-    rotation_deg: Annotated[float, Field(ge=0, le=180)] = 40.0
-    scale: Annotated[float, Field(ge=1, le=2)] = 1.25  # between 1/scale and scale
-    translation_px: Annotated[float, Field(ge=0, le=32)] = 5.0  # of a 64 px crop
+    rotation_deg: float = Field(default=40.0, ge=0, le=180, description="turned by up to so many degrees either way")
+    scale: float = Field(default=1.25, ge=1, le=2, description="scaled by a factor between 1/scale and scale")
+    translation_px: float = Field(
+        default=5.0, ge=0, le=32, description="moved by up to so many px of a 64 px crop, each way"
+    )
 
 
 class PerturbationConfig(BaseModel, frozen=True, extra="forbid"):
     """The T of eqs. 8 and 10: each crop is moved, or turned a little, or turned by one to three right angles."""
 
-    translation_px: Annotated[float, Field(ge=0, le=32)] = 5.0  # of a 64 px crop
-    rotation_deg: Annotated[float, Field(ge=0, le=180)] = 2.0
-    # Only for a network that has learned hands of every rotation: another one says anything of a hand upside down, and
-    # agreement with that pulls its pose of the upright one along, to the centre of the crop in the end.
-    right_angles: bool = True
+    translation_px: float = Field(
+        default=5.0, ge=0, le=32, description="moved by up to so many px of a 64 px crop, each way"
+    )
+    rotation_deg: float = Field(default=2.0, ge=0, le=180, description="or turned by up to so many degrees either way")
+    # Another network says anything of a hand upside down, and agreement with that pulls its pose of the upright one
+    # along, to the centre of the crop in the end.
+    right_angles: bool = Field(
+        default=True,
+        description="or turned by 90, 180 or 270 degrees: only for networks that learned hands of every rotation",
+    )
 
 
 class AppearanceConfig(BaseModel, frozen=True, extra="forbid"):
     """How far the pixels may change."""
 
-    colour: Share = 0.4  # strength of gain, offset, contrast and per-channel change
-    grey: Share = 0.1  # share of crops that lose their colour
-    blur: Share = 0.4  # share of crops that are blurred
-    noise: Share = 0.06  # largest standard deviation of noise, of the full range
-    erase: Share = 0.4  # share of crops with a textured patch over them
-    background: Share = 0.9  # share of source crops whose background is replaced through the mask
-    skin: Share = 0.5  # strength of the change of the hand's own colour through the mask
+    colour: Share = Field(default=0.4, description="strength of offset, contrast and per-channel gain, 0..1")
+    grey: Share = Field(default=0.1, description="share of pictures that lose their colour")
+    blur: Share = Field(default=0.4, description="share of pictures that are blurred")
+    noise: Share = Field(default=0.06, description="largest standard deviation of noise, of the full range")
+    erase: Share = Field(default=0.4, description="share of pictures with a textured patch over them")
+    background: Share = Field(
+        default=0.9, description="share of pictures whose background is replaced through the hand's mask"
+    )
+    skin: Share = Field(
+        default=0.5, description="strength of the change of the hand's own colour through its mask, 0..1"
+    )
 
 
 def random_warp(num: int, config: WarpConfig, generator: torch.Generator) -> Float[Tensor, "num 2 3"]:

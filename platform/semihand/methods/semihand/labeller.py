@@ -28,14 +28,25 @@ _MEAN_SHIFTS = 10
 class ViewConfig(BaseModel, frozen=True, extra="forbid"):
     """The test-time views of a crop."""
 
-    num_views: Annotated[int, Field(ge=2, le=64)] = 8  # the first is the crop itself
-    warp: WarpConfig = WarpConfig(rotation_deg=30.0, scale=1.15, translation_px=3.0)
-    # Widths of Gaussians, px of a 64 px crop: every view is taken of the crop smoothed by each. 0 is the crop itself.
-    smoothing_px: Annotated[tuple[Annotated[float, Field(ge=0, le=8)], ...], Field(min_length=1, max_length=8)] = (0.0,)
-    depth_weight: Annotated[float, Field(gt=0)] = 50.0  # λ_d of the stability in eq. 8
-    # The views agree on the mode of their poses, found with a kernel of this width (px of a 64 px crop, root mean
-    # square over the joints); None: on their median, joint by joint, halfway where they are of two minds.
-    mode_px: Annotated[float, Field(gt=0, le=64)] | None = None
+    num_views: int = Field(
+        default=8, ge=2, le=64, description="views that a label is agreed on by, the first the crop itself"
+    )
+    warp: WarpConfig = Field(
+        default=WarpConfig(rotation_deg=30.0, scale=1.15, translation_px=3.0),
+        description="how far the other views are turned, scaled and moved",
+    )
+    smoothing_px: tuple[Annotated[float, Field(ge=0, le=8)], ...] = Field(
+        default=(0.0,),
+        min_length=1,
+        max_length=8,
+        description="widths of Gaussians, px of a 64 px crop: all views of the crop smoothed by each; 0: as it is",
+    )
+    depth_weight: float = Field(default=50.0, gt=0, description="lambda_d of the stability in eq. 8: what depth counts")
+    # Where views are of two minds, their median lies halfway.
+    mode_px: Annotated[float, Field(gt=0, le=64)] | None = Field(
+        default=None,
+        description="agree on the mode of the poses, by a kernel of this width (px of a 64 px crop); None: median",
+    )
 
 
 class Views(NamedTuple):

@@ -1,7 +1,7 @@
 """The losses of SemiHand, numbered as in the paper (Yang, Chen and Yao, ICCV 2021)."""
 
 import math
-from typing import Annotated, Literal
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -14,22 +14,41 @@ from semihand.methods.semihand.network import GRID_PX, Prediction
 class LossConfig(BaseModel, frozen=True, extra="forbid"):
     """Weights of the losses; the λ are the paper's."""
 
-    depth_weight: PositiveFloat = 50.0  # λ_d: 1 reference bone of depth weighs as much as √50 px
-    mask_weight: NonNegativeFloat = 100.0  # λ_w
-    consistency_weight: NonNegativeFloat = 0.1  # λ_c
-    # λ_c of L_cc, source and target crops, against the predicted mask; 0.1 in the paper, where L_d2m is a sum over
-    # the pixels: as a mean it does not depend on the mask's resolution. 0: no radius network is needed.
-    cross_modal_weight: NonNegativeFloat = 0.0
-    label_weight: NonNegativeFloat = 1.0  # of L_unsup; 1 in the paper
-    # Of ℓ(r, p) in eqs. 5 and 6: every label pulls by its corrected pose, selected or not; 1 in the paper.
-    registration_weight: NonNegativeFloat = 0.0
-    # Cross-entropy of each heatmap to a Gaussian about the truth, on source crops: soft-argmax alone is slow to
-    # learn where to look, because wide heatmaps give it hardly a gradient. 0 is the paper.
-    heatmap_weight: NonNegativeFloat = 3.0
-    label_heatmap_weight: NonNegativeFloat = 0.0  # the same on pseudo-labels, weighted by them as L_unsup is
-    heatmap_px: PositiveFloat = 2.0  # standard deviation of that Gaussian, px of a 64 px crop
-    distance: Literal["squared", "huber"] = "huber"  # "squared" is ℓ as printed; "huber" bounds what one joint says
-    huber_px: Annotated[float, Field(gt=0)] = 2.0  # where the Huber distance turns linear, px of a 64 px crop
+    depth_weight: PositiveFloat = Field(
+        default=50.0,
+        description="lambda_d: a reference bone of depth weighs as much as the root of this in px of a 64 px crop",
+    )
+    mask_weight: NonNegativeFloat = Field(default=100.0, description="lambda_w: weight of the predicted mask's error")
+    consistency_weight: NonNegativeFloat = Field(
+        default=0.1, description="lambda_c: weight of the views' agreement (L_vc); 0: off"
+    )
+    # In the paper L_d2m is a sum over the pixels: as a mean it does not depend on the mask's resolution.
+    cross_modal_weight: NonNegativeFloat = Field(
+        default=0.0,
+        description="weight of the pose's fit into the predicted mask (L_cc); 0.1 in the paper; 0: off",
+    )
+    label_weight: NonNegativeFloat = Field(
+        default=1.0, description="weight of selected labels (L_unsup); 1 in the paper"
+    )
+    registration_weight: NonNegativeFloat = Field(
+        default=0.0,
+        description="weight of every label's corrected pose, selected or not (eqs. 5 and 6); 1 in the paper; 0: off",
+    )
+    # Soft-argmax alone is slow to learn where to look, because wide heatmaps give it hardly a gradient.
+    heatmap_weight: NonNegativeFloat = Field(
+        default=3.0,
+        description="weight of heatmaps against a Gaussian about the truth, on source crops; 0, as in the paper: off",
+    )
+    label_heatmap_weight: NonNegativeFloat = Field(
+        default=0.0, description="heatmap_weight of pseudo-labels, weighted by them as L_unsup is; 0: off"
+    )
+    heatmap_px: PositiveFloat = Field(
+        default=2.0, description="standard deviation of these Gaussians, px of a 64 px crop"
+    )
+    distance: Literal["squared", "huber"] = Field(
+        default="huber", description="squared, as in the paper, or huber, which bounds what one joint can say"
+    )
+    huber_px: float = Field(default=2.0, gt=0, description="where the Huber distance turns linear, px of a 64 px crop")
 
 
 def pose_distance(a: Prediction, b: Prediction, config: LossConfig) -> Float[Tensor, "batch 21"]:

@@ -30,14 +30,21 @@ Side = Annotated[Literal[64, 128, 256], BeforeValidator(_as_number)]
 class NetworkConfig(BaseModel, frozen=True, extra="forbid"):
     """What the network looks like."""
 
-    input_px: Side = 64  # of the square crop
-    # "resnet": ResNet-18-like, random weights; "hourglass": two stacks, the paper's; else a folder that
-    # `AutoBackbone` can load.
-    backbone: str = "resnet"
-    # Channels of the first ResNet stage (ResNet-18: 64); an eighth of an hourglass's, whose 32 are the paper's 256.
-    width: Annotated[int, Field(ge=8, le=128)] = 32
-    depth: Annotated[int, Field(ge=1, le=6)] = 2  # blocks in each ResNet stage (ResNet-18: 2)
-    decoder_channels: Annotated[int, Field(ge=16, le=512)] = 64
+    input_px: Side = Field(default=64, description="side of the square crop, px")
+    backbone: str = Field(
+        default="resnet",
+        description="resnet (as ResNet-18, random weights), hourglass (the paper's) or a folder for AutoBackbone",
+    )
+    width: int = Field(
+        default=32,
+        ge=8,
+        le=128,
+        description="channels of the first ResNet stage (ResNet-18: 64), or an eighth of an hourglass's",
+    )
+    depth: int = Field(default=2, ge=1, le=6, description="blocks in each ResNet stage (ResNet-18: 2)")
+    decoder_channels: int = Field(
+        default=64, ge=16, le=512, description="channels of the decoder; an hourglass has none"
+    )
 
 
 class Prediction(NamedTuple):

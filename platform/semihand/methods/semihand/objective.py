@@ -5,7 +5,7 @@ be consistent.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import torch
 from jaxtyping import Float
@@ -40,19 +40,29 @@ from semihand.methods.semihand.radii import RadiusNetwork
 class ObjectiveConfig(BaseModel, frozen=True, extra="forbid"):
     """The losses and the views they are taken on."""
 
-    losses: LossConfig = LossConfig()
-    warp: WarpConfig = WarpConfig()
-    source_appearance: AppearanceConfig = AppearanceConfig()
-    target_appearance: AppearanceConfig = AppearanceConfig(background=0.0, skin=0.0, noise=0.03, blur=0.2)
-    # Whose prediction for the crop itself the student's view must agree with: the EMA teacher's, or, as
-    # printed in the paper, the student's own.
-    consistency: Literal["teacher", "student"] = "teacher"
-    # The view on which it must agree: "diverse" is the strong one that the labels are learnt on, at no cost;
-    # "perturbed" is the paper's, a gentle one of its own, of source and target crops, one more forward pass.
-    consistency_view: Literal["diverse", "perturbed"] = "diverse"
-    perturbation: PerturbationConfig = PerturbationConfig()
-    # Taken at every n-th step alone and weighed n times: on average the same, for fewer passes.
-    consistency_every: Annotated[int, Field(ge=1, le=16)] = 1
+    losses: LossConfig = Field(default=LossConfig(), description="weights of the losses")
+    warp: WarpConfig = Field(default=WarpConfig(), description="how far a crop is turned, scaled and moved")
+    source_appearance: AppearanceConfig = Field(
+        default=AppearanceConfig(), description="how far the pixels of source crops change"
+    )
+    target_appearance: AppearanceConfig = Field(
+        default=AppearanceConfig(background=0.0, skin=0.0, noise=0.03, blur=0.2),
+        description="how far the pixels of target crops change; background and skin do nothing without a mask",
+    )
+    consistency: Literal["teacher", "student"] = Field(
+        default="teacher",
+        description="whose prediction for the crop a view must agree with; the paper has the student's own",
+    )
+    consistency_view: Literal["diverse", "perturbed"] = Field(
+        default="diverse",
+        description="diverse: the strong view that labels are learned on; perturbed: a gentle one (the paper)",
+    )
+    perturbation: PerturbationConfig = Field(
+        default=PerturbationConfig(), description="the perturbed view, which costs one more pass"
+    )
+    consistency_every: int = Field(
+        default=1, ge=1, le=16, description="consistency at every n-th step alone, weighed n times: fewer passes"
+    )
 
 
 class Network(Protocol):

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from semihand.hand.bones import bone_lengths
 from semihand.hand.skeleton import MIDDLE_MCP
 from semihand.steps.checking.findings import Finding, Teller
+from semihand.words import counted
 
 _LEAST_FRAMES = 5
 # Fits of a hand model spread by 1 to 3 %, frame-wise trackers by 5; hands of two people under one name by over 10.
@@ -52,6 +53,6 @@ def _wide(teller: Teller, wide: pl.DataFrame, whole: np.ndarray) -> list[Finding
     names: set[str] = set(wide["subject_id"].to_list())
     of_them = whole & np.array([name in names for name in teller.table["subject_id"].to_pylist()], bool)
     shown = ", ".join(sorted(names)[:3]) + (", …" if len(names) > 3 else "")
-    words = (f"bones of {len(names)} subjects ({shown}) spread by up to {max(wide['spread'].to_list()):.0%}",
+    words = (f"bones of {counted(len(names), 'subject')} ({shown}) spread by up to {max(wide['spread'].to_list()):.0%}",
              "look whether several people stand under one subject_id, or the joints are noisy")  # fmt: skip
     return teller.tell("warning", "bone_spread", of_them, words, int(whole.sum()))

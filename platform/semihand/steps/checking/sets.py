@@ -17,6 +17,7 @@ from semihand.steps.checking.listed import find_in_listing, set_facts
 from semihand.steps.checking.looking import UNUSABLE, Looked, Refused, look_at, look_at_pool, nothing
 from semihand.steps.checking.people import find_people
 from semihand.steps.checking.truth import no_truth, truth_of
+from semihand.words import counted
 
 Role = Literal["frames", "source", "source_2d", "calibration", "evaluation"]
 ROLES: tuple[Role, ...] = ("frames", "source", "source_2d", "calibration", "evaluation")
@@ -54,6 +55,11 @@ class Checked(NamedTuple):
         """How many findings there are of each severity."""
         found = [finding.severity for finding in self.findings]
         return {f"{severity}s": found.count(severity) for severity in SEVERITIES}
+
+    @property
+    def counts_in_words(self) -> str:
+        """The same in a line, such as `1 error, 0 warnings, 2 notes`."""
+        return ", ".join(counted(self.counts[f"{severity}s"], severity) for severity in SEVERITIES)
 
 
 def check_sets(given: Sequence[GivenSet], options: ListOptions, transductive: bool) -> Checked:

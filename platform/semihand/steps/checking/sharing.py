@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import polars as pl
 import pyarrow as pa
 
+from semihand.words import counted
+
 #: What is looked at of FRAMES.
 WHO = ["content_sha256", "video_frame", "uri", "sequence_id", "subject_id", "dataset", "instant_id"]
 
@@ -40,8 +42,7 @@ class Shared:
             "subject": self.subjects, "sequence": self.sequences, "instant": self.instants, "picture": self.pictures,
         }  # fmt: skip
         parts = [
-            f"{len(names)} {kind}{'s' if len(names) > 1 else ''} "
-            f"({', '.join(names[:_NAMED])}{', …' if len(names) > _NAMED else ''})"
+            f"{counted(len(names), kind)} ({', '.join(names[:_NAMED])}{', …' if len(names) > _NAMED else ''})"
             for kind, names in kinds.items()
             if names
         ]
