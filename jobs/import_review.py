@@ -37,6 +37,8 @@ def main(job: ReviewJob) -> None:
         f"{found['hands_2d']} with 2D truth; joints were moved by {found['moved_px_mean']:.1f} px, "
         f"at most {found['moved_px_max']:.1f} px"
     )
+    for reason, num in found["why_2d"].items():
+        print(f"  {num} in 2D alone: {reason}")
     for problem, num in found["problems"].items():
         print(f"  {num} left out: {problem}")
     print(f"written to {job.out}")

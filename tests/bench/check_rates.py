@@ -22,12 +22,14 @@ from scipy.ndimage import gaussian_filter
 from semihand.frames.synthetic import SyntheticConfig, generate_frames
 from semihand.frames.video import decode_frames, index_video
 from semihand.hand.chirality import DECIDED, side_score
-from semihand.hand.proportions import order_fits, same_orders
+from semihand.hand.proportions import same_orders
 from semihand.hand.skeleton import JOINT_ORDERS, reorder_from_semihand
 from semihand.steps.checking.likeness import like_pairs, thumbnail
+from semihand.steps.checking.ordering import judge_order
 from semihand.tables import as_numpy
 
 NOISES_MM = (0.0, 3.0, 5.0, 10.0)
+ORDER_NOISES_MM = (*NOISES_MM, 20.0, 30.0)
 SET_SIZES = (1, 3, 20)
 SETS_OF_EACH = 20
 
@@ -43,20 +45,24 @@ def report_sides(hands: dict[str, np.ndarray], rng: np.random.Generator) -> None
 
 
 def report_orders(hands: dict[str, np.ndarray], rng: np.random.Generator) -> None:
-    """Sets of hands in each known order that are told another one."""
+    """Sets of hands in each known order: how many are told another one, and how many that they are no hands."""
     orders = sorted({order.source_index: name for name, order in JOINT_ORDERS.items() if order.is_complete}.values())
-    print(f"\n{'order':24} {'noise mm':>8} " + " ".join(f"{f'wrong of {size}':>12}" for size in SET_SIZES))
+    print(f"\n{'wrong / no hands':24} {'noise mm':>8} " + " ".join(f"{f'of {size}':>17}" for size in SET_SIZES))
     for name, joints_mm in hands.items():
-        for noise_mm in NOISES_MM:
-            noisy = joints_mm + rng.normal(0, noise_mm, joints_mm.shape)
-            wrong = {size: [_is_wrong(noisy, size, order, rng) for order in orders for _ in range(SETS_OF_EACH)]
-                     for size in SET_SIZES}  # fmt: skip
-            print(f"{name:24} {noise_mm:8.0f} " + " ".join(f"{np.mean(each):12.2%}" for each in wrong.values()))
+        for noise_mm in ORDER_NOISES_MM:
+            noisy, shares = joints_mm + rng.normal(0, noise_mm, joints_mm.shape), []
+            for size in SET_SIZES:
+                told = [_told(noisy, size, order, rng) for order in orders for _ in range(SETS_OF_EACH)]
+                shares.append(f"{told.count('wrong') / len(told):7.2%} / {told.count('none') / len(told):7.2%}")
+            print(f"{name:24} {noise_mm:8.0f} " + " ".join(shares))
 
 
-def _is_wrong(joints_mm: np.ndarray, size: int, order: str, rng: np.random.Generator) -> bool:
+def _told(joints_mm: np.ndarray, size: int, order: str, rng: np.random.Generator) -> str:
     some = joints_mm[rng.choice(len(joints_mm), size, replace=False)]
-    return order not in same_orders(order_fits(reorder_from_semihand(some, order))[0].order)
+    kind, best, ours = judge_order(reorder_from_semihand(some, order))
+    if kind not in ("ours", "another"):
+        return "none"
+    return "right" if order in same_orders((ours if kind == "ours" else best).order) else "wrong"
 
 
 def report_copies(pictures: dict[str, list[np.ndarray]], rng: np.random.Generator) -> None:

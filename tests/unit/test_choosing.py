@@ -1,5 +1,7 @@
 """rounds/choosing.py and convergence.py: what a campaign's tables say to a selection, without a cluster."""
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pyarrow as pa
@@ -9,16 +11,18 @@ from table_rows import frame_rows, label_rows
 
 from made_errors import made_errors
 from semihand.rounds.campaign import open_campaign
-from semihand.rounds.choosing import find_rule
+from semihand.rounds.choosing import few_in_words, find_rule
 from semihand.rounds.config import RoundConfig
 from semihand.rounds.convergence import label_movements, reason_to_end
 from semihand.rounds.ledger import Done
 from semihand.rounds.record import confidence_figures
+from semihand.rounds.run import _say_selected
 from semihand.rounds.steps import RoundSteps
 from semihand.steps.calibrate import CalibrateConfig
 from semihand.steps.clusters import ClusterConfig
 from semihand.steps.convergence import StopConfig, moved_mm
 from semihand.steps.expected import fit_expected
+from semihand.steps.guarantee import GuaranteeConfig
 from semihand.steps.rules import Thresholds
 from semihand.steps.selection import SelectConfig, error_limit_mm
 from semihand.tables import as_numpy, fixed_list_column, scan
@@ -155,3 +159,39 @@ def test_a_rounds_reliability_is_that_of_labels_its_fit_has_not_seen(tmp_path):
     [axes] = confidence_figures(told, config)["reliability"].axes
     drawn = np.concatenate([line.get_xdata() for line in axes.lines])
     assert 7.0 in np.round(drawn.astype(float), 6)
+
+
+@pytest.mark.parametrize(
+    ("select", "confidence", "option"),
+    [
+        ({}, "isotonic", "raise --select.max_label_error_mm, here 56.1"),
+        ({"num_trials": 0}, "isotonic", "loosen --select.default"),
+        ({"num_trials": 0}, "fused", "raise --select.max_label_error_mm, here 56.1"),
+        ({"by_cluster": True}, "isotonic", "raise --select.cluster.share_ramp"),
+        ({"accept_shares": (0.01,)}, "isotonic", "raise --select.accept_shares"),
+        ({"guarantee": GuaranteeConfig()}, "isotonic", "raise --select.guarantee.error_mm or alpha"),
+    ],
+)
+def test_a_round_that_trusts_next_to_no_label_says_what_that_means_and_what_decides(select, confidence, option):
+    config = RoundConfig(select=SelectConfig(**select), calibrate=CalibrateConfig(confidence=confidence))
+    none, few = (few_in_words(num, 200, 56.06, config) for num in (0, 9))
+    assert none.startswith("no label was trusted, so nothing is learned from labels of these frames in this round")
+    assert few.startswith("so few labels were trusted that little is learned")
+    for said in (none, few):
+        assert option in said
+        assert "--pretrain.num_steps" in said
+    assert few_in_words(10, 200, 56.06, config) is None
+    assert few_in_words(0, 0, 56.06, config) is None  # all is quarantined, and was said to be
+
+
+def test_a_round_says_so_below_its_line_and_names_the_teacher_that_was_given(campaign_of, tmp_path, capsys):
+    config = RoundConfig(campaign=tmp_path / "other", teacher=tmp_path / "model")
+    campaign = replace(campaign_of(SelectConfig()), config=config)
+    found = {"selected": 0.0, "labels": 32.0, "quarantined": 1.0, "error_limit_mm": 56.06}
+    _say_selected(campaign, 3, found)
+    line, below = capsys.readouterr().out.splitlines()
+    assert line.startswith("round 3: 0 of 32 labels selected, 1 quarantined; training for ")
+    assert "start from a better --teacher" in below
+    assert "--pretrain" not in below
+    _say_selected(campaign, 3, found | {"selected": 20.0})
+    assert len(capsys.readouterr().out.splitlines()) == 1

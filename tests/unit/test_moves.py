@@ -14,8 +14,11 @@ from scipy.spatial.transform import Rotation
 from sample_hands import random_hands_mm
 from semihand.frames.errors import InputError
 from semihand.report.label_moves import Group, groups_figure, moved_curve
+from semihand.report.names import frame_name
 from semihand.rounds.config import RoundConfig
+from semihand.rounds.diff_page import _figures
 from semihand.rounds.diffing import DiffConfig, diff_labels
+from semihand.rounds.shown import Shown
 from semihand.steps.moves import label_moves, moves_by, selection_changes, with_clusters
 from semihand.steps.poses import pose_vectors_mm, shape_vectors
 
@@ -132,6 +135,13 @@ def test_figures_take_any_number_of_labels_and_groups():
         assert len(moved_curve({"all": np.arange(float(num)), "none": np.zeros(0)}).axes[0].lines) == min(num, 1)
 
 
+def test_a_frame_is_called_by_its_file_and_its_number_in_a_video():
+    assert frame_name("/data/set/IMG_1.JPG", None) == "IMG_1.JPG"
+    assert frame_name("/data/clip.mp4", 340) == "clip.mp4#340"
+    assert frame_name("/data/a_name_of_many_characters.mp4", 0, most=10) == "…cters.mp4#0"
+    assert frame_name(None, None) is None
+
+
 @pytest.fixture(scope="module")
 def campaign(tmp_path_factory):
     store = finished_campaign(tmp_path_factory.mktemp("made"), rounds=3)
@@ -164,6 +174,23 @@ def test_the_last_two_rounds_are_compared_and_a_page_is_left(campaign, tmp_path)
     page = (tmp_path / "diff/report.html").read_text()
     assert page.count("<figure>") == 4
     assert pl.read_parquet(tmp_path / "diff/moves.parquet").equals(moves)
+
+
+def test_most_moved_frames_are_named_by_where_they_lie(campaign, tmp_path):
+    moves, said, _ = compared(campaign, tmp_path / "diff")
+    files = {IDS[name]: "no file" if how == "image" else f"{name}.{how}" for name, _, how, _, _ in ROWS}
+    files[IDS["second hand"]] = "jpeg.jpg"
+    listed = {line.split()[0]: line.rsplit(", ", 1)[1] for line in said[-10:]}
+    assert listed == {frame_id: files[frame_id] for frame_id in moves["frame_id"].head(10)}
+    page = (tmp_path / "diff/report.html").read_text()
+    for example in moves_by(moves, "subject_id")["example"]:
+        assert f"<td>{example}</td><td>{files[example]}</td>" in page
+
+    pictures = [np.zeros((9, 9, 3), np.uint8)] * 3
+    some = moves.with_columns(uri=pl.lit("/data/clip.mp4"), video_frame=pl.int_range(pl.len()))
+    figure = _figures({}, some, Shown([0, 2, 5], pictures, [None] * 3))["the most moved"]
+    titles = [axes.get_title().split("\n")[0] for axes in figure.axes[:3]]
+    assert titles == ["clip.mp4#0", "clip.mp4#2", "clip.mp4#5"]
 
 
 def test_a_round_is_compared_with_a_model_on_the_frames_that_it_can_read(campaign, teacher, tmp_path):

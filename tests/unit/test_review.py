@@ -23,6 +23,7 @@ from semihand.hand.bones import bone_lengths
 from semihand.hand.camera import project
 from semihand.hand.crops import apply_affine, crop_affine
 from semihand.hand.skeleton import JOINT_NAMES
+from semihand.rounds import reviewing
 from semihand.rounds.config import RoundConfig
 from semihand.rounds.exporting import ExportConfig, export_labels
 from semihand.rounds.inputs import known_frames
@@ -170,6 +171,12 @@ def test_a_hand_that_was_confirmed_comes_back_as_it_was(campaign, tasks, labels_
     (tmp_path / "export.json").write_text(json.dumps([submitted(task) for task in by_name.values()]))
     found = import_review(campaign, tmp_path / "export.json", tmp_path / "checked")
     assert found["moved_px_max"] < 1e-3
+    summary = json.loads((tmp_path / "checked/summary.json").read_text())
+    assert summary == found
+    assert found["hands_2d"] == sum(found["why_2d"].values()) == len(UNPLACED)
+    said = " ".join(f"{num} {reason}" for reason, num in found["why_2d"].items())
+    for reason in ("their camera was not measured", "their label has no place", "a part of their label lies behind"):
+        assert f"1 {reason}" in said
     rows = {NAME_OF[row["frame_id"]]: row for row in list_frames(tmp_path / "checked", TRUTH).frames.to_pylist()}
     assert len(rows) == len(by_name)
     row = rows["jpeg"]
@@ -210,6 +217,7 @@ def test_a_joint_that_was_moved_far_is_truth_in_the_picture_and_not_in_space(cam
     (tmp_path / "export.json").write_text(json.dumps([submitted(task, moved("index_tip", y=20.0))]))
     found = import_review(campaign, tmp_path / "export.json", tmp_path / "checked")
     assert found["moved_px_max"] == pytest.approx(0.2 * SIZE_PX, abs=1e-3)
+    assert found["why_2d"] == {"corrected joints at the label's depths put bones over 8 mm off their lengths": 1}
     [row] = list_frames(tmp_path / "checked", TRUTH).frames.to_pylist()
     assert (row["supervision"], row["joints_mm"], row["joints_valid"]) == ("2d", None, [True] * 21)
     shown = next(result["value"] for result in task["predictions"][0]["result"] if "index_tip" in result["id"])
@@ -217,11 +225,23 @@ def test_a_joint_that_was_moved_far_is_truth_in_the_picture_and_not_in_space(cam
     np.testing.assert_allclose(row["joints_uv_px"][JOINT_NAMES.index("index_tip")], expected, atol=1e-3)
 
 
+def test_a_label_of_impossible_bones_gives_no_truth_in_space_however_well_it_was_confirmed(
+    campaign, tasks, tmp_path, monkeypatch
+):
+    lengths_of = reviewing._lengths
+    monkeypatch.setattr(reviewing, "_lengths", lambda *given: 1.3 * lengths_of(*given))
+    [task] = [task for task in tasks if NAME_OF[task["data"]["frame_id"]] == "jpeg"]
+    (tmp_path / "export.json").write_text(json.dumps([submitted(task)]))
+    found = import_review(campaign, tmp_path / "export.json", tmp_path / "checked")
+    assert found["why_2d"] == {"bones of the label itself are over 8 mm off their lengths": 1}
+
+
 def test_a_joint_that_was_deleted_is_not_valid(campaign, tasks, tmp_path):
     [task] = [task for task in tasks if NAME_OF[task["data"]["frame_id"]] == "inline"]
     without = submitted(task, lambda results: [each for each in results if "ring_dip" not in each["id"]])
     (tmp_path / "export.json").write_text(json.dumps([without]))
-    import_review(campaign, tmp_path / "export.json", tmp_path / "checked")
+    found = import_review(campaign, tmp_path / "export.json", tmp_path / "checked")
+    assert found["why_2d"] == {"joints were left out": 1}
     [row] = list_frames(tmp_path / "checked", TRUTH).frames.to_pylist()
     missing = JOINT_NAMES.index("ring_dip")
     assert row["joints_valid"] == [joint != missing for joint in range(21)]

@@ -8,6 +8,7 @@ from jaxtyping import Float, UInt8
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from semihand.report.names import frame_name
 from semihand.report.overlays import overlay_grid, picture_grid
 from semihand.report.page import html_figures, html_page, html_table
 from semihand.steps.checking.projecting import projected
@@ -101,8 +102,7 @@ def _found_rows(checked: Checked, checked_set: CheckedSet) -> list[tuple[int, st
 def _caption(checked_set: CheckedSet, row: int) -> str:
     rows = checked_set.looked.rows
     uri, number, hand = (rows[name][row].as_py() for name in ("uri", "video_frame", "hand"))
-    name = str(row) if uri is None else uri.rsplit("/", 1)[-1][-18:]
-    return f"{name}{'' if number is None else f'#{number}'}, {hand}"
+    return f"{frame_name(uri, number) or row}, {hand}"
 
 
 def _sheet(place: int, checked_set: CheckedSet, rows: Sequence[tuple[int, str]], shown: Shown) -> Figure:

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from semihand.frames.errors import InputError
 from semihand.rounds.campaign import Campaign
+from semihand.rounds.config import RoundConfig
 from semihand.rounds.ledger import Done
 from semihand.stages.search import search_rule
 from semihand.steps.calibrate import halves
@@ -19,6 +20,7 @@ from semihand.steps.selection import Score, SelectConfig, error_limit_mm, first_
 from semihand.tables import Store, scan
 
 TRIALS = "trials.parquet"
+_FEW = 0.05  # of a round's labels; `make demo` selects 17 % in its first round
 
 
 def labels_to_select(store: Store, round_number: int, config: SelectConfig) -> pa.Table:
@@ -64,6 +66,40 @@ def rule_of_round(campaign: Campaign, round_number: int, labels: pa.Table, limit
     clusters = choose_clusters(labels, before, round_number, config.cluster)
     write_clusters(clusters, folder_of(round_number) / CLUSTERS)
     return clusters
+
+
+def few_in_words(num_selected: int, num_labels: int, limit_mm: float | None, config: RoundConfig) -> str | None:
+    """What it means that a round selected no label, or next to none, and the way out; None where it selected enough.
+
+    Args:
+        num_selected: labels that the round trains on.
+        num_labels: of the round.
+        limit_mm: the error that accepted labels were allowed on average; None where another rule decided.
+        config: of the campaign.
+    """
+    if not num_labels or num_selected >= _FEW * num_labels:
+        return None
+    taught = "no label was trusted, so nothing is" if not num_selected else "so few labels were trusted that little is"
+    longer = "train the teacher longer (--pretrain.num_steps, another --recipe)"
+    teacher = longer if config.teacher is None else "start from a better --teacher"
+    return (
+        f"{taught} learned from labels of these frames in this round; {teacher}, or accept worse labels "
+        f"({_looser(limit_mm, config)}), in another --campaign: this one keeps its settings"
+    )
+
+
+def _looser(limit_mm: float | None, config: RoundConfig) -> str:
+    """The option that decides how good a label has to be."""
+    select = config.select
+    if select.guarantee is not None:
+        return "raise --select.guarantee.error_mm or alpha"
+    if select.by_cluster:
+        return "raise --select.cluster.share_ramp"
+    if select.accept_shares is not None:
+        return "raise --select.accept_shares"
+    if limit_mm is None or (select.num_trials == 0 and config.calibrate.confidence == "isotonic"):
+        return "loosen --select.default"
+    return f"raise --select.max_label_error_mm, here {limit_mm:.1f}"
 
 
 def proven_limit(errors: pl.DataFrame, config: GuaranteeConfig) -> Done:

@@ -9,6 +9,7 @@ import polars as pl
 from matplotlib.figure import Figure
 
 from semihand.report.label_moves import Group, groups_figure, moved_curve
+from semihand.report.names import frame_name
 from semihand.report.overlays import overlay_grid
 from semihand.report.page import html_table, round_page
 from semihand.rounds.shown import Shown
@@ -16,6 +17,7 @@ from semihand.steps.moves import selection_changes
 
 _NAMES = {"subject_id": "subject", "pose_cluster": "cluster of poses"}
 _LINES = 10  # groups and labels in the terminal
+_NAME_CHARACTERS = 40  # of a file, in the terminal and in tables
 
 
 def overall(moves: pl.DataFrame) -> dict[str, float]:
@@ -37,7 +39,7 @@ def lines(summary: Mapping[str, Any], tables: Mapping[str, pl.DataFrame], moves:
     Args:
         summary: of all labels.
         tables: from `moves_by`, by column.
-        moves: the most moved first.
+        moves: the most moved first, with uri and video_frame of their frames.
     """
     yield (f"{summary['before']} against {summary['after']}: {summary['labels_in_both']:,} labels in both, "
            f"{summary['only_before']:,} only before, {summary['only_after']:,} only after")  # fmt: skip
@@ -53,10 +55,11 @@ def lines(summary: Mapping[str, Any], tables: Mapping[str, pl.DataFrame], moves:
             expected = " to ".join(_number(row[f"expected_{when}_mm"]) for when in ("before", "after"))
             yield (f"{_name(row[column]):>32} {row['num_labels']:>7,} {row['median_mm']:>10.2f} "
                    f"{row['p90_mm']:>8.2f} {row['median_px']:>6.2f}  {expected}")  # fmt: skip
-    yield f"\n{'most moved':>32} {'mm':>7} {'px':>6}  subject, cluster"
-    for row in moves.head(_LINES).iter_rows(named=True):
+    yield f"\n{'most moved':>32} {'mm':>7} {'px':>6}  subject, cluster, file#frame"
+    first = moves.head(_LINES)
+    for row, place in zip(first.iter_rows(named=True), _places(first), strict=True):
         yield (f"{row['frame_id']:>32} {row['moved_mm']:>7.2f} {row['moved_px']:>6.2f}  {_name(row['subject_id'])}, "
-               f"{row['pose_cluster']}")  # fmt: skip
+               f"{row['pose_cluster']}, {place}")  # fmt: skip
 
 
 def write_page(
@@ -72,10 +75,14 @@ def write_page(
         path: of the file.
         summary: of all labels.
         tables: from `moves_by`, by column.
-        moves: the most moved first.
+        moves: the most moved first, with uri and video_frame of their frames.
         most: pictures of some of the first of these.
     """
-    shown = {f"By {_NAMES[column]}": html_table(table.columns, table.rows()) for column, table in tables.items()}
+    places = moves.select(example="frame_id", example_file=pl.Series(_places(moves), dtype=pl.String))
+    shown = {}
+    for column, table in tables.items():
+        placed = table.join(places, on="example", how="left", maintain_order="left")
+        shown[f"By {_NAMES[column]}"] = html_table(placed.columns, placed.rows())
     title = f"{summary['before']} against {summary['after']}"
     path.write_text(round_page(title, list(summary.items()), _figures(tables, moves, most), tables=shown))
 
@@ -92,11 +99,17 @@ def _figures(tables: Mapping[str, pl.DataFrame], moves: pl.DataFrame, most: Show
         some = moves[most.rows]
         after, before = (some[f"joints_uv_px_{when}"].to_numpy().astype(np.float64).reshape(-1, 21, 2)
                          for when in ("after", "before"))  # fmt: skip
-        captions = [
-            f"{moved:.1f} mm, {_name(subject)}" for moved, subject in some.select("moved_mm", "subject_id").rows()
-        ]
+        said = some.select("moved_mm", "subject_id").rows()
+        captions = [f"{place}\n{moved:.1f} mm, {_name(subject)}"
+                    for place, (moved, subject) in zip(_places(some, 28), said, strict=True)]  # fmt: skip
         figures["the most moved"] = overlay_grid(most.pictures, after, captions, before, views_px=most.views_px)
     return figures
+
+
+def _places(moves: pl.DataFrame, most: int = _NAME_CHARACTERS) -> list[str]:
+    """Where each frame is to be found."""
+    rows = moves.select("uri", "video_frame").rows()
+    return [frame_name(uri, number, most) or "no file" for uri, number in rows]
 
 
 def _name(value: object) -> str:

@@ -45,7 +45,7 @@ def diff_labels(config: DiffConfig, say: Callable[[str], None] = print) -> pl.Da
     """Compare, and leave page, rows and summary in `out`.
 
     Returns:
-        The moves of all labels that both sides have, the most moved first.
+        The moves of all labels that both sides have and where their frames lie, the most moved first.
 
     Raises:
         InputError: there is no such campaign, round or model, or the sides have no frame in common.
@@ -57,7 +57,8 @@ def diff_labels(config: DiffConfig, say: Callable[[str], None] = print) -> pl.Da
     if not len(moves):
         raise InputError(f"--before {sides[0]} and --after {sides[1]} have no frame in common")
     moves = with_clusters(moves, _own_centres(Path(store.folder)))
-    moves = moves.sort("moved_mm", "frame_id", descending=[True, False])
+    places = scan(store, "frames").select("frame_id", "uri", "video_frame").collect()
+    moves = moves.join(places, on="frame_id", how="left").sort("moved_mm", "frame_id", descending=[True, False])
     summary = {
         "before": _named(sides[0]), "after": _named(sides[1]), "labels_in_both": len(moves),
         "only_before": len(labels[0]) - len(moves), "only_after": len(labels[1]) - len(moves), **overall(moves),

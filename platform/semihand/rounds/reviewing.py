@@ -1,13 +1,16 @@
 """A review read back: the corrections of people as a set of frames with truth, for calibration or as a source."""
 
+import json
 from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from semihand.exports.corrections import Correction, read_task
 from semihand.exports.samples import FRAME_COLUMNS, seen_at
@@ -15,7 +18,7 @@ from semihand.frames.errors import BadFrame, InputError
 from semihand.frames.sets.files import read_annotation
 from semihand.hand.camera import intrinsics_matrix
 from semihand.rounds.finished import frames_of, labels_of, open_store, sealed_rounds
-from semihand.steps.corrected import place_corrected
+from semihand.steps.corrected import BONE_SLACK_MM, fits, place_corrected
 from semihand.steps.subjects import Lengths
 from semihand.tables import FRAMES, SUBJECTS, Store, rows_of, scan
 
@@ -34,14 +37,15 @@ def import_review(campaign: Path, corrected: Path, out: Path) -> dict[str, Any]:
         out: the folder of the new set.
 
     Returns:
-        How many hands became what, how far joints were moved, and what was wrong with some tasks.
+        What `summary.json` holds: how many hands became what, why some have no place in space, how far joints were
+        moved, and what was wrong with some tasks.
 
     Raises:
         InputError: there is no such campaign, the export cannot be read or holds nothing submitted, or `out` is there.
     """
     if out.exists():
         raise InputError(f"--out {out} is there already; name a new folder, or remove it")
-    store, problems = open_store(campaign), Counter[str]()
+    store, problems, flat = open_store(campaign), Counter[str](), Counter[str]()
     found = _corrections(corrected, problems)
     tables, moved_px = [], []
     known = sealed_rounds(store)
@@ -50,7 +54,7 @@ def import_review(campaign: Path, corrected: Path, out: Path) -> dict[str, Any]:
         if number not in known:
             problems[f"of round {number}, which the campaign has not finished"] += len(of_round)
             continue
-        frames, moved = _truth_of_round(store, number, of_round, problems)
+        frames, moved = _truth_of_round(store, number, of_round, problems, flat)
         tables.append(frames)
         moved_px.append(moved)
     frames = pa.concat_tables([FRAMES.empty_table(), *tables])
@@ -62,13 +66,16 @@ def import_review(campaign: Path, corrected: Path, out: Path) -> dict[str, Any]:
     made.append("frames", frames)
     moved = np.concatenate(moved_px)
     kinds = Counter(frames["supervision"].to_pylist())
-    return {
+    summary = {
         "hands_3d": kinds["3d"],
         "hands_2d": kinds["2d"],
+        "why_2d": dict(flat.most_common()),
         "moved_px_mean": float(moved.mean()),
         "moved_px_max": float(moved.max()),
         "problems": dict(problems),
     }
+    (out / "summary.json").write_text(json.dumps(summary, indent=2))
+    return summary
 
 
 def _corrections(path: Path, problems: Counter[str]) -> dict[str, Correction]:
@@ -97,9 +104,12 @@ def _corrections(path: Path, problems: Counter[str]) -> dict[str, Correction]:
 
 
 def _truth_of_round(
-    store: Store, number: int, found: dict[str, Correction], problems: Counter[str]
+    store: Store, number: int, found: dict[str, Correction], problems: Counter[str], flat: Counter[str]
 ) -> tuple[pa.Table, Float[np.ndarray, " joints"]]:
-    """FRAMES of one round's corrections, and how far each joint was moved, px."""
+    """FRAMES of one round's corrections, and how far each joint was moved, px.
+
+    What is wrong with some, and why others have no place in space, is counted.
+    """
     labels = labels_of(store, number, ["label_mm", "joints_uv_px", "root_mm", "subject_id"])
     labels = labels.filter(pl.col("frame_id").is_in(list(found)))
     if len(labels) < len(found):
@@ -110,22 +120,49 @@ def _truth_of_round(
     seen = np.isfinite(uv_px).all(-1)
     K, distortion = _cameras(frames)
     label_mm = labels["label_mm"].to_numpy().astype(np.float64).reshape(-1, 21, 3)
-    placed = place_corrected(uv_px, label_mm, K, distortion, _lengths(store, number, labels["subject_id"].to_list()))
+    lengths_mm = _lengths(store, number, labels["subject_id"].to_list())
+    placed = place_corrected(uv_px, label_mm, K, distortion, lengths_mm)
     measured = frames["fx"].is_valid().to_numpy() & (np.array(frames["intrinsics_source"].to_pylist()) == "given")
     raw_px = labels["joints_uv_px"].to_numpy().astype(np.float64).reshape(-1, 21, 2)
-    known = labels["root_mm"].is_not_null().to_numpy() & measured
-    is_placed, shown_px = seen_at(label_mm, raw_px, K, distortion, known)
-    is_3d = placed.is_sound & is_placed
+    rooted = labels["root_mm"].is_not_null().to_numpy()
+    is_placed, shown_px = seen_at(label_mm, raw_px, K, distortion, rooted & measured)
+    off = ~placed.is_sound
+    reasons = _first_reasons({
+        "their camera was not measured (fx, fy, cx and cy of a manifest, or --intrinsics of a round)": ~measured,
+        "their label has no place in space": ~rooted,
+        "a part of their label lies behind the camera": ~is_placed,
+        "joints were left out": np.asarray(~seen.all(-1)),
+        f"bones of the label itself are over {BONE_SLACK_MM:g} mm off their lengths": off & ~fits(label_mm, lengths_mm),
+        f"corrected joints at the label's depths put bones over {BONE_SLACK_MM:g} mm off their lengths": off,
+    })  # fmt: skip
+    flat.update(reason for reason in reasons if reason is not None)
+    truth = _with_truth(frames, uv_px, placed.joints_mm, [reason is None for reason in reasons])
+    return truth, np.linalg.norm(uv_px - shown_px, axis=-1)[seen]
+
+
+def _first_reasons(reasons: Mapping[str, Bool[np.ndarray, " hands"]]) -> list[str | None]:
+    """The first reason that holds of each hand, None where none does."""
+    rows = np.stack(list(reasons.values()), axis=-1)
+    return [next(compress(reasons, row), None) for row in rows]
+
+
+def _with_truth(
+    frames: pa.Table,
+    uv_px: Float[np.ndarray, "hands 21 2"],
+    joints_mm: Float[np.ndarray, "hands 21 3"],
+    is_3d: Sequence[bool],
+) -> pa.Table:
+    """FRAMES with what is known of their hands: in the picture, and in space where that is so."""
+    in_space = [joints.tolist() if known else None for joints, known in
+                zip(joints_mm.astype(np.float32), is_3d, strict=True)]  # fmt: skip
     truth = {
         "joints_uv_px": uv_px.astype(np.float32),
-        "joints_valid": seen,
-        "joints_mm": pa.array([joints.tolist() if known else None for joints, known in
-                               zip(placed.joints_mm.astype(np.float32), is_3d, strict=True)],
-                              FRAMES.field("joints_mm").type),
+        "joints_valid": np.isfinite(uv_px).all(-1),
+        "joints_mm": pa.array(in_space, FRAMES.field("joints_mm").type),
         "supervision": ["3d" if known else "2d" for known in is_3d],
-    }  # fmt: skip
+    }
     columns = {name: frames[name] for name in frames.column_names if name not in truth}
-    return rows_of(FRAMES, columns | truth), np.linalg.norm(uv_px - shown_px, axis=-1)[seen]
+    return rows_of(FRAMES, columns | truth)
 
 
 def _cameras(frames: pa.Table) -> tuple[Float[np.ndarray, "frames 3 3"], Float[np.ndarray, "frames 8"]]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pyarrow as pa
 from semihand.frames.truth import open_truth
 from semihand.methods.semihand.weights import ModelCard, load_model, read_card, save_model
 from semihand.rounds.campaign import Campaign, open_campaign
+from semihand.rounds.choosing import few_in_words
 from semihand.rounds.cluster import connected
 from semihand.rounds.config import RoundConfig
 from semihand.rounds.convergence import reason_to_end
@@ -123,10 +125,7 @@ def run_round(steps: RoundSteps, control: Path, evaluation: pa.Table | None, sum
     searched = once(number, "search", steps.search)
     selected = once(number, "select", lambda: steps.select(searched.thresholds))
     versions = dict(sealed.versions) | dict(selected.versions) | {"frames": campaign.store.version("frames")}
-    campaign.say(
-        f"round {number}: {selected.metrics['selected']:.0f} of {sealed.metrics['labels']:.0f} labels selected, "
-        f"{sealed.metrics['quarantined']:.0f} quarantined; training for {campaign.config.train.num_steps} steps"
-    )
+    _say_selected(campaign, number, {**sealed.metrics, **searched.metrics, **selected.metrics})
     trained = once(number, "train", lambda: steps.train(versions))
     student = Path(str(trained.model_uri))
     evaluated = once(number, "evaluate", lambda: Done(steps.evaluate(student, evaluation)))
@@ -139,6 +138,18 @@ def run_round(steps: RoundSteps, control: Path, evaluation: pa.Table | None, sum
                                **promoted.metrics}, evaluated.metrics)  # fmt: skip
     campaign.say(f"round {number}: {summary.line(number)}")
     return (student if promoted.metrics["promoted"] else steps.teacher), control
+
+
+def _say_selected(campaign: Campaign, number: int, found: Mapping[str, float]) -> None:
+    """How many labels are trained on; and where they are next to none, what that means."""
+    config, num_selected, num_labels = campaign.config, int(found["selected"]), int(found["labels"])
+    campaign.say(
+        f"round {number}: {num_selected} of {num_labels} labels selected, {found['quarantined']:.0f} quarantined; "
+        f"training for {config.train.num_steps} steps"
+    )
+    few = few_in_words(num_selected, num_labels, found.get("error_limit_mm"), config)
+    if few is not None:
+        campaign.say(f"  {few}")
 
 
 def _controlled(steps: RoundSteps, start: Path, evaluation: pa.Table | None) -> Done:

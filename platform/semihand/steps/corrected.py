@@ -8,8 +8,8 @@ from jaxtyping import Bool, Float
 from semihand.hand.bones import bone_lengths
 from semihand.hand.camera import unproject
 
-# How far a bone may be off its owner's length: people place joints to 2 or 3 mm, and lengths are known to as much.
-_BONE_SLACK_MM = 8.0
+#: How far a bone may be off its owner's length: people place joints to 2 or 3 mm, and lengths are known to as much.
+BONE_SLACK_MM = 8.0
 
 
 class Placed(NamedTuple):
@@ -47,5 +47,14 @@ def place_corrected(
     with np.errstate(invalid="ignore"):
         depth_mm = np.where(np.isfinite(uv_px).all(-1), label_mm[..., 2], np.nan)
         joints_mm = unproject(uv_px, depth_mm, K, distortion)
-        fits = np.abs(bone_lengths(joints_mm) - lengths_mm) <= _BONE_SLACK_MM
-    return Placed(joints_mm, fits.all(-1))
+    return Placed(joints_mm, fits(joints_mm, lengths_mm))
+
+
+def fits(
+    joints_mm: Float[np.ndarray, "hands 21 3"], lengths_mm: Float[np.ndarray, "hands 20"]
+) -> Bool[np.ndarray, " hands"]:
+    """Whether no bone is off its owner's length by more than 8 mm; of a hand of which a joint is not known, no."""
+    with np.errstate(invalid="ignore"):
+        off_mm = np.abs(bone_lengths(joints_mm) - lengths_mm)
+    are_near: np.ndarray = np.all(off_mm <= BONE_SLACK_MM, axis=-1)
+    return are_near

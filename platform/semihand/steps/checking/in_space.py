@@ -3,7 +3,6 @@
 Each test is made on joints that the tests before it have mended, so that one mistake is named once.
 """
 
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -11,18 +10,12 @@ from jaxtyping import Bool, Float
 
 from semihand.hand.axes import axis_signs, depth_signs
 from semihand.hand.chirality import DECIDED, side_score
-from semihand.hand.proportions import UNITS, misfits, order_fits, same_orders, size_of, unit_of
-from semihand.hand.skeleton import reorder_to_semihand
+from semihand.hand.proportions import UNITS, size_of, unit_of
 from semihand.steps.checking.findings import Finding, Teller
+from semihand.steps.checking.ordering import find_order
 from semihand.steps.checking.projecting import find_projection
 from semihand.steps.checking.truth import Truth, slips_or_error
 
-OURS = "freihand"  # the order of that name is ours
-_ROWS_FOR_ORDER = 2000
-_LEAST_JOINTS = 20  # of a pose whose order is asked for: in another order other joints would be missing
-_CLEARER = 0.02  # a better order is better by this much; over 20 hands off by 5 mm the right one wins by 0.045
-_NO_HAND = 0.35  # misfit of a set in its best order; hands off by 10 mm have 0.1 to 0.2
-_NO_POSE = 0.5  # misfit of one pose; hands off by 10 mm have up to 0.42
 _AXES = "xyz"
 _KNOWN_AXES: dict[tuple[int, ...], str] = {
     (1, -1, -1): "y points up and z backwards, as in OpenGL and HO-3D",
@@ -43,18 +36,11 @@ class Mended(NamedTuple):
     findings: list[Finding]
 
 
-class _Ordered(NamedTuple):
-    """All of the truth in our order."""
-
-    truth: Truth
-    findings: list[Finding]
-
-
 def find_in_space(teller: Teller, truth: Truth) -> Mended:
     """Findings about joints_mm, and the joints as they should have been."""
     if not truth.in_space.any():
         return Mended(truth.joints_mm, [])
-    truth, found = _in_order(teller, truth)
+    truth, found = find_order(teller, truth)
     if not truth.in_space.any():
         return Mended(truth.joints_mm, found)
     scaled = _in_millimetres(teller, truth.joints_mm, truth.in_space)
@@ -62,41 +48,6 @@ def find_in_space(teller: Teller, truth: Truth) -> Mended:
     mirrored = _mirrored(teller, turned.joints_mm, truth)
     projected = find_projection(teller, turned.joints_mm, truth)
     return Mended(turned.joints_mm, [*found, *scaled.findings, *turned.findings, *mirrored, *projected])
-
-
-def _in_order(teller: Teller, truth: Truth) -> _Ordered:
-    """All joints in the order that fits best, in ours unless another is clearly better; none if they fit no order."""
-    whole, num = np.isfinite(truth.joints_mm).all(-1).sum(-1) >= _LEAST_JOINTS, int(truth.in_space.sum())
-    if not whole.any():
-        return _Ordered(truth, [])
-    rows = np.flatnonzero(whole)
-    some = rows[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), _ROWS_FOR_ORDER)).astype(int))]
-    fits = order_fits(truth.joints_mm[some])
-    ours = next(fit for fit in fits if fit.order == OURS)
-    if fits[0].misfit + _CLEARER < ours.misfit and fits[0].misfit <= _NO_HAND:
-        names = " or ".join(same_orders(fits[0].order))
-        better = f"misfit {fits[0].misfit:.2f}, as they are {ours.misfit:.2f}"
-        words = (f"bones are those of a hand if joints stand in the order of {names} ({better})",
-                 f"reorder them: reorder_to_semihand(joints, {fits[0].order!r})")  # fmt: skip
-        found = teller.tell("error", "joint_order", truth.in_space, words, num)
-        return _Ordered(_reordered(truth, fits[0].order), found)
-    if ours.misfit > _NO_HAND:
-        words = (
-            f"bones are no hand's in any order we know (misfit {ours.misfit:.2f})",
-            "give wrist, thumb, index, middle, ring, little, each base to tip; nothing else can be told before",
-        )
-        found = teller.tell("error", "joint_order", truth.in_space, words, num)
-        return _Ordered(replace(truth, joints_mm=np.full_like(truth.joints_mm, np.nan)), found)
-    odd = whole & (np.nan_to_num(misfits(truth.joints_mm)) > _NO_POSE)
-    words = ("bones of these poses have no hand's proportions", "look at them, and correct joints or leave them out")
-    return _Ordered(truth, teller.tell(slips_or_error(odd, num), "proportions", odd, words, num))
-
-
-def _reordered(truth: Truth, order: str) -> Truth:
-    """Joints in space in our order; those in the picture, too, if then they lie more as these do."""
-    joints_mm, uv_px = (reorder_to_semihand(values, order) for values in (truth.joints_mm, truth.uv_px))
-    told = [np.abs(axis_signs(joints_mm, each)[:, :2]).sum() for each in (uv_px, truth.uv_px)]
-    return replace(truth, joints_mm=joints_mm, uv_px=uv_px if told[0] >= told[1] else truth.uv_px)
 
 
 def _in_millimetres(teller: Teller, joints_mm: Joints, checked: Rows) -> Mended:
