@@ -73,9 +73,20 @@ def test_training_goes_on_from_another_model(job, told):
     assert model != told[0]
 
 
-def test_a_model_of_another_shape_is_no_start(job, told):
-    other = job.model_copy(update={"start": told[0], "network": LocaliserConfig()})
-    with pytest.raises(InputError, match=r"another shape.*no --start"):
+def test_a_model_is_averaged_with_what_it_started_from(job, told):
+    on = job.model_copy(update={"start": told[0]})
+    gone_on = run_localiser_training(on, lambda text: None)
+    model = run_localiser_training(on.model_copy(update={"mix": told[0], "mix_share": 0.25}), lambda text: None)
+    mixed, before, after = (load_localiser(folder)[0].state_dict() for folder in (model, told[0], gone_on))
+    for name, value in mixed.items():
+        expected = 0.25 * before[name] + 0.75 * after[name] if value.is_floating_point() else after[name]
+        torch.testing.assert_close(value, expected)
+
+
+@pytest.mark.parametrize("option", ["start", "mix"])
+def test_a_model_of_another_shape_is_no_start(option, job, told):
+    other = job.model_copy(update={option: told[0], "network": LocaliserConfig()})
+    with pytest.raises(InputError, match=rf"another shape.*no --{option}"):
         run_localiser_training(other, lambda text: None)
 
 

@@ -69,6 +69,8 @@ class LocaliserJob(BaseSettings):
     out: Path = Field(Path("localisers"), description="folder that keeps what scenes are made of, and the models")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: CUDA where there is a GPU")
     start: Path | None = Field(None, description="a localiser to go on from, instead of random weights")
+    mix: Path | None = Field(None, description="another localiser, averaged in after training: one it started from")
+    mix_share: float = Field(0.5, gt=0, lt=1, description="weight of --mix in that average")
     bank: BankConfig = Field(BankConfig(), description="what scenes are made of")
     network: LocaliserConfig = Field(LocaliserConfig(), description="what the two networks look like")
     fit: LocaliserFit = Field(LocaliserFit(), description="the training")
@@ -80,15 +82,18 @@ def run_localiser_training(job: LocaliserJob, say: Callable[[str], None] = print
     """Train and measure; returns the model's folder.
 
     Raises:
-        InputError: the folder of backgrounds or the model to start from cannot be used.
+        InputError: the folder of backgrounds, or the model to start from or to mix in, cannot be used.
     """
     device = ("cuda" if torch.cuda.is_available() else "cpu") if job.device == "auto" else job.device
     localiser = _start(job)
+    mixed_in = None if job.mix is None else _opened(job.mix, "--mix", job.network)
     bank = _bank(job, "seen", job.bank.num_layers, job.bank.num_rooms, say)
     unseen = _bank(job, "unseen", job.bank.num_unseen, job.bank.num_unseen, say)
     for progress in train_localiser(localiser, _on(bank, device), job.fit, device):
         losses = " · ".join(f"{name} {value:.3f}" for name, value in progress.losses.items())
         say(f"step {progress.step} of {job.fit.num_steps}: {losses}")
+    if mixed_in is not None:
+        _mix(localiser, mixed_in.to(device), job.mix_share)
     if job.half:
         localiser.half().float()
     measure = job.measure
@@ -108,20 +113,40 @@ def run_localiser_training(job: LocaliserJob, say: Callable[[str], None] = print
 
 def _start(job: LocaliserJob) -> Localiser:
     """Random weights, or those of another localiser of the same shape."""
+    if job.start is not None:
+        return _opened(job.start, "--start", job.network)
+    torch.manual_seed(job.fit.seed)
     try:
-        if job.start is None:
-            torch.manual_seed(job.fit.seed)
-            return Localiser(job.network)
-        localiser, card = load_localiser(job.start)
+        return Localiser(job.network)
     except ValueError as error:
-        named = "--network" if job.start is None else f"--start {job.start}"
-        raise InputError(f"{named}: {error}") from error
-    if card.network != job.network:
+        raise InputError(f"--network: {error}") from error
+
+
+def _opened(folder: Path, option: str, network: LocaliserConfig) -> Localiser:
+    """A localiser of this shape."""
+    try:
+        localiser, card = load_localiser(folder)
+    except ValueError as error:
+        raise InputError(f"{option} {folder}: {error}") from error
+    if card.network != network:
         raise InputError(
-            f"--start {job.start} is a localiser of another shape, {card.network!r}; "
-            "give the same --network, or no --start"
+            f"{option} {folder} is a localiser of another shape, {card.network!r}; "
+            f"give the same --network, or no {option}"
         )
     return localiser
+
+
+@torch.no_grad()
+def _mix(localiser: Localiser, other: Localiser, share: float) -> None:
+    """Average weights and batch statistics with those of another, in place.
+
+    A fit and what it started from, averaged, hold up better on pictures unlike its own (WiSE-FT, Wortsman et al.,
+    CVPR 2022).
+    """
+    theirs = other.state_dict()
+    for name, ours in localiser.state_dict().items():
+        if ours.is_floating_point():
+            ours.lerp_(theirs[name], share)
 
 
 def _bank(job: LocaliserJob, name: str, num_layers: int, num_rooms: int, say: Callable[[str], None]) -> Bank:
