@@ -4,6 +4,7 @@
     python jobs/check_frames.py --frames 'freihand:/data/FreiHAND_pub_v2?split=training'
     python jobs/check_frames.py --frames pool.parquet --calibration checked.parquet --evaluation test.parquet
     python jobs/check_frames.py --frames clip.mp4 --frames pictures --hand right --out checks/mine
+    python jobs/check_frames.py --frames clip.mp4 --localiser FOLDER    # says how many frames have no hand
 
 Leaves check.html and summary.json in --out; ends with 1 where there is an error among the findings, with 2 where there
 was nothing to check.
@@ -19,10 +20,12 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "platform"))
 
 from semihand.command_line import run_job
+from semihand.frames.errors import InputError
 from semihand.frames.limits import Limits
 from semihand.frames.options import Box, Hand, Intrinsics, ListOptions
-from semihand.rounds.checking import check_and_write, given_sets
+from semihand.rounds.checking import check_and_write, given_sets, open_finder
 from semihand.steps.checking.sets import ROLES
+from semihand.steps.following import FindConfig
 from semihand.words import counted
 
 
@@ -40,6 +43,10 @@ class CheckJob(BaseSettings):
     box: Box | None = Field(None, description="x,y,w,h of the hand in px where a frame has no box")
     intrinsics: Intrinsics | None = Field(None, description="fx,fy,cx,cy in px where a frame has no camera")
     subject_id: str | None = Field(None, description="whose hands frames show where nothing says it")
+    localiser: Path | None = Field(
+        None, description="a model that finds hands in --frames where nothing says box or side"
+    )
+    find: FindConfig = Field(FindConfig(), description="how the localiser is asked")
     frame_step: PositiveInt = Field(1, description="take every n-th frame of a video")
     transductive: bool = Field(False, description="frames may be of whom calibration and evaluation are: it is meant")
     limits: Limits = Field(Limits(), description="what a picture, video or manifest may take before it is refused")
@@ -48,8 +55,12 @@ class CheckJob(BaseSettings):
 
 def main(job: CheckJob) -> None:
     """Print the findings, the worst first."""
-    paths = {role: getattr(job, role) for role in ROLES}
-    checked = check_and_write(given_sets(paths), ListOptions.said_by(job), job.transductive, job.out)
+    sets, find = given_sets({role: getattr(job, role) for role in ROLES}), None
+    if job.localiser is not None:
+        if not job.frames:
+            raise InputError(f"--localiser {job.localiser} goes with --frames: frames with truth keep their boxes")
+        find = open_finder(job.localiser, job.find, job.limits)
+    checked = check_and_write(sets, ListOptions.said_by(job), job.transductive, job.out, find)
     for each in checked.sets:
         print(f"{each.given.name}: {counted(each.looked.rows.num_rows, 'frame')} of {each.given.path}")
     for finding in checked.findings:

@@ -22,8 +22,8 @@ from semihand.methods.localiser.finding import HandFinder
 from semihand.rounds.config import RoundConfig
 from semihand.rounds.evaluation import look_without_truth
 from semihand.rounds.run import run_rounds
-from semihand.stages.finding import Actors, FindJob, find_frames, pieces_of
-from semihand.steps.finding import unsaid
+from semihand.stages.finding import Actors, find_frames, pieces_of
+from semihand.steps.finding import FindJob, unsaid
 from semihand.steps.following import FindConfig
 from semihand.steps.found_rows import split_found
 from semihand.tables import Store, scan

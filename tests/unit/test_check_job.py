@@ -15,6 +15,7 @@ from frames_tables import as_table, png, with_column
 from PIL import Image
 from sample_pictures import write_folder
 
+from coloured_hands import FINDER, LEFT, RIGHT, localiser_folder, scene
 from semihand.hand.camera import intrinsics_matrix, project
 from semihand.report.check_page import _seen
 from semihand.steps.checking.looking import Looked
@@ -109,6 +110,27 @@ def test_pictures_alone_are_looked_at_and_what_is_not_said_is_asked_for(run, tmp
     code, printed, _ = run()
     assert code == 2
     assert printed.err.startswith("error: there is nothing to check: give --frames")
+
+
+def test_the_job_takes_a_localiser_for_frames_alone(run, tmp_path, monkeypatch):
+    monkeypatch.setattr("semihand.rounds.localiser.HandFinder", FINDER)
+    localiser, pool = localiser_folder(tmp_path / "given"), tmp_path / "pool"
+    pool.mkdir()
+    for name, blocks in {"both": [(RIGHT, 5, 5, 20, 20), (LEFT, 60, 40, 20, 24)], "none": []}.items():
+        (pool / f"{name}.png").write_bytes(png(scene(*blocks)))
+    code, printed, summary = run("--frames", pool, "--localiser", localiser)
+    assert code == 0
+    assert "warning: frames: no_hand, 1 of 2" in printed.out
+    assert summary["sets"][0]["found_hands"] == {"right": 1, "left": 1}
+    page = (tmp_path / "out" / "check.html").read_text()
+    assert "hands that the localiser found in blue" in page
+    assert run("--frames", pool, "--localiser", localiser, "--find.min_score", "0.95")[0] == 1
+    code, printed, _ = run("--source", pool, "--localiser", localiser)
+    assert (code, printed.err.count("\n")) == (2, 1)
+    assert "goes with --frames" in printed.err
+    code, printed, _ = run("--frames", pool, "--localiser", tmp_path)
+    assert code == 2
+    assert "is no localiser that can be read" in printed.err
 
 
 def test_the_page_shows_frames_with_findings_and_pairs_that_are_alike(run, source_frames, tmp_path):

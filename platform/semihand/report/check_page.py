@@ -11,6 +11,7 @@ from matplotlib.patches import Rectangle
 from semihand.report.names import frame_name
 from semihand.report.overlays import overlay_grid, picture_grid
 from semihand.report.page import html_figures, html_page, html_table
+from semihand.steps.checking.hands import counted_hands
 from semihand.steps.checking.projecting import projected
 from semihand.steps.checking.sets import Checked, CheckedSet
 from semihand.steps.checking.truth import truth_of
@@ -18,6 +19,8 @@ from semihand.tables.rows import take_rows
 
 _ON_SHEET, _WITH_FINDINGS, _PAIRS, _SUBJECTS = 24, 24, 12, 20
 _COLUMNS = 6
+_ALL_OVER = "frames from all over the set, with the truth and the box as they are"
+_FOUND = "; hands that the localiser found in blue"
 
 #: Pictures by set and row, as small as the page needs them, and what they were scaled by.
 Shown = Mapping[tuple[int, int], tuple[UInt8[np.ndarray, "_ _ 3"], float]]
@@ -65,9 +68,7 @@ def _set_html(checked: Checked, place: int, checked_set: CheckedSet, shown: Show
         figures["frames with findings"] = _sheet(place, checked_set, found, shown)
     spread = [(row, _caption(checked_set, row)) for row in _spread_rows(checked_set) if (place, row) in shown]
     if spread:
-        figures["frames from all over the set, with the truth and the box as they are"] = _sheet(
-            place, checked_set, spread, shown
-        )
+        figures[_ALL_OVER + (_FOUND if checked_set.hands else "")] = _sheet(place, checked_set, spread, shown)
     parts += [html_figures(figures)] if figures else []
     if checked_set.subjects:
         people = [tuple(each.values()) for each in checked_set.subjects[:_SUBJECTS]]
@@ -81,8 +82,10 @@ def _said(value: object) -> str:
 
 
 def _spread_rows(checked_set: CheckedSet) -> list[int]:
-    """Rows from the first to the last, among those that decode."""
+    """Rows from the first to the last, among those that decode; of a set in which hands were sought, among these."""
     seen = np.flatnonzero(checked_set.looked.sizes_px[:, 0] > 0)
+    if checked_set.hands:
+        seen = np.array(sorted(checked_set.hands))
     if not len(seen):
         return []
     places = np.unique(np.linspace(0, len(seen) - 1, min(len(seen), _ON_SHEET)).astype(int))
@@ -102,7 +105,8 @@ def _found_rows(checked: Checked, checked_set: CheckedSet) -> list[tuple[int, st
 def _caption(checked_set: CheckedSet, row: int) -> str:
     rows = checked_set.looked.rows
     uri, number, hand = (rows[name][row].as_py() for name in ("uri", "video_frame", "hand"))
-    return f"{frame_name(uri, number) or row}, {hand}"
+    found = checked_set.hands.get(row)
+    return f"{frame_name(uri, number) or row}, {hand if found is None else counted_hands(found) or 'no hand found'}"
 
 
 def _sheet(place: int, checked_set: CheckedSet, rows: Sequence[tuple[int, str]], shown: Shown) -> Figure:
@@ -116,10 +120,11 @@ def _sheet(place: int, checked_set: CheckedSet, rows: Sequence[tuple[int, str]],
         figure = overlay_grid(pictures, uv_px, captions, columns=_COLUMNS)
     else:
         figure, _ = picture_grid(pictures, captions, columns=_COLUMNS)
-    for axes, box_px, scale in zip(figure.axes, table["bbox_px"].to_pylist(), scales, strict=False):
-        if box_px is not None:
-            x, y, width, height = np.array(box_px) * scale
-            axes.add_patch(Rectangle((x, y), width, height, fill=False, edgecolor="yellow", linewidth=0.8))
+    for axes, row, box_px, scale in zip(figure.axes, numbers, table["bbox_px"].to_pylist(), scales, strict=False):
+        found = [(each.box_px, "deepskyblue") for each in checked_set.hands.get(row, ())]
+        for box, colour in [*found, *([] if box_px is None else [(box_px, "yellow")])]:
+            x, y, width, height = np.array(box) * scale
+            axes.add_patch(Rectangle((x, y), width, height, fill=False, edgecolor=colour, linewidth=0.8))
     return _without_gaps(figure, pictures)
 
 

@@ -7,18 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from PIL import Image
 
 from semihand.frames.errors import BadFrame, InputError
 from semihand.frames.limits import Limits
 from semihand.frames.options import ListOptions
-from semihand.frames.pieces import held_pictures
 from semihand.frames.reading import read_pictures
 from semihand.report.check_page import check_page, rows_to_show
+from semihand.rounds.localiser import check_localiser, find_job
+from semihand.steps.checking.looking import with_pictures
 from semihand.steps.checking.sets import ROLES, Checked, CheckedSet, GivenSet, Role, check_sets
-from semihand.tables.rows import take_rows
-from semihand.tables.schemas import FRAMES
+from semihand.steps.finding import FrameFinder
+from semihand.steps.following import FindConfig
 
 _SHOWN_PX = 300  # longer side of a picture on the page
 _MADE_BY_CODE = ("source", "randomised")
@@ -42,8 +42,27 @@ def given_sets(paths: Mapping[Role, Sequence[str]]) -> list[GivenSet]:
     return sets
 
 
-def check_and_write(sets: Sequence[GivenSet], options: ListOptions, transductive: bool, out: Path) -> Checked:
+def open_finder(localiser: Path, config: FindConfig, limits: Limits) -> FrameFinder:
+    """A localiser that looks at every picture by itself: a check has no teacher whose joints hands are followed by.
+
+    Raises:
+        InputError: it is missing, damaged or no localiser.
+    """
+    check_localiser(localiser, config)
+    return find_job(localiser, None, config.model_copy(update={"frames_per_segment": 1}), limits).open()
+
+
+def check_and_write(
+    sets: Sequence[GivenSet], options: ListOptions, transductive: bool, out: Path, find: FrameFinder | None = None
+) -> Checked:
     """Check the sets, and leave `summary.json` and `check.html` in a folder.
+
+    Args:
+        sets: from `given_sets`.
+        options: what frames do not say themselves.
+        transductive: whether pools may be of whom those that judge are.
+        out: the folder.
+        find: finds the hands of pools where nothing says box or side.
 
     Raises:
         InputError: the folder cannot be written to.
@@ -52,7 +71,7 @@ def check_and_write(sets: Sequence[GivenSet], options: ListOptions, transductive
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"--out {out} cannot be made: {error.strerror}. Name a folder you may write to.") from error
-    checked = check_sets(sets, options, transductive)
+    checked = check_sets(sets, options, transductive, find)
     (out / "summary.json").write_text(json.dumps(as_json(checked), indent=2, allow_nan=False))
     wanted = rows_to_show(checked)
     shown = {
@@ -73,15 +92,7 @@ def as_json(checked: Checked) -> dict[str, Any]:
 
 def _pictures(checked: CheckedSet, rows: Sequence[int], limits: Limits) -> dict[int, tuple[np.ndarray, float]]:
     """Pictures of some rows, small, each with its scale."""
-    chosen = take_rows(checked.looked.rows, rows)
-    digests = {
-        digest
-        for digest, uri in zip(chosen["content_sha256"].to_pylist(), chosen["uri"].to_pylist(), strict=True)
-        if uri is None
-    }
-    held = held_pictures(checked.given.path, digests, limits)
-    images = pa.array([held.get(digest) for digest in chosen["content_sha256"].to_pylist()], pa.binary())
-    frames = chosen.append_column(FRAMES.field("image"), images)
+    frames = with_pictures(checked.looked, rows, checked.given.path, limits)
     return {
         rows[place]: _small(picture)
         for place, picture in read_pictures(frames, limits)

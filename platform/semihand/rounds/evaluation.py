@@ -10,10 +10,11 @@ from semihand.frames.options import ListOptions
 from semihand.frames.truth import without_pictures_of_truth
 from semihand.methods.semihand.weights import CARD
 from semihand.rounds.config import ProtocolName
-from semihand.rounds.given_frames import check_pictures, no_hand, to_be_found
+from semihand.rounds.given_frames import check_pictures, no_hand
 from semihand.rounds.ledger import Ledger
 from semihand.rounds.localiser import check_localiser, find_job
 from semihand.steps.evaluate import PROTOCOLS, evaluate
+from semihand.steps.finding import to_be_found
 from semihand.steps.following import FindConfig
 from semihand.steps.found_rows import split_found
 from semihand.steps.label import LabelConfig

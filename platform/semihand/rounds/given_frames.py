@@ -8,20 +8,15 @@ import pyarrow as pa
 from semihand.frames.errors import InputError
 from semihand.frames.listing import joined, list_parts
 from semihand.frames.options import ListOptions
-from semihand.frames.sets.named import is_named
 from semihand.frames.truth import known_points, known_poses, without_truth
 from semihand.rounds.config import RoundConfig
+from semihand.steps.finding import to_be_found
 
 
 def pool_options(config: RoundConfig, path: Path) -> ListOptions:
     """What the user says where frames to be labelled say nothing."""
     options = ListOptions.said_by(config)
     return options if config.localiser is None else to_be_found(options, path)
-
-
-def to_be_found(options: ListOptions, path: Path) -> ListOptions:
-    """With a localiser, what nothing says is left for it to find; public data sets say which hand they show."""
-    return options.model_copy(update={"find_box": True, "find_hand": not is_named(path)})
 
 
 def no_hand(path: Path) -> InputError:

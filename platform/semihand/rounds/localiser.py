@@ -10,15 +10,15 @@ from semihand.frames.limits import Limits
 from semihand.methods.localiser.finding import HandFinder
 from semihand.methods.localiser.weights import CARD
 from semihand.methods.semihand.weight_folder import WEIGHTS
-from semihand.stages.finding import FindJob
+from semihand.steps.finding import FindJob
 from semihand.steps.following import FindConfig
 
 _KEPT = "localiser"  # its copy in a campaign's folder, where every machine sees it
 
 
-def find_job(localiser: Path, teacher: Path, config: FindConfig, limits: Limits) -> FindJob:
-    """What finding needs: both models, by where they lie."""
-    return FindJob(config, localiser.resolve(), teacher.resolve(), limits, HandFinder)
+def find_job(localiser: Path, teacher: Path | None, config: FindConfig, limits: Limits) -> FindJob:
+    """What finding needs: the models, by where they lie."""
+    return FindJob(config, localiser.resolve(), None if teacher is None else teacher.resolve(), limits, HandFinder)
 
 
 def check_localiser(given: Path, config: FindConfig) -> str:

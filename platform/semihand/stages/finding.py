@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -11,9 +10,8 @@ import pyarrow as pa
 import ray
 import torch
 
-from semihand.frames.limits import Limits
-from semihand.steps.finding import FrameFinder, PoseTracker, unsaid
-from semihand.steps.following import FindConfig, Finder
+from semihand.steps.finding import FindJob, unsaid
+from semihand.steps.following import FindConfig
 from semihand.steps.found_rows import split_found
 from semihand.steps.shots import segments, shots_of
 from semihand.tables import Shard, Store, scan
@@ -21,26 +19,6 @@ from semihand.tables.rows import take_rows
 
 _TABLES = ("quarantine", "frames")  # committed in this order: a piece whose frames are there is all there
 _STILLS_PER_PIECE = 64
-
-
-class FindJob(NamedTuple):
-    """Everything an actor has to know."""
-
-    config: FindConfig
-    localiser: Path
-    teacher: Path  # the pose model whose joints a box follows through a video
-    limits: Limits
-    finder: Callable[[Path, str, float | None], Finder]  # opens a localiser on a device, with a threshold or its own
-
-    def open(self) -> FrameFinder:
-        """Load both models.
-
-        Raises:
-            ValueError: a folder holds no such model.
-        """
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        finder = self.finder(self.localiser, device, self.config.min_score)
-        return FrameFinder(finder, PoseTracker(self.teacher, device), self.config, self.limits)
 
 
 class Actors(NamedTuple):

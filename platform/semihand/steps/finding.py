@@ -1,18 +1,21 @@
 """Find the hands of frames that have no box: a row for each hand, or the reason why there is none."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import torch
 from jaxtyping import Bool, Float
 
 from semihand.frames.crop import crop_hand
 from semihand.frames.errors import BadFrame
 from semihand.frames.limits import STANDARD, Limits
+from semihand.frames.options import ListOptions
 from semihand.frames.reading import read_pictures
+from semihand.frames.sets.named import is_named
 from semihand.hand.boxes import Box, overlap
 from semihand.hand.crops import crop_affine, square_box
 from semihand.methods.semihand.network import GRID_PX
@@ -43,6 +46,17 @@ def unsaid(frames: pa.Table) -> Bool[np.ndarray, " rows"]:
     """The rows whose box or side nothing has said yet."""
     flags: np.ndarray = pc.or_(frames["box_source"].is_null(), frames["hand"].is_null()).to_numpy()
     return flags
+
+
+def no_joints(picture: Picture, box_px: Box, left: bool) -> Float[np.ndarray, "21 2"]:
+    """A tracker where there is no pose model: a hand is expected where it was seen last."""
+    nothing: np.ndarray = np.full((21, 2), np.nan)
+    return nothing
+
+
+def to_be_found(options: ListOptions, path: str | Path) -> ListOptions:
+    """With a localiser, what nothing says is left for it to find; public data sets say which hand they show."""
+    return options.model_copy(update={"find_box": True, "find_hand": not is_named(path)})
 
 
 class _Asked(NamedTuple):
@@ -134,6 +148,27 @@ class FrameFinder:
         """Whether a hand is the one in a box that another row of its picture has."""
         pairs = ((each, box) for each in (seen.box_px, seen.found_px) for box in boxes)
         return any(overlap(each, box) >= self.config.min_overlap for each, box in pairs)
+
+
+class FindJob(NamedTuple):
+    """Everything that a process which finds hands has to know."""
+
+    config: FindConfig
+    localiser: Path
+    teacher: Path | None  # the pose model whose joints a box follows through a video; None: nothing says where they are
+    limits: Limits
+    finder: Callable[[Path, str, float | None], Finder]  # opens a localiser on a device, with a threshold or its own
+
+    def open(self) -> FrameFinder:
+        """Load the models.
+
+        Raises:
+            ValueError: a folder holds no such model.
+        """
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        finder = self.finder(self.localiser, device, self.config.min_score)
+        tracker = no_joints if self.teacher is None else PoseTracker(self.teacher, device)
+        return FrameFinder(finder, tracker, self.config, self.limits)
 
 
 def share_out(sides: Sequence[str | None], hands: Sequence[Track]) -> list[list[Track]]:

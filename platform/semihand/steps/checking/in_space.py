@@ -75,7 +75,7 @@ def _in_axes(teller: Teller, joints_mm: Joints, truth: Truth) -> Mended:
     """All joints on axes x right, y down, z forward, each pose by its own."""
     signs, num = axis_signs(joints_mm, truth.uv_px), int(truth.in_space.sum())
     depth_only = truth.in_space & ~truth.in_picture & (signs[:, 2] < 0)
-    signs[depth_only, 1] = _upright_sign(joints_mm[depth_only], truth.is_left[depth_only])
+    signs[depth_only, 1] = _upright_sign(_side_scores(teller, joints_mm, truth)[depth_only])
     about = truth.in_space & (depth_signs(joints_mm) == 0)
     words = ("joints lie on both sides of the camera: they are relative to a root, not to the camera",
              "add the root's place in the camera's frame")  # fmt: skip
@@ -90,15 +90,21 @@ def _in_axes(teller: Teller, joints_mm: Joints, truth: Truth) -> Mended:
     return Mended(joints_mm * factors[:, None], findings)
 
 
-def _upright_sign(joints_mm: Joints, is_left: Rows) -> float:
+def _side_scores(teller: Teller, joints_mm: Joints, truth: Truth) -> Float[np.ndarray, " rows"]:
+    """How much hands look like the ones they are said to be, below zero like the others; NaN where nothing is said."""
+    scores = np.where(truth.is_left, -1, 1) * side_score(joints_mm)
+    known: np.ndarray = np.where(teller.table["hand"].is_valid().to_numpy(), scores, np.nan)
+    return known
+
+
+def _upright_sign(scores: Float[np.ndarray, " rows"]) -> float:
     """Whether y points up, too, where joints lie behind the camera and no picture tells: if that keeps the side."""
-    scores = np.where(is_left, -1, 1) * side_score(joints_mm)
     return -1.0 if (scores > DECIDED).sum() >= (scores < -DECIDED).sum() else 1.0
 
 
 def _mirrored(teller: Teller, joints_mm: Joints, truth: Truth) -> list[Finding]:
     """Hands whose fingers bend the way the other hand's do."""
-    scores = np.where(truth.is_left, -1, 1) * side_score(joints_mm)
+    scores = _side_scores(teller, joints_mm, truth)
     with np.errstate(invalid="ignore"):
         wrong, decided = scores < -DECIDED, np.abs(scores) > DECIDED
     num = int(decided.sum())

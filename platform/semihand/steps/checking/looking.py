@@ -1,7 +1,7 @@
 """One look at a set: all its rows, without their pictures, and what the pictures showed; each is decoded once."""
 
 import os
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -16,11 +16,11 @@ from semihand.frames.errors import BadFrame, InputError
 from semihand.frames.limits import Limits
 from semihand.frames.listing import Listing
 from semihand.frames.options import ListOptions
-from semihand.frames.pieces import listed_in_pieces
+from semihand.frames.pieces import held_pictures, listed_in_pieces
 from semihand.frames.reading import read_pictures
 from semihand.steps.checking.alignment import SIDE
 from semihand.steps.checking.likeness import thumbnail
-from semihand.tables.rows import filter_rows
+from semihand.tables.rows import filter_rows, take_rows
 from semihand.tables.schemas import FRAMES, PICTURE_COLUMNS
 
 UNUSABLE = "unusable"  # a set as a whole, or all of its truth
@@ -121,6 +121,17 @@ def look_at(path: str | Path, options: ListOptions, but: Set[str] = frozenset())
                 thumbs.append(small)
                 refused += problems
     return Looked(pa.concat_tables(rows), np.concatenate(sizes_px), np.concatenate(thumbs), tuple(refused))
+
+
+def with_pictures(looked: Looked, rows: Sequence[int] | Int[np.ndarray, " _"], path: str, limits: Limits) -> pa.Table:
+    """Some rows of FRAMES with the pictures that tables and manifests hold; masks, depths and parts are null."""
+    chosen = take_rows(looked.rows, rows)
+    digests, uris = chosen["content_sha256"].to_pylist(), chosen["uri"].to_pylist()
+    held = held_pictures(path, {digest for digest, uri in zip(digests, uris, strict=True) if uri is None}, limits)
+    columns = {name: pa.nulls(len(chosen), FRAMES.field(name).type) for name in PICTURE_COLUMNS}
+    columns["image"] = pa.array([held.get(digest) for digest in digests], FRAMES.field("image").type)
+    arrays = [columns[name] if name in columns else chosen[name] for name in FRAMES.names]
+    return pa.Table.from_arrays(arrays, schema=FRAMES)
 
 
 def _not_listed(listing: Listing) -> Iterator[Refused]:

@@ -1,7 +1,9 @@
 """Several sets: each by itself, its splits against each other, and every set against every other."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import combinations
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -11,12 +13,14 @@ from semihand.frames.options import ListOptions
 from semihand.frames.sets.named import is_named
 from semihand.steps.checking.across import KINDS, Group, LikeFrames, compare_groups
 from semihand.steps.checking.findings import NUM_SHOWN, SEVERITIES, Finding, Severity, Teller, by_severity
+from semihand.steps.checking.hands import Hands, seek_hands
 from semihand.steps.checking.in_picture import find_in_picture
 from semihand.steps.checking.in_space import find_in_space
 from semihand.steps.checking.listed import find_in_listing, set_facts
 from semihand.steps.checking.looking import UNUSABLE, Looked, Refused, look_at, look_at_pool, nothing
 from semihand.steps.checking.people import find_people
 from semihand.steps.checking.truth import no_truth, truth_of
+from semihand.steps.finding import FrameFinder, to_be_found
 from semihand.words import counted
 
 Role = Literal["frames", "source", "source_2d", "calibration", "evaluation"]
@@ -35,12 +39,13 @@ class GivenSet(NamedTuple):
 
 
 class CheckedSet(NamedTuple):
-    """A set that was looked at: what is kept of it, how much there is of everything, and its subjects."""
+    """A set that was looked at: what is kept of it, how much there is of everything, its subjects and found hands."""
 
     given: GivenSet
     looked: Looked
     facts: dict[str, Any]
     subjects: list[dict[str, Any]]
+    hands: Hands = MappingProxyType({})
 
 
 class Checked(NamedTuple):
@@ -62,18 +67,21 @@ class Checked(NamedTuple):
         return ", ".join(counted(self.counts[f"{severity}s"], severity) for severity in SEVERITIES)
 
 
-def check_sets(given: Sequence[GivenSet], options: ListOptions, transductive: bool) -> Checked:
+def check_sets(
+    given: Sequence[GivenSet], options: ListOptions, transductive: bool, find: FrameFinder | None = None
+) -> Checked:
     """Look at every set, and compare them.
 
     Args:
         given: the sets.
         options: what frames do not say themselves.
         transductive: whether frames to be labelled or learned from may be those that are judged by.
+        find: finds hands where frames to be labelled say no box or side; None: they have to, and a box is the picture.
     """
     options = options.model_copy(update={"with_truth": True, "any_size": True})
     sets, findings, alike = [], list[Finding](), list[LikeFrames]()
     for each in given:
-        checked, found = _check_set(each, options)
+        checked, found = _check_set(each, options, find if each.role == "frames" else None)
         sets.append(checked)
         findings += found
     for one, other, severities, way_out in _to_compare(sets, transductive):
@@ -83,7 +91,8 @@ def check_sets(given: Sequence[GivenSet], options: ListOptions, transductive: bo
     return Checked(sets, by_severity(findings), sorted(alike, key=lambda pair: -pair.correlation))
 
 
-def _check_set(given: GivenSet, options: ListOptions) -> tuple[CheckedSet, list[Finding]]:
+def _check_set(given: GivenSet, options: ListOptions, find: FrameFinder | None) -> tuple[CheckedSet, list[Finding]]:
+    options = options if find is None else to_be_found(options, given.path)
     try:
         pool = given.role == "frames"
         looked, lost = look_at_pool(given.path, options) if pool else (look_at(given.path, options), [])
@@ -97,7 +106,13 @@ def _check_set(given: GivenSet, options: ListOptions) -> tuple[CheckedSet, list[
     mended = find_in_space(teller, truth)
     people = find_people(teller, mended.joints_mm)
     findings += [*find_in_picture(teller, truth), *mended.findings, *people.findings, *no_truth(teller, truth)]
-    return CheckedSet(given, looked, facts, people.table), [*findings, *_truth_boxes(given, teller)]
+    findings += _truth_boxes(given, teller)
+    if find is None:
+        return CheckedSet(given, looked, facts, people.table), findings
+    hands, found = seek_hands(teller, looked, given.path, find)
+    sides = Counter(each.hand for seen in hands.values() for each in seen)
+    facts |= {"hands_sought_in": len(hands), "found_hands": dict(sides.most_common())}
+    return CheckedSet(given, looked, facts, people.table, hands), [*findings, *found]
 
 
 def _lost_truth(given: GivenSet, lost: Sequence[Refused], looked: Looked) -> list[Finding]:
