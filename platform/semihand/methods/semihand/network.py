@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from pydantic import BaseModel, BeforeValidator, Field
 from torch import Tensor, nn
+from transformers import AutoBackbone, AutoConfig, ResNetConfig
 
 from semihand.hand.skeleton import NUM_JOINTS
 from semihand.methods.semihand.hourglass import StackedHourglass
@@ -155,9 +156,6 @@ def build_encoder(config: NetworkConfig) -> Encoder:
     Raises:
         ValueError: the backbone is not known.
     """
-    # Here, for it reads 1,700 files, more than a second's work that most of what imports this module has no use for.
-    from transformers import AutoBackbone, AutoConfig, ResNetConfig
-
     if config.backbone == "resnet":
         shape = ResNetConfig(
             embedding_size=config.width,
