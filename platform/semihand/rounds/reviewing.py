@@ -47,31 +47,20 @@ def import_review(campaign: Path, corrected: Path, out: Path) -> dict[str, Any]:
         raise InputError(f"--out {out} is there already; name a new folder, or remove it")
     store, problems, flat = open_store(campaign), Counter[str](), Counter[str]()
     found = _corrections(corrected, problems)
-    tables, moved_px = [], []
-    known = sealed_rounds(store)
-    for number in sorted({each.round for each in found.values()}):
-        of_round = {name: each for name, each in found.items() if each.round == number}
-        if number not in known:
-            problems[f"of round {number}, which the campaign has not finished"] += len(of_round)
-            continue
-        frames, moved = _truth_of_round(store, number, of_round, problems, flat)
-        tables.append(frames)
-        moved_px.append(moved)
-    frames = pa.concat_tables([FRAMES.empty_table(), *tables])
+    frames, moved_px = _truth(store, found, problems, flat)
     if not frames.num_rows:
         said = "; ".join(f"{num} {reason}" for reason, num in problems.most_common()) or "it is empty"
         raise InputError(f"--corrected {corrected}: no corrected hand in it ({said}). Submit tasks, export as JSON.")
     made = Store(out)
     made.create(["frames"])
     made.append("frames", frames)
-    moved = np.concatenate(moved_px)
     kinds = Counter(frames["supervision"].to_pylist())
     summary = {
         "hands_3d": kinds["3d"],
         "hands_2d": kinds["2d"],
         "why_2d": dict(flat.most_common()),
-        "moved_px_mean": float(moved.mean()),
-        "moved_px_max": float(moved.max()),
+        "moved_px_mean": float(moved_px.mean()),
+        "moved_px_max": float(moved_px.max()),
         "problems": dict(problems),
     }
     (out / "summary.json").write_text(json.dumps(summary, indent=2))
@@ -101,6 +90,23 @@ def _corrections(path: Path, problems: Counter[str]) -> dict[str, Correction]:
         else:
             found[correction.frame_id] = correction
     return found
+
+
+def _truth(
+    store: Store, found: dict[str, Correction], problems: Counter[str], flat: Counter[str]
+) -> tuple[pa.Table, Float[np.ndarray, " joints"]]:
+    """FRAMES of all corrections, and how far each joint was moved, px; what is wrong with some is counted."""
+    tables, moved_px = [FRAMES.empty_table()], [np.empty(0)]
+    known = sealed_rounds(store)
+    for number in sorted({each.round for each in found.values()}):
+        of_round = {name: each for name, each in found.items() if each.round == number}
+        if number not in known:
+            problems[f"of round {number}, which the campaign has not finished"] += len(of_round)
+            continue
+        frames, moved = _truth_of_round(store, number, of_round, problems, flat)
+        tables.append(frames)
+        moved_px.append(moved)
+    return pa.concat_tables(tables), np.concatenate(moved_px)
 
 
 def _truth_of_round(
