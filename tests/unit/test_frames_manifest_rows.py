@@ -119,6 +119,14 @@ COLUMNS = sorted({*FRAMES.names} - {*PICTURE_COLUMNS})
 ROWS = st.lists(st.dictionaries(st.sampled_from(COLUMNS), VALUES, max_size=3), min_size=1, max_size=6)
 
 
+def listed_or_refused(path):
+    """The listing, or the words of the error that refuses all of it."""
+    try:
+        return list_frames(path, NOTHING)
+    except InputError as error:
+        return str(error)
+
+
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(ROWS)
 def test_whatever_rows_hold_each_ends_as_a_frame_or_a_reason_or_all_as_one_error(tmp_path, rows):
@@ -127,10 +135,9 @@ def test_whatever_rows_hold_each_ends_as_a_frame_or_a_reason_or_all_as_one_error
     plain = [{"uri": "hand_001.png", "hand": "right", "view_id": str(view)} for view in range(len(rows))]
     rows = [usual | odd for usual, odd in zip(plain, rows, strict=True)]
     rows.append({"uri": "hand_000.png", "hand": "left", "frame_id": "sane"})
-    try:
-        listing = list_frames(write_jsonl(tmp_path, rows), NOTHING)
-    except InputError as error:
-        assert "\n" not in str(error)  # noqa: PT017
+    listing = listed_or_refused(write_jsonl(tmp_path, rows))
+    if isinstance(listing, str):
+        assert "\n" not in listing
         return
     assert listing.frames.num_rows + listing.quarantine.num_rows == len(rows)
     ids = listing.frames["frame_id"].to_pylist() + listing.quarantine["frame_id"].to_pylist()
