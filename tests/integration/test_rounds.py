@@ -188,23 +188,6 @@ def test_a_finished_campaign_run_again_repeats_nothing(tiny_campaign, tiny_summa
     assert as_text(again.rounds) == as_text(tiny_summary.rounds)
 
 
-def test_more_rounds_continue_a_campaign_from_its_champion(tiny_campaign, tiny_summary):
-    first = scan(tiny_campaign.store, "labels").filter(pl.col("round") == 1)
-    before, steps = first.collect(), scan(tiny_campaign.store, "rounds").collect()
-    summary = run_rounds(tiny_campaign.config.model_copy(update={"rounds": 2}))
-    assert [row["round"] for row in summary.rounds] == [0, 1, 2]
-    assert as_text(summary.rounds[:2]) == as_text(tiny_summary.rounds)
-    assert first_difference(first.collect(), before) == ""
-    assert tiny_campaign.store.is_sealed(2)
-    after = scan(tiny_campaign.store, "rounds").collect()
-    assert len(after.filter(pl.col("round") < 2)) == len(steps)
-    promoted = summary.rounds[1]["promoted"]
-    teachers = scan(tiny_campaign.store, "labels").group_by("round").agg(pl.col("model").unique()).collect()
-    of_round = {row["round"]: row["model"] for row in teachers.iter_rows(named=True)}
-    assert all(len(models) == 1 for models in of_round.values())
-    assert (of_round[1] != of_round[2]) == bool(promoted)
-
-
 def test_a_campaign_does_not_go_on_with_another_configuration(tiny_campaign):
     with pytest.raises(InputError, match=r"crop_margin was 1\.2, is 1\.5.*--campaign") as refused:
         run_rounds(tiny_campaign.config.model_copy(update={"crop_margin": 1.5}))

@@ -1,17 +1,20 @@
-"""A campaign that fuses confidence, selects by cluster, thins near duplicates and stops when labels rest."""
+"""A campaign of several rounds: it fuses confidence, selects by cluster, thins near duplicates, and stops at rest."""
 
 import json
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 import pytest
 
+from same_bytes import first_difference
 from semihand.command_line import read_config
-from semihand.rounds.campaign import open_campaign
+from semihand.rounds.campaign import Campaign, open_campaign
 from semihand.rounds.config import RoundConfig
 from semihand.rounds.run import run_rounds
 from semihand.rounds.steps import RoundSteps
+from semihand.rounds.summary import Summary
 from semihand.steps.clusters import read_clusters
 from semihand.steps.confidence import FusedConfidence
 from semihand.tables import scan
@@ -19,21 +22,56 @@ from semihand.tables import scan
 RECIPES = Path(__file__).resolve().parents[2] / "jobs" / "recipes"
 
 
+class Campaigns(NamedTuple):
+    """A campaign that was run twice: what it held after its first round, and it as it is."""
+
+    first: Summary
+    first_labels: pl.DataFrame
+    first_steps: pl.DataFrame
+    last: Summary
+    campaign: Campaign
+
+
+def labels_of_first_round(campaign: Campaign) -> pl.DataFrame:
+    return scan(campaign.store, "labels").filter(pl.col("round") == 1).collect()
+
+
 @pytest.fixture(scope="module")
-def finished(tiny_campaign, teacher, tmp_path_factory):
-    """Four rounds asked for, of which a stop rule that anything meets leaves three."""
+def campaigns(tiny_campaign, teacher, tmp_path_factory):
+    """One round, then four asked for, of which a stop rule that anything meets leaves three."""
     arguments = {
         "recipe": "tiny", "campaign": tmp_path_factory.mktemp("chosen") / "campaign",
         "frames": tiny_campaign.folder / "target", "source": tiny_campaign.folder / "source", "teacher": teacher,
-        "train.num_steps": 2, "cluster.train.cpus_per_worker": 1, "rounds": 4, "calibrate.confidence": "fused",
+        "train.num_steps": 2, "cluster.train.cpus_per_worker": 1, "rounds": 1, "calibrate.confidence": "fused",
         "select.cluster.num_clusters": 4, "select.thin_mm": 0.5, "stop.movement_share": 100,
         "promote.max_relative_error": 9,  # every round has a new teacher
     }  # fmt: skip
     words = [word for name, value in arguments.items() for word in (f"--{name}", str(value))]
     words.append("--select.by_cluster")
     config = read_config(RoundConfig, words, RECIPES, default=None)
-    run_rounds(config)
-    return open_campaign(config)
+    summary, campaign = run_rounds(config), open_campaign(config)
+    labels, steps = labels_of_first_round(campaign), scan(campaign.store, "rounds").collect()
+    more = config.model_copy(update={"rounds": 4})
+    return Campaigns(summary, labels, steps, run_rounds(more), open_campaign(more))
+
+
+@pytest.fixture(scope="module")
+def finished(campaigns):
+    return campaigns.campaign
+
+
+def test_more_rounds_continue_a_campaign_from_its_champion(finished, campaigns):
+    first, last = (json.dumps(each.rounds[:2]) for each in (campaigns.first, campaigns.last))  # NaN equals NaN as text
+    assert last == first
+    assert first_difference(labels_of_first_round(finished), campaigns.first_labels) == ""
+    assert all(finished.store.is_sealed(number) for number in (1, 2, 3))
+    steps = scan(finished.store, "rounds").collect()
+    assert len(steps.filter(pl.col("round") < 2)) == len(campaigns.first_steps)
+    models = scan(finished.store, "labels").group_by("round").agg(pl.col("model").unique()).collect()
+    of_round = dict(models.iter_rows())
+    assert all(len(each) == 1 for each in of_round.values())
+    for number in (1, 2):
+        assert (of_round[number] != of_round[number + 1]) == bool(campaigns.last.rounds[number]["promoted"])
 
 
 def test_a_campaign_that_has_come_to_rest_ends_and_says_why(finished):
