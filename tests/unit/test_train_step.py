@@ -1,6 +1,5 @@
-"""steps/train.py and checkpoint.py: the same fit, however many workers and however often interrupted."""
+"""steps/train.py: the same fit, however many workers and however often interrupted."""
 
-import json
 from itertools import pairwise
 
 import pytest
@@ -12,10 +11,11 @@ from semihand.methods.semihand.losses import LossConfig
 from semihand.methods.semihand.network import HandNetwork, NetworkConfig
 from semihand.methods.semihand.objective import ObjectiveConfig, View
 from semihand.steps.batching import SOURCE, TARGET, Moment, draw_batch, perturbed_batch, rows_of_step
-from semihand.steps.checkpoint import load_checkpoint, save_checkpoint
+from semihand.steps.checkpoint import Checkpoints
 from semihand.steps.radii import RadiiConfig, train_radii
-from semihand.steps.train import Data, TrainConfig, TrainState, World, _decay, _rate, train
+from semihand.steps.train import Data, DivergenceError, TrainConfig, TrainState, World, _decay, _rate, train
 from semihand.steps.training_set import source_crops
+from training_states import assert_same
 
 CPU = torch.device("cpu")
 CONFIG = TrainConfig(
@@ -42,31 +42,17 @@ def fresh(config: TrainConfig, tiny_network, seed: int = 1) -> TrainState:
     return TrainState.start(HandNetwork(tiny_network.config), config, CPU)
 
 
-def weights(state: TrainState) -> dict[str, torch.Tensor]:
-    """Everything a state holds, as tensors."""
-    found = {f"network.{name}": value for name, value in state.network.state_dict().items()}
-    found |= {f"teacher.{name}": value for name, value in state.teacher.state_dict().items()}
-    for index, moments in state.optimiser.state_dict()["state"].items():
-        found |= {f"optimiser.{index}.{name}": torch.as_tensor(value) for name, value in moments.items()}
-    return found
-
-
-def assert_same(ours: TrainState, theirs: TrainState) -> None:
-    a, b = weights(ours), weights(theirs)
-    assert a.keys() == b.keys()
-    assert [name for name in a if not torch.equal(a[name], b[name])] == []
-
-
 def test_a_fit_resumed_from_its_checkpoint_ends_where_an_undisturbed_one_does(data, tiny_network, tmp_path):
     undisturbed = fresh(CONFIG, tiny_network)
     reports = list(train(undisturbed, data, CONFIG))
     stopped = fresh(CONFIG, tiny_network)
     fit = train(stopped, data, CONFIG)
     assert next(fit) == reports[0]
-    save_checkpoint(stopped, tmp_path)
+    kept = Checkpoints(tmp_path)
+    kept.save(stopped, [])
     del fit, stopped
     resumed = fresh(CONFIG, tiny_network, seed=99)  # other weights, all of them replaced
-    load_checkpoint(resumed, tmp_path)
+    kept.load(resumed, kept.newest())
     assert resumed.step == 2
     assert list(train(resumed, data, CONFIG)) == reports[1:]
     assert_same(resumed, undisturbed)
@@ -80,20 +66,6 @@ def test_the_same_seed_gives_the_same_fit_and_another_seed_another(data, tiny_ne
     assert reports[0] == reports[1]
     assert_same(once, again)
     assert not torch.equal(once.network.head.weight, other.network.head.weight)
-
-
-def test_a_checkpoint_is_a_whole_one_and_a_damaged_one_is_refused_by_name(data, tiny_network, tmp_path):
-    state = fresh(CONFIG, tiny_network)
-    next(train(state, data, CONFIG))
-    save_checkpoint(state, tmp_path)
-    save_checkpoint(state, tmp_path)  # over an older one
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["state.json", "state.safetensors"]
-    assert json.loads((tmp_path / "state.json").read_text())["step"] == 2
-    damaged = bytearray((tmp_path / "state.safetensors").read_bytes())
-    damaged[len(damaged) // 2] ^= 1
-    (tmp_path / "state.safetensors").write_bytes(damaged)
-    with pytest.raises(ValueError, match=r"state\.safetensors is damaged"):
-        load_checkpoint(fresh(CONFIG, tiny_network), tmp_path)
 
 
 @pytest.mark.parametrize("role", [SOURCE, TARGET])
@@ -282,11 +254,17 @@ def test_target_frames_that_nobody_selected_still_teach_consistency(data, tiny_n
     assert report.losses["consistency"] > 0
 
 
-def test_a_loss_that_is_not_finite_stops_the_fit_and_names_the_step(source, tiny_network):
-    config = CONFIG.model_copy(update={"target_batch": 0, "report_every": 1})
-    broken = Data(source._replace(uv=source.uv * float("nan")), None)
-    with pytest.raises(FloatingPointError, match=r"step 1: losses are .*lower train\.learning_rate"):
-        list(train(fresh(config, tiny_network), broken, config))
+@pytest.mark.parametrize("bad_step", [1, 2])
+def test_a_loss_that_is_not_finite_stops_the_fit_and_names_the_step(source, tiny_network, bad_step):
+    config = CONFIG.model_copy(update={"target_batch": 0})
+    state = fresh(config, tiny_network)
+    *before, batch = (set(rows_of_step(source, 4, SOURCE, step, config).tolist()) for step in range(bad_step))
+    rows = torch.tensor(sorted(batch.difference(*before)))
+    assert len(rows), "every row of this batch was in one before"
+    broken = source._replace(uv=source.uv.index_fill(0, rows, torch.nan))
+    fit = train(state, Data(broken, None), config)
+    with pytest.raises(DivergenceError, match=rf"step {bad_step}: the loss is nan, .*lower train\.learning_rate"):
+        list(fit)
 
 
 def test_a_batch_that_workers_cannot_share_is_refused_with_the_numbers():

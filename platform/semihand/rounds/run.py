@@ -29,8 +29,9 @@ from semihand.rounds.sets import (
 )
 from semihand.rounds.steps import CURVES, RoundSteps
 from semihand.rounds.summary import Summary, write_summary
-from semihand.stages.training import Fit, fit
+from semihand.stages.training import fit
 from semihand.steps.evaluate import PROTOCOLS, evaluate
+from semihand.steps.fitting import Fit
 from semihand.steps.subjects import template_of_frames
 from semihand.steps.training_data import read_frames
 

@@ -19,13 +19,14 @@ from semihand.rounds.givens import accepted_labels, keep_calibration, previous_c
 from semihand.rounds.ledger import Done
 from semihand.rounds.sets import labelled_data
 from semihand.stages.labelling import Labelling, label_frames, labelled_blocks
-from semihand.stages.training import Fit, fit
+from semihand.stages.training import fit
 from semihand.steps.calibrate import Calibration, label_errors
 from semihand.steps.components import ErrorModel
 from semihand.steps.confidence import FusedConfidence, read_confidence
 from semihand.steps.confidence_report import confidence_report
 from semihand.steps.evaluate import PROTOCOLS, evaluate
 from semihand.steps.expected import fit_expected, rows_to_judge
+from semihand.steps.fitting import Fit
 from semihand.steps.label import LABELLER
 from semihand.steps.label_rows import split_labelled
 from semihand.steps.selection import select_labels

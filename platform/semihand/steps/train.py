@@ -18,7 +18,7 @@ from semihand.steps.batching import Data, Moment
 from semihand.steps.step_losses import Models, step_losses
 from semihand.steps.train_config import TrainConfig, World
 
-__all__ = ["Data", "Report", "TrainConfig", "TrainState", "World", "train"]
+__all__ = ["Data", "DivergenceError", "Report", "TrainConfig", "TrainState", "World", "train"]
 
 
 @dataclass
@@ -53,10 +53,18 @@ class TrainState:
 
 
 class Report(NamedTuple):
-    """Means of the losses since the last report."""
+    """Means of the losses since the last report, over all workers."""
 
     step: int
     losses: dict[str, float]
+
+
+class DivergenceError(FloatingPointError):
+    """A loss or a gradient is not finite."""
+
+    def __init__(self, step: int, said: str) -> None:
+        super().__init__(f"step {step}: {said}; lower train.learning_rate, or look at the frames of its batch")
+        self.step = step
 
 
 def train(
@@ -65,6 +73,7 @@ def train(
     config: TrainConfig,
     world: World = World(),  # noqa: B008  an immutable tuple
     wrap: Callable[[nn.Module], nn.Module] = lambda network: network,
+    mean: Callable[[Tensor], Tensor] = lambda values: values,
 ) -> Iterator[Report]:
     """Train from `state.step` to the end, changing the state; yields every `report_every` steps.
 
@@ -74,27 +83,40 @@ def train(
         config: the fit.
         world: which worker this is.
         wrap: makes the network average its gradients over the workers.
+        mean: averages numbers over the workers, so that all of them report the same and stop together.
 
     Raises:
         ValueError: the workers cannot share a batch, or cross-modal consistency has no radii.
-        FloatingPointError: a loss is not finite; the state is the last good one reported.
+        DivergenceError: a loss or a gradient is not finite; no state is reported from that step on.
     """
     config.check_workers(world.size)
     config.check_radii(state.radii is not None)
     network = wrap(state.network)
-    sums: dict[str, Tensor] = {}
-    since = 0
+    steps: list[_Step] = []
     while state.step < config.num_steps:
-        losses = _step(state, network, data, config, world)
-        for name, value in losses.items():
-            sums[name] = sums.get(name, torch.zeros((), device=state.device)) + value.detach()
-        since += 1
+        steps.append(_step(state, network, data, config, world))
         if state.step % config.report_every == 0 or state.step == config.num_steps:
-            means = {name: float(value) / since for name, value in sums.items()}
-            if not all(math.isfinite(value) for value in means.values()):
-                raise FloatingPointError(f"step {state.step}: losses are {means}; lower train.learning_rate")
-            yield Report(state.step, means)
-            sums, since = {}, 0
+            yield _report(state.step, steps, mean)
+            steps = []
+
+
+class _Step(NamedTuple):
+    losses: dict[str, Tensor]
+    gradient: Tensor  # its length before it was clipped
+
+
+def _report(step: int, steps: list[_Step], mean: Callable[[Tensor], Tensor]) -> Report:
+    """The steps up to this one, if all of them are sound; nothing waits for the device before."""
+    health = mean(torch.stack([torch.stack([each.losses["total"], each.gradient]) for each in steps]))
+    if not torch.isfinite(health).all():
+        bad = int((~torch.isfinite(health)).any(dim=1).nonzero()[0])
+        total, gradient = health[bad].tolist()
+        raise DivergenceError(step - len(steps) + bad + 1, f"the loss is {total:g}, the gradient's length {gradient:g}")
+    names = list(dict.fromkeys(name for each in steps for name in each.losses))
+    nothing = health.new_zeros(())
+    sums = [torch.stack([each.losses.get(name, nothing) for each in steps]).sum() for name in names]
+    means = mean(torch.stack(sums) / len(steps)).tolist()
+    return Report(step, dict(zip(names, means, strict=True)))
 
 
 def _channels_last(network: HandNetwork) -> HandNetwork:
@@ -103,18 +125,18 @@ def _channels_last(network: HandNetwork) -> HandNetwork:
     return network
 
 
-def _step(state: TrainState, network: nn.Module, data: Data, config: TrainConfig, world: World) -> dict[str, Tensor]:
+def _step(state: TrainState, network: nn.Module, data: Data, config: TrainConfig, world: World) -> _Step:
     for group in state.optimiser.param_groups:
         group["lr"] = config.learning_rate * _rate(state.step, config)
     models = Models(network, state.teacher, state.radii)
     losses = step_losses(models, data, config, Moment(state.step, world, state.device))
     state.optimiser.zero_grad(set_to_none=True)
     losses["total"].backward()  # type: ignore[no-untyped-call]
-    nn.utils.clip_grad_norm_(network.parameters(), 50.0)
+    length = nn.utils.clip_grad_norm_(network.parameters(), 50.0)
     state.optimiser.step()
     state.step += 1
     _follow(state, _decay(state.step, config))
-    return losses
+    return _Step({name: value.detach() for name, value in losses.items()}, length)
 
 
 def _rate(step: int, config: TrainConfig) -> float:

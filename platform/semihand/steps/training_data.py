@@ -10,7 +10,8 @@ from semihand.frames.limits import STANDARD, Limits
 from semihand.frames.truth import known_points, open_truth, without_truth
 from semihand.methods.semihand.batches import concatenated
 from semihand.methods.semihand.weights import ModelCard
-from semihand.steps.train import Data
+from semihand.steps.batching import Data
+from semihand.steps.cropping import read_crops
 from semihand.steps.training_set import source_2d_crops, source_crops, target_crops
 from semihand.tables import FRAMES, scan
 
@@ -47,6 +48,28 @@ def load_data(data: DataSource, card: ModelCard, with_registered: bool = False) 
     labels = selected_labels(data.campaign, data.round_number, versions)
     registered = registered_labels(data.campaign, data.round_number, versions) if with_registered else None
     return Data(crops, target_crops(frames, labels, card, registered, data.limits))
+
+
+class CropIds(NamedTuple):
+    """Which frames the crops of a fit show, row for row."""
+
+    source: list[str]
+    target: list[str]
+
+
+def crop_ids(data: DataSource, card: ModelCard) -> CropIds:
+    """The frame_ids behind `load_data`'s rows; reads every picture again."""
+
+    def readable(frames: pa.Table) -> list[str]:
+        ids = frames["frame_id"].to_pylist()
+        return [ids[row] for row in read_crops(frames, card.network.input_px, card.crop_margin, data.limits).rows]
+
+    source = readable(read_frames(data.source).slice(data.held_out))
+    if data.source_2d is not None:
+        source += readable(known_points(read_frames(data.source_2d)))
+    if data.campaign is None:
+        return CropIds(source, [])
+    return CropIds(source, readable(read_frames(data.campaign, version=dict(data.versions).get("frames"))))
 
 
 def selected_labels(campaign: str, round_number: int, versions: dict[str, int]) -> pl.DataFrame:

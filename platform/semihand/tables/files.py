@@ -9,6 +9,8 @@ from urllib.parse import unquote, urlsplit
 
 import pyarrow.fs as pafs
 
+UNFINISHED = ".*.unfinished"  # names of what a killed process had not finished; Delta ignores names with a dot
+
 
 def absolute(folder: str | os.PathLike[str]) -> str:
     """The folder as an absolute path, or as the uri it already is (`s3://bucket/campaign`).
@@ -59,7 +61,7 @@ def write_whole(uri: str, data: bytes) -> None:
         return
     final = Path(uri)
     final.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = final.with_name(f".{uuid.uuid4().hex}.unfinished")  # Delta ignores names with a dot
+    unfinished = final.with_name(UNFINISHED.replace("*", uuid.uuid4().hex))
     try:
         with open(unfinished, "xb") as stream:
             stream.write(data)
