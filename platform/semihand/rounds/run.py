@@ -15,6 +15,7 @@ from semihand.rounds.choosing import few_in_words
 from semihand.rounds.cluster import connected
 from semihand.rounds.config import RoundConfig
 from semihand.rounds.convergence import reason_to_end
+from semihand.rounds.driver import only_driver
 from semihand.rounds.finding import models_of_boxes
 from semihand.rounds.ledger import Done
 from semihand.rounds.record import record_pretraining, record_round
@@ -39,7 +40,7 @@ from semihand.steps.training_data import read_frames
 def run_rounds(config: RoundConfig) -> Summary:
     """Everything that `jobs/semihand_round.py` does; run again, it goes on where it stopped."""
     campaign = open_campaign(config)
-    with connected(config.cluster):
+    with only_driver(campaign.folder), connected(config.cluster):
         campaign.say(f"campaign {campaign.name} in {campaign.folder}")
         if config.localiser is None:
             campaign.ledger.once(0, "ingest", lambda: ingest_pool(campaign))
@@ -68,7 +69,7 @@ def run_rounds(config: RoundConfig) -> Summary:
 def run_pretraining(config: RoundConfig) -> Summary:
     """Everything that `jobs/pretrain.py` does: the source, and a teacher trained on it."""
     campaign = open_campaign(config)
-    with connected(config.cluster):
+    with only_driver(campaign.folder), connected(config.cluster):
         source = source_folder(campaign)
         evaluation = evaluation_frames(campaign)
         summary = Summary(evaluated=evaluation is not None)
