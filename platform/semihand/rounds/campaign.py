@@ -11,7 +11,7 @@ from semihand.rounds.inputs import check_inputs
 from semihand.rounds.ledger import Ledger
 from semihand.rounds.localiser import keep_localiser
 from semihand.rounds.second_teacher import keep_teacher, kept_teacher
-from semihand.tables import Store
+from semihand.tables import Store, files
 from semihand.tracking import CampaignTracker
 
 _SETTLED = "config.json"
@@ -93,9 +93,7 @@ def _settle(config: _config.RoundConfig, path: Path) -> None:
     """Write the configuration down, or compare it with what the campaign began with."""
     ours = config.model_dump(mode="json", exclude=set(_FREE))
     if not path.is_file():
-        unfinished = path.with_suffix(".tmp")
-        unfinished.write_text(json.dumps(ours, indent=2))
-        unfinished.rename(path)
+        files.write_whole(str(path), json.dumps(ours, indent=2).encode(), "settings")
         return
     theirs = json.loads(path.read_text())
     changed = sorted(_differences(ours, theirs))

@@ -9,6 +9,7 @@ import pyarrow as pa
 from semihand.frames.errors import InputError
 from semihand.rounds.campaign import Campaign
 from semihand.rounds.config import RoundConfig
+from semihand.rounds.givens import write_frame
 from semihand.rounds.ledger import Done
 from semihand.stages.search import search_rule
 from semihand.steps.calibrate import halves
@@ -130,7 +131,7 @@ def _searched(campaign: Campaign, errors: pl.DataFrame, folder: Path) -> Done:
     chosen, metrics = start, {"error_limit_mm": limit_mm}
     if config.num_trials:
         chosen, score, trials = search_rule(ours, start, config, folder / "search")
-        trials.write_parquet(folder / TRIALS)
+        write_frame(trials, folder / TRIALS)
         metrics |= _named("search", score)
     metrics |= _named("held_out", score_rule(held_out, chosen, limit_mm))
     metrics |= _named("held_out_default", score_rule(held_out, start, limit_mm))

@@ -1,5 +1,6 @@
 """What the labelling of a round is given beside frames and teacher: the hand it assumes, and what was said before."""
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from semihand.rounds.inputs import no_palm
 from semihand.steps.label import LABELLER
 from semihand.steps.previous import COLUMNS
 from semihand.steps.subjects import LABEL_COLUMNS, Template
-from semihand.tables import scan
+from semihand.tables import files, scan
 
 _CALIBRATION_LABELS = "calibration_labels.parquet"
 
@@ -51,9 +52,16 @@ def previous_labels(campaign: Campaign, round_number: int) -> pa.Table | None:
 
 def keep_calibration(labels: pa.Table, folder: Path) -> None:
     """Leave a round's labels of the calibration set for the next one, which carries them as it does the pool's."""
-    unfinished = folder / "calibration_labels.tmp"
-    pq.write_table(labels.select(COLUMNS), unfinished)
-    unfinished.rename(folder / _CALIBRATION_LABELS)
+    sink = pa.BufferOutputStream()
+    pq.write_table(labels.select(COLUMNS), sink)
+    files.write_whole(str(folder / _CALIBRATION_LABELS), sink.getvalue().to_pybytes(), "state")
+
+
+def write_frame(frame: pl.DataFrame, path: Path) -> None:
+    """Keep a table of a round as Parquet, whole or not at all."""
+    buffer = io.BytesIO()
+    frame.write_parquet(buffer)
+    files.write_whole(str(path), buffer.getvalue(), "state")
 
 
 def previous_calibration(campaign: Campaign, round_number: int) -> pa.Table | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
+from semihand.failpoints import reach
 from semihand.tables import ROUNDS, Store, rows_of, scan
 
 
@@ -55,7 +56,9 @@ class Ledger:
             return found
         started = datetime.now(UTC)
         done = do()
+        reach(f"step.{step}.done")
         self._store.append("rounds", rows_of(ROUNDS, _columns(round_number, step, started, done)), round_number)
+        reach(f"step.{step}.recorded")
         return done
 
 

@@ -35,6 +35,7 @@ from semihand.steps.evaluate import PROTOCOLS, evaluate
 from semihand.steps.fitting import Fit
 from semihand.steps.subjects import template_of_frames
 from semihand.steps.training_data import read_frames
+from semihand.tables import files
 
 
 def run_rounds(config: RoundConfig) -> Summary:
@@ -99,7 +100,7 @@ def pretrain(campaign: Campaign, source: Path, evaluation: pa.Table | None, summ
         inputs = json.dumps([card.model_dump(mode="json"), config.pretrain.model_dump(mode="json"), data], default=str)
         name = f"{campaign.name}-r0-train-{hashlib.sha256(inputs.encode()).hexdigest()[:10]}"
         fitted = fit(Fit(name, config.pretrain, None, card, data, campaign.folder), config.cluster.train, campaign.say)
-        (campaign.round_folder(0) / CURVES).write_text(json.dumps(fitted.curves))
+        files.write_whole(str(campaign.round_folder(0) / CURVES), json.dumps(fitted.curves).encode(), "state")
         return Done(model_sha256=fitted.sha256, model_uri=str(fitted.model))
 
     trained = campaign.ledger.once(0, "train", train)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from semihand.frames.errors import InputError
 from semihand.methods.semihand.weights import load_model, save_model
+from semihand.tables import files
 
 _KEPT = "second_teacher.txt"  # the name of its folder below models/
 
@@ -21,9 +22,7 @@ def keep_teacher(given: Path | None, campaign: Path) -> None:
     except (OSError, ValueError) as error:
         raise InputError(f"--second_teacher {given} is no model folder that can be read: {error}") from error
     kept = save_model(network, card, campaign / "models")
-    unfinished = (campaign / _KEPT).with_suffix(".tmp")
-    unfinished.write_text(kept.name)
-    unfinished.rename(campaign / _KEPT)
+    files.write_whole(str(campaign / _KEPT), kept.name.encode(), "settings")
 
 
 def kept_teacher(campaign: Path) -> Path | None:

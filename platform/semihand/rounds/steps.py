@@ -15,7 +15,14 @@ from semihand.frames.truth import without_truth
 from semihand.methods.semihand.weights import read_card
 from semihand.rounds.campaign import Campaign
 from semihand.rounds.choosing import find_rule, labels_to_select, rule_of_round
-from semihand.rounds.givens import accepted_labels, keep_calibration, previous_calibration, previous_labels, template_of
+from semihand.rounds.givens import (
+    accepted_labels,
+    keep_calibration,
+    previous_calibration,
+    previous_labels,
+    template_of,
+    write_frame,
+)
 from semihand.rounds.ledger import Done
 from semihand.rounds.sets import labelled_data
 from semihand.stages.labelling import Labelling, label_frames, labelled_blocks
@@ -32,7 +39,7 @@ from semihand.steps.label_rows import split_labelled
 from semihand.steps.selection import select_labels
 from semihand.steps.subjects import Lengths, measure_subjects
 from semihand.steps.training_data import DataSource, read_frames
-from semihand.tables import QUARANTINE, SUBJECTS, scan
+from semihand.tables import QUARANTINE, SUBJECTS, files, scan
 from semihand.tables.rows import filter_rows
 
 _CALIBRATION, ERRORS, CURVES = "calibration.json", "calibration.parquet", "curves.json"
@@ -72,7 +79,7 @@ class RoundSteps:
         keep_calibration(labels, self.folder)
         kind, guarantee = config.calibrate.confidence, config.select.guarantee
         model, errors = fit_expected(label_errors(labels, self.calibration), kind, guarantee)
-        errors.write_parquet(self.folder / ERRORS)
+        write_frame(errors, self.folder / ERRORS)
         _write(self.folder / _CALIBRATION, model.model_dump_json())
         report = confidence_report(rows_to_judge(errors, guarantee)) if kind == "fused" else {}
         return Done(
@@ -217,6 +224,4 @@ def _mean(column: pl.Series) -> float:
 
 
 def _write(path: Path, text: str) -> None:
-    unfinished = path.with_suffix(".tmp")
-    unfinished.write_text(text)
-    unfinished.rename(path)
+    files.write_whole(str(path), text.encode(), "state")

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from semihand.tables import files
+
 
 @dataclass
 class Summary:
@@ -59,10 +61,8 @@ class Summary:
 
 def write_summary(folder: Path, summary: Summary) -> None:
     """Write `summary.json` whole."""
-    path = folder / "summary.json"
-    unfinished = path.with_suffix(".tmp")
-    unfinished.write_text(json.dumps(_finite(summary.as_json()), indent=2, allow_nan=False))
-    unfinished.rename(path)
+    text = json.dumps(_finite(summary.as_json()), indent=2, allow_nan=False)
+    files.write_whole(str(folder / "summary.json"), text.encode(), "state")
 
 
 def _finite(value: Any) -> Any:

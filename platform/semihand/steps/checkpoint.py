@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from safetensors.torch import load, save
 
+from semihand.failpoints import reach
 from semihand.steps.train import TrainState
 from semihand.tables import files
 from semihand.tables.records import RecordError, read_record, write_record
@@ -58,8 +59,9 @@ class Checkpoints:
         sha256 = hashlib.sha256(data).hexdigest()
         new = Checkpoint(state.step, f"step-{state.step:08d}-{sha256[:16]}.safetensors", sha256)
         kept = [*(each for each in self._listed()[0] if each.step < new.step), new][-self._keep :]
-        files.write_whole(str(self._folder / new.file), data)
+        files.write_whole(str(self._folder / new.file), data, "tensors")
         write_record(str(self._folder / _LIST), {"checkpoints": [each._asdict() for each in kept], "curves": curves})
+        reach("fit.listed")
         self._sweep({each.file for each in kept})
 
     def newest(self) -> Checkpoint | None:

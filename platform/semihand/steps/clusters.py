@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field, NonNegativeFloat, PositiveInt
 
 from semihand.steps.poses import label_vectors, one_thread, shape_vectors
 from semihand.steps.rules import Fates, Share
-from semihand.tables import as_numpy
+from semihand.tables import as_numpy, files
 
 CLUSTERS = "clusters.json"  # in a round's folder
 _NUM_ITERATIONS = 25
@@ -131,9 +131,7 @@ def within_clusters(
 
 def write_clusters(clusters: PoseClusters, path: Path) -> None:
     """Keep them for the next round, whole or not at all."""
-    unfinished = path.with_suffix(".tmp")
-    unfinished.write_text(clusters.model_dump_json())
-    unfinished.rename(path)
+    files.write_whole(str(path), clusters.model_dump_json().encode(), "state")
 
 
 def read_clusters(path: Path) -> PoseClusters | None:

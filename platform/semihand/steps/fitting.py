@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from semihand.failpoints import reach
 from semihand.methods.semihand.batches import Crops
 from semihand.methods.semihand.network import HandNetwork
 from semihand.methods.semihand.radii import RadiusNetwork, save_radii
@@ -157,6 +158,7 @@ def _radii(job: Fit, source: Crops, is_first: bool) -> RadiusNetwork:
 
 def _write_fitted(job: Fit, network: HandNetwork, curves: Curves) -> None:
     model = save_model(network, job.card, job.folder / "models")
+    reach("fit.modelled")
     values = {"model": model.name, "sha256": read_card(model).sha256, "curves": curves}
     write_record(str(job.place / _FITTED), values)
 

@@ -10,6 +10,7 @@ from deltalake import CommitProperties, Schema, Transaction
 from deltalake.exceptions import CommitFailedError
 from deltalake.transaction import AddAction
 
+from semihand.failpoints import reach
 from semihand.tables import files
 from semihand.tables.log import ROWS_KEY, Table, adds, num_rows, open_table
 
@@ -121,13 +122,16 @@ def apply(uri: str, schema: pa.Schema, change: Change, expected_version: int | N
             _remember(table, change)
             return int(table.version())
         _check_open(table, change, expected_version)
+        reach(f"commit.{table.name}.seen")
         try:
             _commit(table, schema, change, new)
         except CommitFailedError:  # someone was faster: look again at what the table is now
             continue
+        reach(f"commit.{table.name}.made")
         table.update_incremental()
         _remember(table, change)
         _sync_log(uri, table.version())
+        reach(f"commit.{table.name}.synced")
         return int(table.version())
     raise ConcurrentDriver(f"{uri}: {_MAX_ATTEMPTS} commits in a row were overtaken; stop the other writers")
 

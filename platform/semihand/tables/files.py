@@ -9,6 +9,8 @@ from urllib.parse import unquote, urlsplit
 
 import pyarrow.fs as pafs
 
+from semihand.failpoints import reach
+
 UNFINISHED = ".*.unfinished"  # names of what a killed process had not finished; Delta ignores names with a dot
 
 
@@ -48,8 +50,13 @@ def filesystem(uri: str) -> tuple[pafs.FileSystem, str]:
     return store, path
 
 
-def write_whole(uri: str, data: bytes) -> None:
+def write_whole(uri: str, data: bytes, kind: str) -> None:
     """Write a file so that its name never stands for half of it, even after a power cut.
+
+    Args:
+        uri: where; what was there is replaced.
+        data: all of it.
+        kind: one of `semihand.failpoints.FILES`.
 
     Raises:
         OSError: the disk is full or refuses; nothing is left at the name, and no leftover beside it.
@@ -60,19 +67,24 @@ def write_whole(uri: str, data: bytes) -> None:
             stream.write(data)
         return
     final = Path(uri)
+    reach(f"file.{kind}.begun")
     final.parent.mkdir(parents=True, exist_ok=True)
     unfinished = final.with_name(UNFINISHED.replace("*", uuid.uuid4().hex))
     try:
         with open(unfinished, "xb") as stream:
             stream.write(data)
             stream.flush()
+            reach(f"file.{kind}.unsynced")
             os.fsync(stream.fileno())
+        reach(f"file.{kind}.unnamed")
         os.rename(unfinished, final)
+        reach(f"file.{kind}.named")
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
             unfinished.unlink()
         raise
     sync(str(final.parent))
+    reach(f"file.{kind}.kept")
 
 
 def sync(uri: str) -> None:

@@ -22,6 +22,7 @@ class Table(DeltaTable):  # type: ignore[misc]
     def __init__(self, uri: str, version: int | None = None) -> None:
         super().__init__(uri, version=version)
         self.uri = uri
+        self.name = uri.rsplit("/", 1)[-1]
 
     def data_files(self) -> dict[int | None, list[str]]:
         """The files of this version by round; None stands for a table that is not partitioned."""

@@ -23,7 +23,7 @@ def write_record(uri: str, values: Mapping[str, Any]) -> None:
         ValueError: a number among them is not finite.
         OSError: the disk is full or refuses; the record is what it was.
     """
-    files.write_whole(uri, _rendered(values))
+    files.write_whole(uri, _rendered(values), "record")
 
 
 def read_record(uri: str) -> dict[str, Any] | None:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 
 import polars as pl
 
+from semihand.failpoints import reach
 from semihand.tables.commits import Change, apply, seal_app
 from semihand.tables.log import DamagedTable, Table, commit_info, num_rows, open_table, table_uri
 from semihand.tables.readers import scan_table
@@ -68,6 +69,7 @@ def seal(folder: str, round: int, labellers: Sequence[str], manifest_ids: Iterab
     change = Change(round, metadata={SEAL_KEY: json.dumps(asdict(record))}, seal=True)
     # The labels' seal is the one that counts, so it comes last: a kill in between only means sealing again.
     apply(quarantine_uri, QUARANTINE, change, expected_version=quarantine.version())
+    reach("seal.between")
     apply(labels_uri, LABELS, change, expected_version=labels.version())
     return record
 

@@ -112,7 +112,7 @@ class Store:
         # Two attempts at the same rows never share a name: a late one must not rewrite what was committed.
         file_name = f"part-{digest}-{uuid.uuid4().hex[:12]}.parquet"
         path = files.join(f"round={round}", file_name) if partition else file_name
-        files.write_whole(files.join(self.path(name), path), data)
+        files.write_whole(files.join(self.path(name), path), data, "shard")
         stats = json.dumps({"numRecords": checked.num_rows})
         return Shard(name, path, len(data), checked.num_rows, digest, round, stats)
 

@@ -11,6 +11,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
+from semihand.tables import files
+
 WEIGHTS = "weights.safetensors"
 
 
@@ -32,14 +34,15 @@ def write_folder(network: nn.Module, card: str, describe: Callable[[str], str], 
         return folder
     parent.mkdir(parents=True, exist_ok=True)
     unfinished = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=parent))
-    (unfinished / WEIGHTS).write_bytes(data)
-    (unfinished / card).write_text(describe(sha256))
+    files.write_whole(str(unfinished / WEIGHTS), data, "model")
+    files.write_whole(str(unfinished / card), describe(sha256).encode(), "model")
     unfinished.chmod(0o755)
     try:
         os.rename(unfinished, folder)
     except OSError:  # another process finished the same weights first
         if not folder.is_dir():
             raise
+    files.sync(str(parent))
     return folder
 
 
