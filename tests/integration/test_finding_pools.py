@@ -22,12 +22,13 @@ from semihand.methods.localiser.finding import HandFinder
 from semihand.rounds.config import RoundConfig
 from semihand.rounds.evaluation import look_without_truth
 from semihand.rounds.run import run_rounds
-from semihand.stages.finding import Actors, find_frames, pieces_of
+from semihand.stages.finding import Finders, find_frames, pieces_of
 from semihand.steps.finding import FindJob, unsaid
 from semihand.steps.following import FindConfig
 from semihand.steps.found_rows import split_found
 from semihand.tables import Store, scan
 from semihand.tables.rows import filter_rows, take_rows
+from semihand.workforce import Actors
 
 RECIPES = Path(__file__).resolve().parents[2] / "jobs" / "recipes"
 OPEN = ListOptions(find_box=True, find_hand=True)
@@ -69,7 +70,7 @@ def found_in(store):
 
 
 def found_by(num_actors, listed, job, store):
-    find_frames(listed, job, store, Actors(num_actors, 0.25, pieces_per_commit=2))
+    find_frames(listed, job, store, Finders(Actors(num_actors, 0.25), pieces_per_commit=2))
     return found_in(store)
 
 
@@ -222,7 +223,7 @@ def test_a_localiser_that_was_taught_finds_the_hands_of_pictures(local_ray, teac
         (pool / f"{number}.png").write_bytes(png(scene(*blocks, size=(180, 140))))
     store = new_store()
     job = FindJob(CONFIG, taught_localiser(tmp_path / "models"), teacher, STANDARD, HandFinder)
-    find_frames(list_frames(pool, OPEN).frames, job, store, Actors(1, 0.25))
+    find_frames(list_frames(pool, OPEN).frames, job, store, Finders(Actors(1, 0.25)))
     found = found_in(store)
     assert Counter(found["quarantine"]["reason"]) == {"no_hand": 1}
     by_place = found["frames"].sort("uri")

@@ -20,11 +20,14 @@ _WRITER_CPUS = 0.25
 
 @contextmanager
 def connected(config: ClusterConfig) -> Iterator[None]:
-    """Join the cluster that RAY_ADDRESS or the running job names, else start Ray on this machine.
+    """Join the cluster that RAY_ADDRESS or the running job names, else start Ray on this machine; or do without it.
 
     Raises:
         InputError: the actors or workers would leave no CPU for anything else, or there are too few.
     """
+    if not config.ray:
+        yield
+        return
     ours = not ray.is_initialized()
     if ours:
         _start(config)

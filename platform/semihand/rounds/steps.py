@@ -8,7 +8,6 @@ from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
-import ray
 
 from semihand.frames.limits import Limits
 from semihand.frames.truth import without_truth
@@ -75,7 +74,7 @@ class RoundSteps:
         config = self.campaign.config
         job = self._job(None)._replace(previous=previous_calibration(self.campaign, self.number))
         labelled = labelled_blocks(without_truth(_unboxed(self.calibration)), job, config.cluster.label)
-        labels, _ = split_labelled(pa.concat_tables(ray.get(labelled.to_arrow_refs())))
+        labels, _ = split_labelled(pa.concat_tables(labelled))
         keep_calibration(labels, self.folder)
         kind, guarantee = config.calibrate.confidence, config.select.guarantee
         model, errors = fit_expected(label_errors(labels, self.calibration), kind, guarantee)

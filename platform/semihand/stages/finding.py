@@ -7,7 +7,6 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 import pyarrow as pa
-import ray
 import torch
 
 from semihand.steps.finding import FindJob, unsaid
@@ -16,17 +15,16 @@ from semihand.steps.found_rows import split_found
 from semihand.steps.shots import segments, shots_of
 from semihand.tables import Shard, Store, scan
 from semihand.tables.rows import take_rows
+from semihand.workforce import Actors, by_actors, rows_of_blocks
 
 _TABLES = ("quarantine", "frames")  # committed in this order: a piece whose frames are there is all there
 _STILLS_PER_PIECE = 64
 
 
-class Actors(NamedTuple):
+class Finders(NamedTuple):
     """What the work is spread over."""
 
-    num: int
-    cpus: float
-    gpus: float = 0.0
+    each: Actors
     pieces_per_commit: int = 8  # what is lost when the driver dies, at most
 
 
@@ -34,7 +32,7 @@ def find_frames(
     frames: pa.Table,
     job: FindJob,
     store: Store,
-    actors: Actors,
+    actors: Finders,
     progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> None:
     """Find the hands of listed frames that have none yet, into the tables `frames` and `quarantine` (round 0).
@@ -57,7 +55,8 @@ def find_frames(
         return
     # Known hands, and what was refused by a run that ended before it could commit the piece's frames.
     settled = frozenset(done & {ids[row] for piece in to_do for row in piece})
-    written = _written([take_rows(frames, piece).combine_chunks() for piece in to_do], job, store, actors, settled)
+    blocks = [take_rows(frames, piece).combine_chunks() for piece in to_do]
+    written = by_actors(blocks, _Finder, (job, store, settled), actors.each)
     num_done = len(pieces) - len(to_do)
     for shards in _several(written, actors.pieces_per_commit):
         for name in _TABLES:
@@ -79,7 +78,7 @@ def pieces_of(frames: pa.Table, config: FindConfig) -> list[list[int]]:
 
 
 class _Finder:
-    """A Ray Data actor: the models, loaded once; what it finds goes to files that only the driver commits."""
+    """An actor: the models, loaded once; what it finds goes to files that only the driver commits."""
 
     def __init__(self, job: FindJob, store: Store, settled: frozenset[str]) -> None:
         torch.set_num_threads(1)  # the sums of a convolution must not depend on the size of the machine
@@ -92,24 +91,10 @@ class _Finder:
         return pa.table({"shards": [json.dumps([shard.as_row() for shard in shards])]})
 
 
-def _written(
-    blocks: list[pa.Table], job: FindJob, store: Store, actors: Actors, settled: frozenset[str]
-) -> "ray.data.Dataset":
-    return ray.data.from_arrow(blocks).map_batches(
-        _Finder,
-        fn_constructor_args=(job, store, settled),
-        batch_format="pyarrow",
-        batch_size=None,
-        compute=ray.data.ActorPoolStrategy(size=min(actors.num, len(blocks))),
-        num_cpus=actors.cpus,
-        num_gpus=actors.gpus,
-    )
-
-
-def _several(written: "ray.data.Dataset", num: int) -> Iterator[list[list[Shard]]]:
+def _several(written: Iterator[pa.Table], num: int) -> Iterator[list[list[Shard]]]:
     """What the actors wrote, so many pieces at a time; both files of a piece together."""
     waiting: list[list[Shard]] = []
-    for row in written.iter_rows():
+    for row in rows_of_blocks(written):
         waiting.append([Shard.from_row(shard) for shard in json.loads(row["shards"])])
         if len(waiting) == num:
             yield waiting

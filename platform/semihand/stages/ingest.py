@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import ray
 import torch
 
 from semihand.frames.errors import InputError
@@ -19,6 +18,7 @@ from semihand.frames.sets.named import parts_of
 from semihand.frames.sets.reader import Part, SetReader
 from semihand.tables import Shard, Store, scan
 from semihand.tables.rows import filter_rows
+from semihand.workforce import Actors, by_actors, by_one_task, machines, rows_of_blocks
 
 _TABLES = ("quarantine", "frames")  # committed in this order: frames that are there say that all is there
 _PARSED_FACTOR = 10  # bytes of memory for a byte of JSON
@@ -77,9 +77,7 @@ def ingest_set(
     seen: set[str] = set()
     for place, part in enumerate(listed):
         if not seen.isdisjoint(part.ids):
-            again = ray.remote(max_calls=1, memory=memory or None)(_list_again)
-            shards = ray.get(again.remote(job, parts[place], seen))
-            listed[place] = part._replace(shards=shards)
+            listed[place] = part._replace(shards=by_one_task(_list_again, (job, parts[place], seen), memory))
         seen.update(part.ids)
     for name in _TABLES:
         store.commit(name, [shard for part in listed for shard in part.shards if shard.table == name])
@@ -89,11 +87,7 @@ def ingest_set(
 def _memory(reader: SetReader, options: ListOptions) -> int:
     """Bytes for the annotation files that an actor holds, no more than a machine has."""
     wanted = _PARSED_FACTOR * kept_bytes(reader.annotations(options.with_truth))
-    return min(wanted, int(max(machine.get("memory", 0.0) for machine in _machines())))
-
-
-def _machines() -> list[dict[str, float]]:
-    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return min(wanted, int(max(machine.get("memory", 0.0) for machine in machines())))
 
 
 def _list_again(job: _Job, part: Part, seen: set[str]) -> list[Shard]:
@@ -103,19 +97,11 @@ def _list_again(job: _Job, part: Part, seen: set[str]) -> list[Shard]:
 
 def _listed(job: _Job, parts: list[Part], memory: int, say: Callable[[str], None]) -> Iterator[_Listed]:
     """What the actors say, as they go."""
-    places = [min(machine.get("CPU", 0.0), machine.get("memory", 0.0) // max(memory, 1)) for machine in _machines()]
+    places = [min(machine.get("CPU", 0.0), machine.get("memory", 0.0) // max(memory, 1)) for machine in machines()]
     actors = min(int(sum(places)), math.ceil(len(parts) / _PARTS_PER_ACTOR))
     blocks = [pa.table({"number": [number], "part": [json.dumps(part)]}) for number, part in enumerate(parts)]
-    told = ray.data.from_arrow(blocks).map_batches(
-        _Lister,
-        fn_constructor_args=(job,),
-        batch_format="pyarrow",
-        batch_size=None,
-        compute=ray.data.ActorPoolStrategy(min_size=1, max_size=max(1, actors)),
-        num_cpus=1,
-        memory=memory or None,
-    )
-    for done, row in enumerate(told.iter_rows(), 1):
+    told = by_actors(blocks, _Lister, (job,), Actors(max(1, actors), 1.0, least=1, memory=memory))
+    for done, row in enumerate(rows_of_blocks(told), 1):
         if row["error"]:
             raise InputError(row["error"])
         shards = [Shard.from_row(shard) for shard in json.loads(row["shards"])]
@@ -125,7 +111,7 @@ def _listed(job: _Job, parts: list[Part], memory: int, say: Callable[[str], None
 
 
 class _Lister:
-    """A Ray Data actor: it ends with the listing, and with it the annotation files that its parts share."""
+    """An actor: it ends with the listing, and with it the annotation files that its parts share."""
 
     def __init__(self, job: _Job) -> None:
         torch.set_num_threads(1)  # fits must not depend on the size of the machine

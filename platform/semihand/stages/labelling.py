@@ -1,11 +1,11 @@
 """Label on a cluster: actors predict, tasks write shards, the driver commits a few at a time."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
-import ray
 import torch
 from pydantic import BaseModel, Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
@@ -18,6 +18,7 @@ from semihand.steps.previous import PreviousLabels
 from semihand.steps.subjects import Lengths
 from semihand.tables import Shard, Store
 from semihand.tables.rows import take_rows
+from semihand.workforce import Actors, Shared, Work, by_actors, rows_of_blocks, share
 
 
 class LabelClusterConfig(BaseModel, frozen=True, extra="forbid"):
@@ -51,10 +52,11 @@ class Labelling(NamedTuple):
 
 
 class _Labeller:
-    """A Ray Data actor: one teacher, loaded once; writes nothing, looks at one row at a time."""
+    """An actor: one teacher, loaded once; writes nothing, looks at one row at a time."""
 
-    def __init__(self, job: Labelling, previous: "list[ray.ObjectRef]") -> None:
+    def __init__(self, job: Labelling, previous: Shared) -> None:
         torch.set_num_threads(1)  # the sums of a convolution must not depend on the size of the machine
+        poses = previous.get()
         self.label = FrameLabeller(
             job.config,
             job.teacher,
@@ -62,7 +64,7 @@ class _Labeller:
             job.calibration,
             job.round_number,
             second_teacher=job.second_teacher,
-            previous=PreviousLabels(ray.get(previous[0])) if previous else None,
+            previous=None if poses is None else PreviousLabels(poses),
             limits=job.limits,
         )
 
@@ -70,20 +72,15 @@ class _Labeller:
         return self.label(frames)
 
 
-def labelled_blocks(frames: pa.Table, job: Labelling, cluster: LabelClusterConfig) -> "ray.data.Dataset":
-    """LABELLED rows of the frames as a streaming data set, a block per shard."""
-    # Once into the object store, not once an actor: the actors of a machine share the poses where they lie.
-    previous = [] if job.previous is None else [ray.put(job.previous.combine_chunks())]
+def labelled_blocks(
+    frames: pa.Table, job: Labelling, cluster: LabelClusterConfig, then: Work | None = None
+) -> Iterator[pa.Table]:
+    """LABELLED rows of the frames as they come, a block per shard; or what is then done to each."""
+    previous = share(None if job.previous is None else job.previous.combine_chunks())
     blocks = [piece.combine_chunks() for piece in shards(frames, cluster.rows_per_shard)]
-    return ray.data.from_arrow(blocks).map_batches(
-        _Labeller,
-        fn_constructor_args=(job._replace(previous=None), previous),
-        batch_format="pyarrow",
-        batch_size=cluster.rows_per_shard,
-        compute=ray.data.ActorPoolStrategy(size=min(cluster.num_actors, len(blocks))),
-        num_cpus=cluster.cpus_per_actor,
-        num_gpus=cluster.gpus_per_actor,
-    )
+    actors = Actors(cluster.num_actors, cluster.cpus_per_actor, cluster.gpus_per_actor)
+    arguments = (job._replace(previous=None), previous)
+    return by_actors(blocks, _Labeller, arguments, actors, batch_size=cluster.rows_per_shard, then=then)
 
 
 def label_frames(
@@ -106,11 +103,9 @@ def label_frames(
     todo = [row for row, frame_id in enumerate(frames["frame_id"].to_pylist()) if frame_id not in done]
     if not todo:
         return
-    labelled = labelled_blocks(take_rows(frames, todo), job, cluster)
-    written = labelled.map_batches(
-        _write, fn_args=(store, job.round_number), batch_format="pyarrow", batch_size=None, num_cpus=0.25
-    )
-    _commit_all(written.iter_rows(), store, job.round_number, cluster.shards_per_commit, progress)
+    write = partial(_write, store=store, round_number=job.round_number)
+    written = labelled_blocks(take_rows(frames, todo), job, cluster, write)
+    _commit_all(rows_of_blocks(written), store, job.round_number, cluster.shards_per_commit, progress)
 
 
 def _write(labelled: pa.Table, store: Store, round_number: int) -> pa.Table:

@@ -1,6 +1,7 @@
-"""Search a rule's limits: Ray Tune and Optuna over labels whose error is known."""
+"""Search a rule's limits: Optuna over labels whose error is known, its trials by Ray Tune where Ray runs."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import optuna
 import polars as pl
@@ -9,6 +10,7 @@ from ray.tune.search.optuna import OptunaSearch
 
 from semihand.steps.rules import read_rule
 from semihand.steps.selection import Score, Searched, SelectConfig, error_limit_mm, score_rule, search_space
+from semihand.workforce import is_alone
 
 _AT_ONCE = 2
 
@@ -50,19 +52,40 @@ def search_rule(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     limit_mm = error_limit_mm(errors, config)
     bounds = search_space(errors, start)
-    space = {
-        name: tune.uniform(low, high) if name == "min_mask_agreement" else tune.loguniform(low, high)
-        for name, (low, high) in bounds.items()
-    }
     first = {name: min(max(value, bounds[name][0]), bounds[name][1]) for name, value in start.model_dump().items()}
+    try_all = _tried_alone if is_alone() else _tried_by_tune
+    rows = try_all(_Task(errors, limit_mm, bounds, first), config, folder)
+    trials = pl.DataFrame(rows).sort("value", descending=True)
+    best = trials.row(0, named=True)
+    rule = type(start).model_validate({name: best[name] for name in bounds})
+    return rule, score_rule(errors, rule, limit_mm), trials
+
+
+class _Task(NamedTuple):
+    errors: pl.DataFrame
+    limit_mm: float
+    bounds: dict[str, tuple[float, float]]
+    first: dict[str, float]
+
+    def is_linear(self, name: str) -> bool:
+        """Whether a limit is drawn evenly, not by its logarithm."""
+        return name == "min_mask_agreement"
+
+
+def _tried_by_tune(task: _Task, config: SelectConfig, folder: Path) -> list[dict[str, float]]:
+    """What Tune's actors find, two trials at a time."""
+    space = {
+        name: tune.uniform(low, high) if task.is_linear(name) else tune.loguniform(low, high)
+        for name, (low, high) in task.bounds.items()
+    }
     tuner = tune.Tuner(
-        tune.with_parameters(_Trial, errors=errors, limit_mm=limit_mm),
+        tune.with_parameters(_Trial, errors=task.errors, limit_mm=task.limit_mm),
         param_space=space,
         tune_config=tune.TuneConfig(
             metric="value",
             mode="max",
             num_samples=max(config.num_trials, 1),
-            search_alg=OptunaSearch(points_to_evaluate=[first], seed=config.seed),
+            search_alg=OptunaSearch(points_to_evaluate=[task.first], seed=config.seed),
             max_concurrent_trials=_AT_ONCE,
             reuse_actors=True,
         ),
@@ -74,14 +97,25 @@ def search_rule(
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
         ),
     )
-    results = tuner.fit()
-    trials = pl.DataFrame(
-        [
-            result.config | {name: result.metrics[name] for name in Score._fields}
-            for result in results
-            if result.metrics and "value" in result.metrics
-        ]
-    ).sort("value", descending=True)
-    best = trials.row(0, named=True)
-    rule = type(start).model_validate({name: best[name] for name in bounds})
-    return rule, score_rule(errors, rule, limit_mm), trials
+    return [
+        result.config | {name: result.metrics[name] for name in Score._fields}
+        for result in tuner.fit()
+        if result.metrics and "value" in result.metrics
+    ]
+
+
+def _tried_alone(task: _Task, config: SelectConfig, folder: Path) -> list[dict[str, float]]:
+    """The same by Optuna in this process, one trial after the other; it keeps nothing in the folder."""
+    study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=config.seed))
+    study.enqueue_trial(task.first)
+    rows = []
+    for _ in range(max(config.num_trials, 1)):
+        trial = study.ask()
+        limits = {
+            name: trial.suggest_float(name, low, high, log=not task.is_linear(name))
+            for name, (low, high) in task.bounds.items()
+        }
+        score = score_rule(task.errors, read_rule(limits), task.limit_mm)
+        study.tell(trial, score.value)
+        rows.append(limits | score._asdict())
+    return rows

@@ -1,14 +1,15 @@
 """Make synthetic frames on a cluster: tasks render and write shards, the driver commits them at once."""
 
 from collections.abc import Callable
+from functools import partial
 
 import pyarrow as pa
-import ray
 import torch
 
 from semihand.frames.synthetic.config import SyntheticConfig
 from semihand.frames.synthetic.generate import generate_frames
 from semihand.tables import Shard, Store, scan
+from semihand.workforce import by_tasks, rows_of_blocks
 
 _ROWS_PER_SHARD = 200
 
@@ -29,11 +30,9 @@ def synthesise(config: SyntheticConfig, store: Store, say: Callable[[str], None]
             f"{config.num_frames} of {config.name}; name another folder"
         )
     starts = range(0, config.num_frames, _ROWS_PER_SHARD)
-    pieces = ray.data.from_arrow([pa.table({"start": [start]}) for start in starts]).map_batches(
-        _render, fn_args=(config, store), batch_format="pyarrow", batch_size=None
-    )
+    pieces = by_tasks([pa.table({"start": [start]}) for start in starts], partial(_render, config=config, store=store))
     shards = []
-    for row in pieces.iter_rows():
+    for row in rows_of_blocks(pieces):
         shards.append(Shard.from_row(row))
         done = sum(shard.num_rows for shard in shards)
         if len(shards) % 5 == 0 or done == config.num_frames:

@@ -16,8 +16,9 @@ import torch
 from pydantic import BaseModel, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from semihand.steps.checkpoint import Checkpoints
-from semihand.steps.fitting import Crew, Fit, Fitted, fitted, forget_divergence, progress_file, work
+from semihand.steps.fitting import ALONE, Crew, Fit, Fitted, fitted, forget_divergence, progress_file, work
 from semihand.steps.train import World
+from semihand.workforce import is_alone
 
 _LOOK_EVERY_S = 10.0
 
@@ -39,6 +40,8 @@ class TrainClusterConfig(BaseModel, frozen=True, extra="forbid"):
 def fit(job: Fit, cluster: TrainClusterConfig, say: Callable[[str], None] = lambda text: None) -> Fitted:
     """Run a fit to its end, or take up one that was interrupted.
 
+    Without Ray, this process is the one worker.
+
     Args:
         job: what to train.
         cluster: on how many workers.
@@ -55,6 +58,21 @@ def fit(job: Fit, cluster: TrainClusterConfig, say: Callable[[str], None] = lamb
     if done is not None:
         return done
     Checkpoints(job.place).newest()  # here, because Ray would try again what cannot get better
+    with _watching(job, say):
+        if is_alone():
+            work(job, cluster.checkpoint_every, ALONE._replace(device=_own_device()))
+        else:
+            _work_by_ray(job, cluster)
+    done = fitted(job)
+    assert done is not None, f"fit {job.name} ended and left nothing"
+    return done
+
+
+def _own_device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _work_by_ray(job: Fit, cluster: TrainClusterConfig) -> None:
     cpus = cluster.cpus_per_worker or _cpus_each(cluster.num_workers)
     attempts = job.place / "attempts"  # Ray's own notes; it refuses a torn one, and what resumes here are ours
     trainer = ray.train.torch.TorchTrainer(
@@ -72,12 +90,8 @@ def fit(job: Fit, cluster: TrainClusterConfig, say: Callable[[str], None] = lamb
         ),
     )
     shutil.rmtree(attempts, ignore_errors=True)
-    with _watching(job, say):
-        trainer.fit()
+    trainer.fit()
     shutil.rmtree(attempts, ignore_errors=True)
-    done = fitted(job)
-    assert done is not None, f"fit {job.name} ended and left nothing"
-    return done
 
 
 def _cpus_each(num_workers: int) -> int:

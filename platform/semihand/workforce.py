@@ -1,0 +1,133 @@
+"""Who does the work on blocks of rows: actors and tasks of Ray Data where Ray runs, else this process, one by one.
+
+What comes out is the same rows either way; only Ray Data may change the order of the blocks.
+"""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import ray
+import ray.data
+import torch
+
+_WRITER_CPUS = 0.25
+
+Work = Callable[[pa.Table], pa.Table]
+
+
+class Actors(NamedTuple):
+    """How many processes work side by side, and what each of them takes."""
+
+    most: int
+    cpus: float
+    gpus: float = 0.0
+    least: int | None = None  # to begin with; None: all of them
+    memory: int = 0  # bytes; 0: not counted
+
+
+class Shared(NamedTuple):
+    """A value that every worker reads and none changes; the actors of a machine have it where it lies."""
+
+    held: Any
+
+    def get(self) -> Any:
+        """The value."""
+        return ray.get(self.held) if isinstance(self.held, ray.ObjectRef) else self.held
+
+
+def is_alone() -> bool:
+    """Whether this process has no cluster, and does all work itself."""
+    return not ray.is_initialized()
+
+
+def share(value: Any) -> Shared:
+    """Make a value known to all workers, once."""
+    return Shared(value if is_alone() else ray.put(value))
+
+
+def by_actors(
+    blocks: Sequence[pa.Table],
+    actor: type,
+    arguments: tuple[Any, ...],
+    actors: Actors,
+    *,
+    batch_size: int | None = None,
+    then: Work | None = None,
+) -> Iterator[pa.Table]:
+    """What an actor makes of every block.
+
+    Args:
+        blocks: rows that are worked together; at least one block.
+        actor: a class whose objects take a block and give another; it may set torch's number of threads.
+        arguments: what it is made of.
+        actors: how many of them.
+        batch_size: of all blocks but perhaps the last; None where they differ.
+        then: done to what it gives, by tasks of their own.
+    """
+    if is_alone():
+        with _threads_kept():
+            work = actor(*arguments)
+            yield from (each if then is None else then(each) for each in map(work, blocks))
+        return
+    most = min(actors.most, len(blocks))
+    data = ray.data.from_arrow(list(blocks)).map_batches(
+        actor,
+        fn_constructor_args=arguments,
+        batch_format="pyarrow",
+        batch_size=batch_size,
+        compute=ray.data.ActorPoolStrategy(min_size=min(actors.least or most, most), max_size=most),
+        num_cpus=actors.cpus,
+        num_gpus=actors.gpus or None,
+        memory=actors.memory or None,
+    )
+    if then is not None:
+        data = data.map_batches(then, batch_format="pyarrow", batch_size=None, num_cpus=_WRITER_CPUS)
+    yield from data.iter_batches(batch_format="pyarrow", batch_size=None)
+
+
+def by_tasks(blocks: Sequence[pa.Table], work: Work) -> Iterator[pa.Table]:
+    """What a task makes of every block; it may set torch's number of threads."""
+    if is_alone():
+        with _threads_kept():
+            yield from map(work, blocks)
+        return
+    data = ray.data.from_arrow(list(blocks)).map_batches(work, batch_format="pyarrow", batch_size=None)
+    yield from data.iter_batches(batch_format="pyarrow", batch_size=None)
+
+
+def by_one_task(work: Callable[..., Any], arguments: tuple[Any, ...], memory: int) -> Any:
+    """What a task in a process of its own gives, which ends with it and lets its memory go.
+
+    Args:
+        work: a function that workers can import.
+        arguments: of it.
+        memory: bytes that it takes; 0: not counted.
+    """
+    if is_alone():
+        return work(*arguments)
+    return ray.get(ray.remote(max_calls=1, memory=memory or None)(work).remote(*arguments))
+
+
+def machines() -> list[dict[str, float]]:
+    """What there is on every machine, as Ray counts it; alone, a CPU, and memory without end."""
+    if is_alone():
+        return [{"CPU": 1.0, "memory": float(sys.maxsize)}]
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+
+
+def rows_of_blocks(blocks: Iterator[pa.Table]) -> Iterator[dict[str, Any]]:
+    """The rows of all blocks, as plain values."""
+    for block in blocks:
+        yield from block.to_pylist()
+
+
+@contextmanager
+def _threads_kept() -> Iterator[None]:
+    before = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
