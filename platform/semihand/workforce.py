@@ -6,6 +6,7 @@ What comes out is the same rows either way; only Ray Data may change the order o
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -14,6 +15,7 @@ import ray.data
 import torch
 
 _WRITER_CPUS = 0.25
+_IS_ALONE: ContextVar[bool] = ContextVar("is_alone", default=False)
 
 Work = Callable[[pa.Table], pa.Table]
 
@@ -39,8 +41,18 @@ class Shared(NamedTuple):
 
 
 def is_alone() -> bool:
-    """Whether this process has no cluster, and does all work itself."""
-    return not ray.is_initialized()
+    """Whether this process does all work itself: Ray does not run, or it was told to do without."""
+    return _IS_ALONE.get() or not ray.is_initialized()
+
+
+@contextmanager
+def working_alone() -> Iterator[None]:
+    """Do without a cluster inside, even if Ray runs."""
+    before = _IS_ALONE.set(True)
+    try:
+        yield
+    finally:
+        _IS_ALONE.reset(before)
 
 
 def share(value: Any) -> Shared:

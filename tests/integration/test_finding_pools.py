@@ -189,10 +189,10 @@ def test_a_round_runs_on_frames_that_say_neither_box_nor_side(
     arguments = {
         "recipe": "tiny", "campaign": tmp_path / "campaign", "rounds": 1, "frames": pool, "localiser": localiser,
         "teacher": teacher, "source": "source", "data.num_source": 60, "calibrate.num_frames": 20,
-        "train.num_steps": 4, "select.accept_shares": "[0.5]", "cluster.train.cpus_per_worker": 1,
+        "train.num_steps": 4, "select.accept_shares": "[0.5]",
         "find.frames_per_segment": 16,
     }  # fmt: skip
-    words = [word for name, value in arguments.items() for word in (f"--{name}", str(value))]
+    words = [word for name, value in arguments.items() for word in (f"--{name}", str(value))] + ["--cluster.alone"]
     config = read_config(RoundConfig, words, RECIPES, default=None)
     summary = run_rounds(config)
     found = found_in(config.campaign)

@@ -167,10 +167,9 @@ def test_a_round_runs_on_freihand_and_never_opens_the_pools_truth(local_ray, fre
         "frames": f"freihand:{freihand}?split=evaluation",
         "evaluation": f"freihand:{freihand}?split=training&version=hom", "protocol": "freihand",
         "calibrate.num_frames": 20, "pretrain.num_steps": 6, "train.num_steps": 4, "select.accept_shares": "[0.5]",
-        "cluster.train.cpus_per_worker": 1,
     }  # fmt: skip
     words = [word for name, value in arguments.items() for word in (f"--{name}", str(value))]
-    words.append("--transductive")  # the splits of this miniature show the same hands
+    words += ["--transductive", "--cluster.alone"]  # the splits of this miniature show the same hands
     config = read_config(RoundConfig, words, RECIPES, default=None)
     try:
         summary = run_rounds(config)

@@ -89,10 +89,10 @@ def own_data(tiny_campaign, teacher, tmp_path_factory):
         "recipe": "tiny", "campaign": folder / "campaign", "frames": folder / "pictures", "hand": "right",
         "source": folder / "labelled.parquet", "source_2d": folder / "points.parquet",
         "calibration": tiny_campaign.folder / "evaluation",
-        "teacher": teacher, "train.num_steps": 4, "select.num_trials": 0, "cluster.train.cpus_per_worker": 1,
+        "teacher": teacher, "train.num_steps": 4, "select.num_trials": 0,
         "rounds": 1,
     }  # fmt: skip
-    words = [word for name, value in arguments.items() for word in (f"--{name}", str(value))]
+    words = [word for name, value in arguments.items() for word in (f"--{name}", str(value))] + ["--cluster.alone"]
     config = read_config(RoundConfig, words, RECIPES, default=None)
     run_rounds(config)
     return config, good

@@ -42,12 +42,12 @@ def campaigns(tiny_campaign, teacher, tmp_path_factory):
     arguments = {
         "recipe": "tiny", "campaign": tmp_path_factory.mktemp("chosen") / "campaign",
         "frames": tiny_campaign.folder / "target", "source": tiny_campaign.folder / "source", "teacher": teacher,
-        "train.num_steps": 2, "cluster.train.cpus_per_worker": 1, "rounds": 1, "calibrate.confidence": "fused",
+        "train.num_steps": 2, "rounds": 1, "calibrate.confidence": "fused",
         "select.cluster.num_clusters": 4, "select.thin_mm": 0.5, "stop.movement_share": 100,
         "promote.max_relative_error": 9,  # every round has a new teacher
     }  # fmt: skip
     words = [word for name, value in arguments.items() for word in (f"--{name}", str(value))]
-    words.append("--select.by_cluster")
+    words += ["--select.by_cluster", "--cluster.alone"]
     config = read_config(RoundConfig, words, RECIPES, default=None)
     summary, campaign = run_rounds(config), open_campaign(config)
     labels, steps = labels_of_first_round(campaign), scan(campaign.store, "rounds").collect()

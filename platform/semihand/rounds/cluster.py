@@ -14,6 +14,7 @@ from ray._private.log import PlainRayHandler
 import semihand
 from semihand.frames.errors import InputError
 from semihand.rounds.config import ClusterConfig
+from semihand.workforce import working_alone
 
 _WRITER_CPUS = 0.25
 
@@ -25,8 +26,9 @@ def connected(config: ClusterConfig) -> Iterator[None]:
     Raises:
         InputError: the actors or workers would leave no CPU for anything else, or there are too few.
     """
-    if not config.ray:
-        yield
+    if config.alone:
+        with working_alone():
+            yield
         return
     ours = not ray.is_initialized()
     if ours:

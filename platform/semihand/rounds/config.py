@@ -54,7 +54,7 @@ class PromoteConfig(BaseModel, frozen=True, extra="forbid"):
 class ClusterConfig(BaseModel, frozen=True, extra="forbid"):
     """What a campaign takes of the cluster."""
 
-    ray: bool = Field(default=True, description="work on Ray; off: in this process alone, one thing after the other")
+    alone: bool = Field(default=False, description="work in this process alone, one thing after the other, without Ray")
     num_cpus: PositiveInt | None = Field(default=None, description="CPUs of a Ray started here; None: all there are")
     object_store_mb: PositiveInt = Field(default=512, description="memory for objects of a Ray started here, MiB")
     label: LabelClusterConfig = Field(
