@@ -104,7 +104,7 @@ def test_neither_rows_nor_their_order_depend_on_how_many_actors_there_are(
 def test_memory_is_reserved_for_what_actors_open_beyond_the_list_of_parts(freihand, monkeypatch):
     num_bytes = sum((freihand / f"training_{name}.json").stat().st_size for name in ("K", "xyz"))
     for most, reserved in ((1e9, 10 * num_bytes), (1000.0, 1000)):
-        monkeypatch.setattr("semihand.stages.ingest._machines", lambda most=most: [{"memory": 10.0}, {"memory": most}])
+        monkeypatch.setattr("semihand.stages.ingest.machines", lambda most=most: [{"memory": 10.0}, {"memory": most}])
         forget_annotations()
         reader = open_set(f"freihand:{freihand}")
         parts_of(reader)
