@@ -14,7 +14,7 @@ import ray
 import ray.data
 import torch
 
-_WRITER_CPUS = 0.25
+WRITER_CPUS = 0.25  # of a task that writes what an actor made
 _IS_ALONE: ContextVar[bool] = ContextVar("is_alone", default=False)
 
 Work = Callable[[pa.Table], pa.Table]
@@ -76,7 +76,7 @@ def by_actors(
         actor: a class whose objects take a block and give another; it may set torch's number of threads.
         arguments: what it is made of.
         actors: how many of them.
-        batch_size: of all blocks but perhaps the last; None where they differ.
+        batch_size: rows of all blocks but perhaps the last; None where they differ, and must stay whole all the same.
         then: done to what it gives, by tasks of their own.
     """
     if is_alone():
@@ -85,6 +85,8 @@ def by_actors(
             yield from (each if then is None else then(each) for each in map(work, blocks))
         return
     most = min(actors.most, len(blocks))
+    if batch_size is None:  # Ray Data wants a size where there are GPUs, and would cut and join blocks to it
+        blocks, actor, arguments, batch_size = [_packed(block) for block in blocks], _Unpacking, (actor, arguments), 1
     data = ray.data.from_arrow(list(blocks)).map_batches(
         actor,
         fn_constructor_args=arguments,
@@ -96,8 +98,25 @@ def by_actors(
         memory=actors.memory or None,
     )
     if then is not None:
-        data = data.map_batches(then, batch_format="pyarrow", batch_size=None, num_cpus=_WRITER_CPUS)
+        data = data.map_batches(then, batch_format="pyarrow", batch_size=None, num_cpus=WRITER_CPUS)
     yield from data.iter_batches(batch_format="pyarrow", batch_size=None)
+
+
+class _Unpacking:
+    """An actor around another, which is given blocks that travelled as a row each."""
+
+    def __init__(self, actor: type, arguments: tuple[Any, ...]) -> None:
+        self.work: Work = actor(*arguments)
+
+    def __call__(self, packed: pa.Table) -> pa.Table:
+        return self.work(pa.ipc.open_stream(packed["block"][0].as_buffer()).read_all())
+
+
+def _packed(block: pa.Table) -> pa.Table:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, block.schema) as stream:
+        stream.write_table(block)
+    return pa.table({"block": pa.array([sink.getvalue().to_pybytes()], pa.large_binary())})
 
 
 def by_tasks(blocks: Sequence[pa.Table], work: Work) -> Iterator[pa.Table]:

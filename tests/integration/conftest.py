@@ -31,7 +31,7 @@ def _quiet_environment():
 
 @pytest.fixture(scope="package")
 def local_ray(_quiet_environment):
-    """Ray on this machine; four CPUs by name, however many there are, so that fractions have room.
+    """Ray on this machine; four CPUs and a GPU by name, however many there are, so that fractions have room.
 
     It ends with this folder, not with the session: the tests that start clusters of their own come next.
     """
@@ -41,7 +41,7 @@ def local_ray(_quiet_environment):
 
     quieten()
     ray.init(
-        address="local", num_cpus=4, include_dashboard=False, object_store_memory=200 * 1024**2,
+        address="local", num_cpus=4, num_gpus=1, include_dashboard=False, object_store_memory=200 * 1024**2,
         log_to_driver=False,
     )  # fmt: skip
     yield

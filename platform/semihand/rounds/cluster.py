@@ -14,9 +14,7 @@ from ray._private.log import PlainRayHandler
 import semihand
 from semihand.frames.errors import InputError
 from semihand.rounds.config import ClusterConfig
-from semihand.workforce import working_alone
-
-_WRITER_CPUS = 0.25
+from semihand.workforce import WRITER_CPUS, working_alone
 
 
 @contextmanager
@@ -101,10 +99,10 @@ def preflight(config: ClusterConfig, resources: dict[str, float]) -> None:
     cpus, gpus = resources.get("CPU", 0.0), resources.get("GPU", 0.0)
     label, train = config.label, config.train
     actors = label.num_actors * label.cpus_per_actor
-    if actors + _WRITER_CPUS > cpus:
+    if actors + WRITER_CPUS > cpus:
         raise InputError(
             f"{label.num_actors} label actors of {label.cpus_per_actor:g} CPUs need {actors:g} and the writers "
-            f"{_WRITER_CPUS:g} more, but the cluster has {cpus:g}: the run would stall. "
+            f"{WRITER_CPUS:g} more, but the cluster has {cpus:g}: the run would stall. "
             "Lower --cluster.label.num_actors or --cluster.label.cpus_per_actor."
         )
     each = train.cpus_per_worker or 1.0

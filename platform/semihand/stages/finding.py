@@ -32,7 +32,7 @@ def find_frames(
     frames: pa.Table,
     job: FindJob,
     store: Store,
-    actors: Finders,
+    finders: Finders,
     progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> None:
     """Find the hands of listed frames that have none yet, into the tables `frames` and `quarantine` (round 0).
@@ -44,7 +44,7 @@ def find_frames(
             hands of their pictures are known.
         job: the models, and how to use them.
         store: where hands and reasons go.
-        actors: how many.
+        finders: how many.
         progress: told how many pieces are done, and of how many, at every commit.
     """
     done = {each for name in _TABLES for each in _ids(store, name)}
@@ -56,9 +56,9 @@ def find_frames(
     # Known hands, and what was refused by a run that ended before it could commit the piece's frames.
     settled = frozenset(done & {ids[row] for piece in to_do for row in piece})
     blocks = [take_rows(frames, piece).combine_chunks() for piece in to_do]
-    written = by_actors(blocks, _Finder, (job, store, settled), actors.each)
+    written = by_actors(blocks, _Finder, (job, store, settled), finders.each)
     num_done = len(pieces) - len(to_do)
-    for shards in _several(written, actors.pieces_per_commit):
+    for shards in _several(written, finders.pieces_per_commit):
         for name in _TABLES:
             store.commit(name, [shard for piece in shards for shard in piece if shard.table == name and shard.num_rows])
         num_done += len(shards)

@@ -114,12 +114,11 @@ def fitted(job: Fit) -> Fitted | None:
         if record is None:
             return None
         model = job.folder / "models" / record["model"]
-        load_model(model)  # refuses weights that are not those of its card
-        is_whole = read_card(model).sha256 == record["sha256"]
+        _, card = load_model(model)  # refuses weights that are not those of its card
     except (RecordError, OSError, ValueError) as error:
         logger.warning("fit %s is made again from its last checkpoint: %s", job.name, error)
         return None
-    return Fitted(model, record["sha256"], record["curves"]) if is_whole else None
+    return Fitted(model, record["sha256"], record["curves"]) if card.sha256 == record["sha256"] else None
 
 
 def forget_divergence(job: Fit) -> None:
