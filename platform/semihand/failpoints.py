@@ -2,8 +2,10 @@
 
 A test arms them by `SEMIHAND_FAILPOINTS`, a folder, and by files in it: `NAME.kill.1`, `NAME.kill.2`, ... Whoever comes
 to the place takes the first of them, by a rename that only one process can make, and dies by SIGKILL; the file is then
-`NAME.killed.1`, which proves that the place was reached. Files `NAME.pass.N` are taken before, and let pass. So a plan
-holds over any number of processes, machines and restarts. Unarmed, a failpoint looks at one environment variable.
+`NAME.killed.1`, which proves that the place was reached. Files `NAME.pass.N` are taken before, and let pass; at a file
+`NAME.lose.N` the process lives, but what it did there fails, as if no answer had come. So a plan holds over any number
+of processes, machines and restarts. Where the folder has a file `TRAIL`, every arrival is a line
+of it. Unarmed, a failpoint looks at one environment variable.
 """
 
 import os
@@ -11,11 +13,12 @@ import signal
 from pathlib import Path
 
 VARIABLE = "SEMIHAND_FAILPOINTS"
+TRAIL = "trail.txt"
 
 # Every whole file goes through these, in this order.
 _OF_FILES = {
     "begun": "nothing is written yet",
-    "unsynced": "written beside its place, not yet safe from a power cut",
+    "half": "half of it is written, beside its place",
     "unnamed": "safe, but not yet under its name",
     "named": "under its name, which a power cut may take back",
     "kept": "there for good",
@@ -43,7 +46,13 @@ POINTS: dict[str, str] = {
     "seal.between": "the quarantine is sealed, the labels are not",
     "fit.listed": "a checkpoint is listed, those before it are not swept",
     "fit.modelled": "the model of a fit is there, the fit does not say so",
+    "record.registered": "MLflow knows the round's model, its alias has not moved",
+    "record.promoted": "the alias has moved to the round's model, the ledger does not say so",
 }
+
+
+class LostAnswerError(OSError):
+    """What a test asked for: something was done, and whoever did it is not told."""
 
 
 def reach(name: str) -> None:
@@ -51,13 +60,16 @@ def reach(name: str) -> None:
 
     Args:
         name: one of `POINTS`.
+
+    Raises:
+        LostAnswerError: a test asked for that.
     """
     folder = os.environ.get(VARIABLE)
     if folder:
         _come_to(name, Path(folder))
 
 
-def arm(folder: Path, name: str, kills: int = 1, passes: int = 0) -> None:
+def arm(folder: Path, name: str, kills: int = 1, passes: int = 0, losses: int = 0) -> None:
     """Let the next processes that come to this place die there.
 
     Args:
@@ -65,10 +77,11 @@ def arm(folder: Path, name: str, kills: int = 1, passes: int = 0) -> None:
         name: one of `POINTS`.
         kills: how many deaths.
         passes: arrivals that live on before the first.
+        losses: arrivals after all deaths that are told of a failure.
     """
     if name not in POINTS:
         raise ValueError(f"no failpoint {name!r}; they are {', '.join(POINTS)}")
-    for kind, num in (("pass", passes), ("kill", kills)):
+    for kind, num in (("pass", passes), ("kill", kills), ("lose", losses)):
         for number in range(1, num + 1):
             (folder / f"{name}.{kind}.{number}").touch()
 
@@ -78,11 +91,28 @@ def deaths(folder: Path, name: str) -> int:
     return len(list(folder.glob(f"{name}.killed.*")))
 
 
+def losses(folder: Path, name: str) -> int:
+    """How many arrivals at this place were told of a failure."""
+    return len(list(folder.glob(f"{name}.lost.*")))
+
+
+def arrivals(folder: Path) -> list[str]:
+    """The places that processes came to, in order, since there was a file `TRAIL`."""
+    return (folder / TRAIL).read_text().splitlines()
+
+
 def _come_to(name: str, folder: Path) -> None:
     if name not in POINTS:
         raise ValueError(f"failpoint {name!r} is not among POINTS")
-    if not _take(folder, name, "pass", "passed") and _take(folder, name, "kill", "killed"):
+    if (folder / TRAIL).exists():
+        with (folder / TRAIL).open("a") as trail:  # a short line goes in whole, whoever else writes
+            trail.write(f"{name}\n")
+    if _take(folder, name, "pass", "passed"):
+        return
+    if _take(folder, name, "kill", "killed"):
         os.kill(os.getpid(), signal.SIGKILL)
+    if _take(folder, name, "lose", "lost"):
+        raise LostAnswerError(f"failpoint {name}")
 
 
 def _take(folder: Path, name: str, kind: str, taken: str) -> bool:

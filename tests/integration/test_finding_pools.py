@@ -11,7 +11,6 @@ from polars.testing import assert_frame_equal
 
 from coloured_hands import FINDER, LEFT, RIGHT, localiser_folder, png, scene, two_hands, write_scenes
 from made_localiser import taught_localiser
-from same_bytes import first_difference
 from semihand.command_line import read_config
 from semihand.frames.errors import BadFrame
 from semihand.frames.limits import STANDARD
@@ -27,6 +26,7 @@ from semihand.steps.finding import FindJob, unsaid
 from semihand.steps.following import FindConfig
 from semihand.steps.found_rows import split_found
 from semihand.tables import Store, scan
+from semihand.tables.comparing import first_difference
 from semihand.tables.rows import filter_rows, take_rows
 from semihand.workforce import Actors
 

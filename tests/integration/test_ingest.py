@@ -8,7 +8,6 @@ import pytest
 import ray
 
 from made_freihand import write_freihand
-from same_bytes import first_difference
 from semihand.command_line import read_config
 from semihand.frames.errors import InputError
 from semihand.frames.listing import list_frames
@@ -22,6 +21,7 @@ from semihand.rounds.config import RoundConfig
 from semihand.rounds.run import run_rounds
 from semihand.stages.ingest import _memory, ingest_set
 from semihand.tables import TRUTH_COLUMNS, Store, scan
+from semihand.tables.comparing import first_difference
 from sets_of_hands import rendered_hands
 
 RECIPES = Path(__file__).resolve().parents[2] / "jobs" / "recipes"

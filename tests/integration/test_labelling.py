@@ -5,7 +5,6 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from same_bytes import first_difference
 from semihand.frames.limits import Limits
 from semihand.frames.truth import without_truth
 from semihand.methods.semihand.weights import read_card
@@ -18,6 +17,7 @@ from semihand.steps.previous import COLUMNS, PreviousLabels
 from semihand.steps.subjects import UNNAMED, Lengths
 from semihand.steps.training_data import read_frames
 from semihand.tables import LABELS, QUARANTINE, deterministic_columns, scan
+from semihand.tables.comparing import first_difference
 from semihand.tables.rows import take_rows
 
 ONE_ACTOR = LabelClusterConfig(num_actors=1, cpus_per_actor=0.5, rows_per_shard=40)

@@ -9,10 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from made_pools import BROKEN, with_nonsense_for_truth, write_pictures
 from mlflow import MlflowClient
 
-from same_bytes import first_difference
+from made_pools import BROKEN, with_nonsense_for_truth, write_pictures
 from semihand.command_line import read_config
 from semihand.frames.errors import InputError
 from semihand.methods.semihand.weights import read_card
@@ -24,6 +23,7 @@ from semihand.rounds.steps import RoundSteps
 from semihand.steps.rules import Thresholds
 from semihand.steps.training_data import DataSource, load_data, read_frames
 from semihand.tables import SCHEMAS, TRUTH_COLUMNS, Store, deterministic_columns, scan
+from semihand.tables.comparing import first_difference
 
 RECIPES = Path(__file__).resolve().parents[2] / "jobs" / "recipes"
 LOOSE = Thresholds(max_stability=1e6, max_feasibility_mm=1e6, min_mask_agreement=0.0)

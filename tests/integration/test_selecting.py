@@ -8,7 +8,6 @@ import numpy as np
 import polars as pl
 import pytest
 
-from same_bytes import first_difference
 from semihand.command_line import read_config
 from semihand.rounds.campaign import Campaign, open_campaign
 from semihand.rounds.config import RoundConfig
@@ -18,6 +17,7 @@ from semihand.rounds.summary import Summary
 from semihand.steps.clusters import read_clusters
 from semihand.steps.confidence import FusedConfidence
 from semihand.tables import scan
+from semihand.tables.comparing import first_difference
 
 RECIPES = Path(__file__).resolve().parents[2] / "jobs" / "recipes"
 

@@ -2,11 +2,11 @@
 
 import pytest
 
-from same_bytes import first_difference
 from semihand.frames.synthetic.config import SyntheticConfig
 from semihand.frames.synthetic.generate import generate_frames
 from semihand.stages.synthesis import synthesise
 from semihand.tables import scan
+from semihand.tables.comparing import first_difference
 
 # More than one shard, so that two tasks make it.
 CONFIG = SyntheticConfig(domain="randomised", num_frames=230, seed=3)

@@ -36,7 +36,7 @@ def test_a_process_dies_at_the_armed_place_as_often_as_asked_and_then_lives(tmp_
     assert path.read_text() == "new"
 
 
-@pytest.mark.parametrize("moment", ["begun", "unsynced", "unnamed", "named", "kept"])
+@pytest.mark.parametrize("moment", ["begun", "half", "unnamed", "named", "kept"])
 def test_a_file_is_the_old_one_or_the_new_one_wherever_its_writer_dies(tmp_path, moment):
     arm(tmp_path, f"file.record.{moment}")
     path = tmp_path / "record.json"
@@ -44,7 +44,7 @@ def test_a_file_is_the_old_one_or_the_new_one_wherever_its_writer_dies(tmp_path,
     assert write(path, "new", tmp_path) == -signal.SIGKILL
     assert path.read_text() == ("new" if moment in ("named", "kept") else "old")
     left = list(tmp_path.glob(files.UNFINISHED))
-    assert len(left) == (moment in ("unsynced", "unnamed"))
+    assert len(left) == (moment in ("half", "unnamed"))
 
 
 def test_arrivals_that_pass_live_and_the_next_one_dies(tmp_path):

@@ -9,7 +9,6 @@ import pytest
 from frames_tables import with_column
 
 from coloured_hands import FINDER, LEFT, RIGHT, BlockTracker, localiser_folder, png, scene, two_hands, write_scenes
-from same_bytes import first_difference
 from semihand.frames.listing import list_frames
 from semihand.frames.options import ListOptions
 from semihand.hand.boxes import overlap
@@ -18,6 +17,7 @@ from semihand.steps.finding import FrameFinder, PoseTracker, share_out, unsaid
 from semihand.steps.following import FindConfig, Seen, Track
 from semihand.steps.found_rows import FOUND, split_found
 from semihand.tables import SCHEMAS, frame_id
+from semihand.tables.comparing import first_difference
 from semihand.tables.rows import filter_rows, take_rows
 from semihand.tables.validation import checked_rows
 

@@ -13,9 +13,10 @@ from semihand.frames.folder import PICTURE_EXTENSIONS, VIDEO_EXTENSIONS, find_fi
 from semihand.frames.formats import ARCHIVE_EXTENSIONS
 from semihand.frames.manifest import JSON_EXTENSIONS, PARQUET_EXTENSIONS, from_frames, read_manifest
 from semihand.frames.options import ListOptions
-from semihand.tables.log import DamagedTable, open_table
+from semihand.tables.log import open_table
 from semihand.tables.readers import scan_table
 from semihand.tables.schemas import FRAMES, TRUTH_COLUMNS
+from semihand.tables.witness import DamagedTable
 
 FRAMES_FILE = "frames.parquet"  # the manifest of a folder that has one
 

@@ -15,9 +15,10 @@ from semihand.frames.opening import FRAMES_FILE, table_in
 from semihand.frames.options import ListOptions
 from semihand.frames.sets.named import is_named, open_set, parts_of
 from semihand.tables.identity import content_sha256
-from semihand.tables.log import DamagedTable, open_table
+from semihand.tables.log import open_table
 from semihand.tables.readers import scan_table
 from semihand.tables.schemas import FRAMES, PICTURES_OF_TRUTH, TRUTH_COLUMNS
+from semihand.tables.witness import DamagedTable
 
 ROWS_PER_PIECE = 1000
 

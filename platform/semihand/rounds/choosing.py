@@ -26,7 +26,7 @@ _FEW = 0.05  # of a round's labels; `make demo` selects 17 % in its first round
 
 def labels_to_select(store: Store, round_number: int, config: SelectConfig) -> pa.Table:
     """A round's labels with the columns that selection goes by, by frame_id."""
-    labels = scan(store, "labels").filter(pl.col("round") == round_number)
+    labels = scan(store, "labels", round=round_number)
     columns = ["frame_id", "round", "labeller", *THRESHOLD_COLUMNS, "predicted_error_mm", "joint_confidence"]
     columns += ["teacher_divergence_mm"]
     if config.compares_poses:

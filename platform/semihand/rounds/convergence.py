@@ -44,5 +44,4 @@ def _models(campaign: Campaign, number: int) -> list[str]:
 
 
 def _labels(campaign: Campaign, number: int) -> pl.LazyFrame:
-    mine = (pl.col("round") == number) & (pl.col("labeller") == LABELLER)
-    return scan(campaign.store, "labels").filter(mine)
+    return scan(campaign.store, "labels", round=number).filter(pl.col("labeller") == LABELLER)

@@ -22,7 +22,7 @@ from semihand.steps.label import FrameLabeller, LabelConfig
 from semihand.steps.label_rows import split_labelled
 from semihand.steps.moves import COLUMNS, label_moves, moves_by, with_clusters
 from semihand.steps.subjects import Lengths
-from semihand.tables import SUBJECTS, Store, scan
+from semihand.tables import SUBJECTS, Store, rounds_of, scan
 
 _SHOWN = 16  # hands on the page
 _AT_ONCE = 256  # frames that a model looks at before their labels are kept
@@ -122,8 +122,8 @@ def _labels_of_model(store: Store, model: Path, config: DiffConfig) -> pl.DataFr
     label = LabelConfig.model_validate(settings | {"combine": "first", "carry": False})
     ids = scan(store, "frames").select("frame_id").sort("frame_id").collect()["frame_id"]
     some = ids[np.unique(np.linspace(0, len(ids) - 1, min(config.num_frames, len(ids))).astype(int))].to_list()
-    rounds = scan(store, "subjects").select(pl.col("round").max()).collect().item()
-    subjects = scan(store, "subjects").filter(pl.col("round") == rounds).collect().to_arrow().select(SUBJECTS.names)
+    last = max(rounds_of(store, "subjects"))
+    subjects = scan(store, "subjects", round=last).collect().to_arrow().select(SUBJECTS.names)
     labeller = FrameLabeller(label, model, Lengths.of(subjects), None, 0, limits=config.limits)
     tables = []
     for start in range(0, len(some), _AT_ONCE):

@@ -8,7 +8,7 @@ import pyarrow as pa
 from semihand.frames.errors import InputError
 from semihand.frames.truth import without_truth
 from semihand.steps.label import LABELLER
-from semihand.tables import FRAMES, TRUTH_COLUMNS, Store, scan
+from semihand.tables import FRAMES, TRUTH_COLUMNS, Store, rounds_of, scan
 from semihand.tables.rows import take_rows
 
 
@@ -28,7 +28,7 @@ def open_store(campaign: Path) -> Store:
 
 def sealed_rounds(store: Store) -> list[int]:
     """The rounds whose labels are complete, the first one first."""
-    numbers = scan(store, "labels").select(pl.col("round").unique().sort()).collect()["round"].to_list()
+    numbers = sorted(rounds_of(store, "labels"))
     return [number for number in numbers if store.is_sealed(number)]
 
 
@@ -54,9 +54,11 @@ def labels_of(store: Store, number: int, columns: list[str]) -> pl.DataFrame:
         number: the round.
         columns: of LABELS; hand and sequence_id of the frame, selected, weight and joint_weight come with them.
     """
-    mine = (pl.col("round") == number) & (pl.col("labeller") == LABELLER)
-    labels = scan(store, "labels").filter(mine).select("frame_id", *columns)
-    chosen = scan(store, "selections").filter(mine).select("frame_id", "selected", "weight", "joint_weight")
+    mine = pl.col("labeller") == LABELLER
+    labels = scan(store, "labels", round=number).filter(mine).select("frame_id", *columns)
+    chosen = (
+        scan(store, "selections", round=number).filter(mine).select("frame_id", "selected", "weight", "joint_weight")
+    )
     frames = scan(store, "frames").select("frame_id", "hand", "sequence_id")
     joined = labels.join(chosen, on="frame_id", how="left").join(frames, on="frame_id", how="left")
     return joined.sort("frame_id").collect()

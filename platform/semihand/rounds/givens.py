@@ -37,16 +37,16 @@ def template_of(campaign: Campaign, teacher: Path) -> Template:
 
 def accepted_labels(campaign: Campaign, round_number: int) -> pl.DataFrame:
     """What subjects are measured from: a round's selected labels."""
-    of_round = pl.col("round") == round_number
-    chosen = scan(campaign.store, "selections").filter(of_round, pl.col("selected")).select("frame_id", "labeller")
-    labels = scan(campaign.store, "labels").filter(of_round).select("frame_id", "labeller", *LABEL_COLUMNS)
+    selections = scan(campaign.store, "selections", round=round_number)
+    chosen = selections.filter(pl.col("selected")).select("frame_id", "labeller")
+    labels = scan(campaign.store, "labels", round=round_number).select("frame_id", "labeller", *LABEL_COLUMNS)
     return labels.join(chosen, on=["frame_id", "labeller"], how="inner").sort("frame_id", "labeller").collect()
 
 
 def previous_labels(campaign: Campaign, round_number: int) -> pa.Table | None:
     """The poses of the round before this one, None in the first."""
-    before = (pl.col("round") == round_number - 1) & (pl.col("labeller") == LABELLER)
-    rows = scan(campaign.store, "labels").filter(before).select(COLUMNS).collect()
+    before = scan(campaign.store, "labels", round=round_number - 1).filter(pl.col("labeller") == LABELLER)
+    rows = before.select(COLUMNS).collect()
     return rows.to_arrow() if len(rows) else None
 
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 from jaxtyping import Float
 from matplotlib.figure import Figure
 
+from semihand.failpoints import reach
 from semihand.frames.limits import Limits
 from semihand.hand.bones import bone_lengths
 from semihand.methods.semihand.predictor import Predictor
@@ -43,7 +44,9 @@ def record_pretraining(campaign: Campaign, model: Path, metrics: Mapping[str, fl
         run.log_metrics(dict(metrics))
         _log_curves(run, campaign.round_folder(0) / CURVES, "")
         registered = run.register_model(model, dict(metrics))
+        reach("record.registered")
         campaign.tracker.promote(registered.version)
+        reach("record.promoted")
         return Done({"promoted": 1.0}, model_sha256=read_card(model).sha256, model_uri=registered.uri,
                     mlflow_run_id=run.run_id)  # fmt: skip
 
@@ -71,8 +74,10 @@ def record_round(
         (steps.folder / "report.html").write_text(page)
         run.log_page("report", page)
         registered = run.register_model(student, metrics)
+        reach("record.registered")
         if decision.metrics["promoted"]:
             campaign.tracker.promote(registered.version)
+        reach("record.promoted")
         return replace(decision, mlflow_run_id=run.run_id)
 
 
@@ -97,7 +102,7 @@ def _log_curves(run: RoundRun, path: Path, prefix: str) -> None:
 def round_figures(steps: RoundSteps, student: Path, evaluation: pa.Table | None) -> dict[str, Figure]:
     """Every picture of a round, by name."""
     campaign, number = steps.campaign, steps.number
-    labels = scan(campaign.store, "labels").filter(pl.col("round") == number).sort("frame_id").collect()
+    labels = scan(campaign.store, "labels", round=number).sort("frame_id").collect()
     frames = scan(campaign.store, "frames").sort("frame_id").collect().to_arrow()
     figures = _before_after(steps, student, frames)
     if len(labels):
@@ -110,7 +115,7 @@ def round_figures(steps: RoundSteps, student: Path, evaluation: pa.Table | None)
     steps_of = [int(row["step"]) for row in curves]
     figures["loss"] = loss_curves({k: (steps_of, [row[k] for row in curves]) for k in curves[0] if k != "step"})
     if (steps.folder / TRIALS).is_file():
-        figures["threshold_search"] = _search_figure(steps)
+        figures |= _search_figure(steps)
     if evaluation is not None:
         protocol = PROTOCOLS[campaign.config.protocol]
         models, limits = {"teacher": steps.teacher, "student": student}, campaign.config.limits
@@ -136,12 +141,16 @@ def confidence_figures(errors: pl.DataFrame, config: RoundConfig) -> dict[str, F
     }
 
 
-def _search_figure(steps: RoundSteps) -> Figure:
+def _search_figure(steps: RoundSteps) -> dict[str, Figure]:
+    """What the search tried; nothing where no trial accepted a label."""
     trials = pl.read_parquet(steps.folder / TRIALS).filter(pl.col("error_mm").is_finite())
     done = steps.campaign.ledger.finished(steps.number, "search")
     assert done is not None
+    if trials.is_empty():
+        return {}
     labels = [round(share * len(pl.read_parquet(steps.folder / ERRORS)) / 2) for share in trials["share"]]
-    return threshold_search_figure(trials["error_mm"].to_numpy(), labels, done.metrics["error_limit_mm"], 0)
+    figure = threshold_search_figure(trials["error_mm"].to_numpy(), labels, done.metrics["error_limit_mm"], 0)
+    return {"threshold_search": figure}
 
 
 def _label_overlays(labels: pl.DataFrame, frames: pa.Table, limits: Limits) -> dict[str, Figure]:

@@ -183,5 +183,5 @@ def _cameras(frames: pa.Table) -> tuple[Float[np.ndarray, "frames 3 3"], Float[n
 
 def _lengths(store: Store, number: int, subjects: list[str | None]) -> Float[np.ndarray, "labels 20"]:
     """The bone lengths that the round took its subjects to have."""
-    known = scan(store, "subjects").filter(pl.col("round") == number).collect().to_arrow()
+    known = scan(store, "subjects", round=number).collect().to_arrow()
     return Lengths.of(known.select(SUBJECTS.names)).rows(subjects)

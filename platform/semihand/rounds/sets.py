@@ -119,7 +119,7 @@ def ingest_pool(campaign: Campaign, teacher: Path | None = None) -> Done:
     else:
         converted = _ingest_named(campaign, path) if is_named(path) else _ingest_listed(campaign, path)
     num_frames = scan(campaign.store, "frames").select(pl.len()).collect().item()
-    refused = scan(campaign.store, "quarantine").filter(pl.col("round") == 0).select("reason").collect()["reason"]
+    refused = scan(campaign.store, "quarantine", round=0).select("reason").collect()["reason"]
     campaign.say(f"{path}: {count_in_words(num_frames, Counter(refused), converted)}")
     metrics = {"frames": float(num_frames), "quarantined": float(len(refused))}
     metrics |= {f"converted_{code}": float(count) for code, count in sorted(converted.items())}

@@ -111,9 +111,8 @@ class RoundSteps:
         listed = scan(store, "frames").select("frame_id").collect()["frame_id"].to_list()
         refused = self._listing_quarantine()["frame_id"].to_pylist()
         record = store.seal(self.number, [LABELLER], [*listed, *refused])
-        of_round = pl.col("round") == self.number
         counts = {
-            name: float(scan(store, name).filter(of_round).select(pl.len()).collect().item())
+            name: float(scan(store, name, round=self.number).select(pl.len()).collect().item())
             for name in ("labels", "quarantine")
         }
         manifest = hashlib.sha256("\n".join(sorted([*listed, *refused])).encode()).hexdigest()
@@ -191,14 +190,14 @@ class RoundSteps:
         return self.campaign.config.limits
 
     def _job(self, calibration: ErrorModel | None) -> Labelling:
-        subjects = scan(self.campaign.store, "subjects").filter(pl.col("round") == self.number).collect().to_arrow()
+        subjects = scan(self.campaign.store, "subjects", round=self.number).collect().to_arrow()
         lengths = Lengths.of(subjects.select(SUBJECTS.names))
         config, second = self.campaign.config.label, self.campaign.second_teacher
         return Labelling(config, self.teacher, lengths, calibration, self.number, second, self._limits)
 
     def _listing_quarantine(self) -> pa.Table:
         """What listing refused, booked on round 0."""
-        rows = scan(self.campaign.store, "quarantine").filter(pl.col("round") == 0).collect().to_arrow()
+        rows = scan(self.campaign.store, "quarantine", round=0).collect().to_arrow()
         return filter_rows(rows, pa.compute.not_equal(rows["reason"], "duplicate"))
 
     def _quarantine_listing(self) -> None:

@@ -54,6 +54,7 @@ def fit(job: Fit, cluster: TrainClusterConfig, say: Callable[[str], None] = lamb
     """
     job.config.check_workers(cluster.num_workers)
     forget_divergence(job)
+    progress_file(job).unlink(missing_ok=True)
     done = fitted(job)
     if done is not None:
         return done
@@ -130,7 +131,6 @@ def _watching(job: Fit, say: Callable[[str], None]) -> Iterator[None]:
     """Repeat what the first worker says of its progress: workers do not reach the driver's terminal."""
     path, done = progress_file(job), threading.Event()
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.unlink(missing_ok=True)
 
     def watch() -> None:
         said = ""
@@ -150,3 +150,4 @@ def _watching(job: Fit, say: Callable[[str], None]) -> Iterator[None]:
     finally:
         done.set()
         watcher.join()
+        path.unlink(missing_ok=True)

@@ -74,9 +74,9 @@ def crop_ids(data: DataSource, card: ModelCard) -> CropIds:
 
 def selected_labels(campaign: str, round_number: int, versions: dict[str, int]) -> pl.DataFrame:
     """frame_id, label_mm and joint_weight of the labels that a round selected."""
-    of_round = pl.col("round") == round_number
-    labels = scan(campaign, "labels", version=versions.get("labels")).filter(of_round)
-    chosen = scan(campaign, "selections", version=versions.get("selections")).filter(of_round, pl.col("selected"))
+    labels = scan(campaign, "labels", version=versions.get("labels"), round=round_number)
+    selections = scan(campaign, "selections", version=versions.get("selections"), round=round_number)
+    chosen = selections.filter(pl.col("selected"))
     keys = ["frame_id", "round", "labeller"]
     joined = labels.join(chosen, on=keys, how="inner")
     return joined.select("frame_id", "label_mm", "joint_weight").sort("frame_id").collect()
@@ -85,7 +85,7 @@ def selected_labels(campaign: str, round_number: int, versions: dict[str, int]) 
 def registered_labels(campaign: str, round_number: int, versions: dict[str, int]) -> pl.DataFrame:
     """frame_id and corrected_mm of a round's labels, selected or not, but for corrections that a test rejected."""
     kept = pl.col("correction_kept").fill_null(True)
-    labels = scan(campaign, "labels", version=versions.get("labels")).filter(pl.col("round") == round_number, kept)
+    labels = scan(campaign, "labels", version=versions.get("labels"), round=round_number).filter(kept)
     return labels.select("frame_id", "corrected_mm").sort("frame_id").collect()
 
 

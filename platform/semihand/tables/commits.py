@@ -7,14 +7,16 @@ from typing import Any, Literal
 
 import pyarrow as pa
 from deltalake import CommitProperties, Schema, Transaction
-from deltalake.exceptions import CommitFailedError
+from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.transaction import AddAction
 
 from semihand.failpoints import reach
 from semihand.tables import files
-from semihand.tables.log import ROWS_KEY, Table, adds, num_rows, open_table
+from semihand.tables.log import ROWS_KEY, Table, adds, num_rows, open_table, table_id
+from semihand.tables.witness import witness
 
 _MAX_ATTEMPTS = 20
+_MAX_UNANSWERED = 3  # commits of which nobody said whether they were made, before the error goes on
 _TABLE_APP = "semihand-table"  # counts every commit, so that any two of them at once conflict
 
 # Where this process left each round of each table. A round that has moved since was moved by another driver.
@@ -113,25 +115,31 @@ def apply(uri: str, schema: pa.Schema, change: Change, expected_version: int | N
         ConcurrentDriver: another process committed to this round since this one last did.
         SealedRound: the round is closed.
         FileNotFoundError: a shard is gone or of another size: it is made again by the next run.
+        DeltaError, OSError: the store refuses, and the change is not there.
     """
     _check_files(uri, change.shards)
+    unanswered: list[Exception] = []
     for _ in range(_MAX_ATTEMPTS):
         table = open_table(uri)
         new = _new_shards(table, change)
-        if _is_done(table, change, new):
-            _remember(table, change)
-            return int(table.version())
-        _check_open(table, change, expected_version)
-        reach(f"commit.{table.name}.seen")
-        try:
-            _commit(table, schema, change, new)
-        except CommitFailedError:  # someone was faster: look again at what the table is now
-            continue
-        reach(f"commit.{table.name}.made")
-        table.update_incremental()
+        if not _is_done(table, change, new):
+            if len(unanswered) > _MAX_UNANSWERED:
+                raise unanswered[-1]
+            _check_open(table, change, expected_version)
+            reach(f"commit.{table.name}.seen")
+            try:
+                _commit(table, schema, change, new)
+                reach(f"commit.{table.name}.made")
+                table.update_incremental()
+            except CommitFailedError:  # someone was faster: look again at what the table is now
+                continue
+            except (DeltaError, OSError) as error:  # made or not, nobody said: look whether it is there
+                unanswered.append(error)
+                continue
         _remember(table, change)
         _sync_log(uri, table.version())
         reach(f"commit.{table.name}.synced")
+        witness(uri, table_id(table), table.version())
         return int(table.version())
     raise ConcurrentDriver(f"{uri}: {_MAX_ATTEMPTS} commits in a row were overtaken; stop the other writers")
 
@@ -167,8 +175,7 @@ def _is_done(table: Table, change: Change, new: Sequence[Shard]) -> bool:
 
 
 def _key(table: Table, change: Change) -> tuple[str, str]:
-    # The table's own id, not its folder: a campaign may be deleted and made again.
-    return str(table.metadata().id), round_app(change.round)
+    return table_id(table), round_app(change.round)
 
 
 def _check_open(table: Table, change: Change, expected_version: int | None) -> None:

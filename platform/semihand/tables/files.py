@@ -72,9 +72,11 @@ def write_whole(uri: str, data: bytes, kind: str) -> None:
     unfinished = final.with_name(UNFINISHED.replace("*", uuid.uuid4().hex))
     try:
         with open(unfinished, "xb") as stream:
-            stream.write(data)
+            stream.write(data[: len(data) // 2])
             stream.flush()
-            reach(f"file.{kind}.unsynced")
+            reach(f"file.{kind}.half")
+            stream.write(data[len(data) // 2 :])
+            stream.flush()
             os.fsync(stream.fileno())
         reach(f"file.{kind}.unnamed")
         os.rename(unfinished, final)
@@ -113,6 +115,13 @@ def size(uri: str) -> int | None:
     store, path = filesystem(uri)
     info = store.get_file_info(path)
     return int(info.size) if info.type == pafs.FileType.File else None
+
+
+def stamp(uri: str) -> tuple[int, int] | None:
+    """Size in bytes and time of writing in nanoseconds of a file, or None where there is none."""
+    store, path = filesystem(uri)
+    info = store.get_file_info(path)
+    return (int(info.size), int(info.mtime_ns or 0)) if info.type == pafs.FileType.File else None
 
 
 def sha256(uri: str) -> str | None:

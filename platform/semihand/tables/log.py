@@ -1,6 +1,5 @@
 """The Delta log of a table, opened with suspicion: a torn entry loses rows without a sound."""
 
-import json
 from typing import Any
 
 import pyarrow as pa
@@ -8,12 +7,9 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
 from semihand.tables import files
+from semihand.tables.witness import DamagedTable, check_log, entry_uri, read_entries, read_entry, replayed
 
 ROWS_KEY = "semihand.num_rows"  # in every commit of ours: the rows of the whole table after it
-
-
-class DamagedTable(RuntimeError):  # noqa: N818  the name says it all
-    """The log or a file of a table is not what was committed; nothing may be read from it."""
 
 
 class Table(DeltaTable):  # type: ignore[misc]
@@ -52,14 +48,15 @@ def open_table(uri: str, version: int | None = None) -> Table:
     """
     if not DeltaTable.is_deltatable(uri):
         raise FileNotFoundError(f"no table at {uri}; Store(campaign).create() makes the tables of a campaign")
+    is_noted = check_log(uri)
     try:
         table = Table(uri, version)
     except (DeltaError, OverflowError) as error:
         if version is not None and not 0 <= version <= open_table(uri).version():
             raise ValueError(f"{uri}: no version {version}; the latest is {open_table(uri).version()}") from error
         raise DamagedTable(
-            f"{uri}: the log cannot be read ({error}); if its last entry is torn, delete that: the rows "
-            f"it held are missing, and the next run makes them again"
+            f"{uri}: the log cannot be read ({error}); if its last entry is torn, jobs/maintain.py --task repair "
+            f"lays it aside, and the next run makes its rows again"
         ) from error
     committed = _committed_rows(uri, table.version())
     found = num_rows(table)
@@ -68,7 +65,14 @@ def open_table(uri: str, version: int | None = None) -> Table:
             f"{uri}: version {table.version()} holds {found} rows, but {committed} were committed; an "
             f"entry of _delta_log is torn: restore it from a copy, or read an older version"
         )
+    if is_noted:
+        _check_held(table)
     return table
+
+
+def table_id(table: DeltaTable) -> str:
+    """The table's own id, not its folder: a campaign may be deleted and made again."""
+    return str(table.metadata().id)
 
 
 def adds(table: DeltaTable) -> pa.Table:
@@ -83,7 +87,15 @@ def num_rows(table: DeltaTable, round: int | None = None) -> int:
     actions = adds(table)
     counts = actions["num_records"].to_pylist() if actions.num_rows else []
     rounds = actions["round"].to_pylist() if round is not None and actions.num_rows else [round] * len(counts)
-    return sum(count for count, of in zip(counts, rounds, strict=True) if of == round)
+    return sum(count or 0 for count, of in zip(counts, rounds, strict=True) if of == round)
+
+
+def _check_held(table: Table) -> None:
+    """What deltalake makes of the log, which it may have read from a checkpoint, is what the entries say."""
+    actions = adds(table)
+    found = dict(zip(actions["path"].to_pylist(), actions["num_records"].to_pylist(), strict=True))
+    if found != replayed(read_entries(table.uri, table_id(table), table.version())):
+        raise DamagedTable(f"{table.uri}: a checkpoint of its log says something else than the log; delete it")
 
 
 def _committed_rows(uri: str, version: int) -> int | None:
@@ -105,15 +117,14 @@ def commit_info(uri: str, entry: int) -> dict[str, Any] | None:
     Raises:
         DamagedTable: the entry is empty or torn.
     """
-    path = files.join(uri, "_delta_log", f"{entry:020d}.json")
-    data = files.read_whole(path)
-    if data is None:
-        return None
-    try:
-        actions = [json.loads(line) for line in data.splitlines() if line.strip()]
-        return next(dict(action["commitInfo"]) for action in actions if "commitInfo" in action)
-    except (ValueError, StopIteration) as error:
-        raise DamagedTable(
-            f"{path}: this log entry is empty or torn ({len(data)} bytes); if it is the last one, delete it: "
-            f"the rows it held are missing, and the next run makes them again"
-        ) from error
+    return None if files.size(entry_uri(uri, entry)) is None else read_entry(uri, entry).info
+
+
+def committed_paths(table: Table) -> set[str]:
+    """Every file that any version of the table has held, relative to it.
+
+    Raises:
+        DamagedTable: an entry of the log is empty, torn or gone.
+    """
+    entries = read_entries(table.uri, table_id(table), table.version())
+    return {path for entry in entries for path in entry.added}

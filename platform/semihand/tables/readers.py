@@ -13,32 +13,48 @@ import polars as pl
 import pyarrow as pa
 
 from semihand.tables import files
-from semihand.tables.log import DamagedTable, Table, open_table, table_uri
+from semihand.tables.log import Table, open_table, table_uri
 from semihand.tables.schemas import SCHEMAS
 from semihand.tables.validation import checked_rows
+from semihand.tables.witness import DamagedTable
 
 _DIGEST_IN_NAME = re.compile(r"part-([0-9a-f]{64})-")
 
 
-def scan(campaign: str | os.PathLike[str], name: str, version: int | None = None, check: bool = False) -> pl.LazyFrame:
+# Files whose bytes this process has compared with their digest: uri, size and time of writing.
+_CHECKED: set[tuple[str, int, int]] = set()
+
+
+def scan(
+    campaign: str | os.PathLike[str],
+    name: str,
+    version: int | None = None,
+    check: bool | None = None,
+    *,
+    round: int | None = None,
+) -> pl.LazyFrame:
     """A table of a campaign as a lazy frame; joints are `Array(Float32, (21, 3))`.
 
     Args:
         campaign: the campaign folder, or its Store.
         name: frames, labels, selections, quarantine, subjects or rounds.
         version: the version to travel to; None for the latest. The frame stays at this version.
-        check: read every file once more beforehand and compare it with the digest it was committed with.
+        check: compare every file with the digest it was committed with: once in a process by default, which passes
+            over files that another tool has compacted; True: once more, and none but ours; False: not at all.
+        round: the only round to look at, of a table that is partitioned by round; None for all.
 
     Raises:
-        ValueError: there is no table of this name.
+        ValueError: there is no table of this name, or it has no rounds.
         FileNotFoundError: the campaign has no such table yet.
         DamagedTable: the log is torn or a file is not what was committed; the message names it.
     """
     schema = schema_of(name)
+    if round is not None and not schema.metadata[b"partition"]:
+        raise ValueError(f"scan: {name} is not partitioned by round; filter its rows instead")
     table = open_table(table_uri(os.fspath(campaign), name), version)
-    if check:
-        check_digests(table)
-    return scan_table(table, schema)
+    if check is not False:
+        check_digests(table, round, again=bool(check))
+    return scan_table(table, schema, round)
 
 
 def read_rows(
@@ -49,8 +65,13 @@ def read_rows(
     return checked_rows(rows, schema_of(name))
 
 
-def scan_table(table: Table, schema: pa.Schema) -> pl.LazyFrame:
-    """An opened table as a lazy frame of the schema's shapes and column order."""
+def rounds_of(campaign: str | os.PathLike[str], name: str) -> set[int]:
+    """The rounds that a table has rows of; the log says so, no file is read."""
+    return {round for round in open_table(table_uri(os.fspath(campaign), name)).data_files() if round is not None}
+
+
+def scan_table(table: Table, schema: pa.Schema, only_round: int | None = None) -> pl.LazyFrame:
+    """An opened table, or a round of it, as a lazy frame of the schema's shapes and column order."""
     types = polars_types(schema)
     shaped = [_as_array(name, kind) for name, kind in types.items() if isinstance(kind, pl.Array)]
     # Not pl.scan_delta: below a folder such as `seed=1` it takes the folder for a partition.
@@ -59,6 +80,7 @@ def scan_table(table: Table, schema: pa.Schema) -> pl.LazyFrame:
             [] if round is None else pl.lit(round, pl.Int32).alias("round")
         )
         for round, paths in table.data_files().items()
+        if only_round in (None, round)
     ]
     return pl.concat(parts).select(schema.names).with_columns(shaped) if parts else pl.LazyFrame(schema=types)
 
@@ -74,23 +96,47 @@ def schema_of(name: str) -> pa.Schema:
     return SCHEMAS[name]
 
 
-def check_digests(table: Table) -> None:
-    """Compare every file with the sha256 that its name, and so the log, holds.
+def check_digests(table: Table, only_round: int | None = None, again: bool = True) -> None:
+    """Compare files with the sha256 that their names, and so the log, hold.
 
     Parquet's page checksums are no substitute: polars does not look at them.
+
+    Args:
+        table: an opened table.
+        only_round: the round to look at; None for all.
+        again: also those that this process has compared before, and refuse what another tool wrote.
 
     Raises:
         DamagedTable: a file is missing, changed or not one of ours; the message names it.
     """
-    for uri in itertools.chain.from_iterable(table.data_files().values()):
-        match = _DIGEST_IN_NAME.search(uri.rsplit("/", 1)[-1])
-        found = files.sha256(uri)
-        if found is None or match is None or match[1] != found:
-            wanted = match[1] if match else "none, as semihand did not write it"
-            raise DamagedTable(
-                f"{uri}: sha256 {found or 'of a missing file'}, committed {wanted}; restore the file from a "
-                f"copy, or make the round again"
-            )
+    by_round = table.data_files()
+    for uri in itertools.chain.from_iterable(by_round[round] for round in by_round if only_round in (None, round)):
+        stamp = files.stamp(uri)
+        if not again and (_digest(uri) is None or (stamp is not None and (uri, *stamp) in _CHECKED)):
+            continue
+        check_digest(uri)
+        if stamp is not None:
+            _CHECKED.add((uri, *stamp))
+
+
+def check_digest(uri: str) -> None:
+    """Compare a file with the sha256 in its name.
+
+    Raises:
+        DamagedTable: it is missing, changed or not one of ours.
+    """
+    wanted, found = _digest(uri), files.sha256(uri)
+    if found is None or wanted != found:
+        committed = wanted or "none, as semihand did not write it"
+        raise DamagedTable(
+            f"{uri}: sha256 {found or 'of a missing file'}, committed {committed}; restore the file from a copy, "
+            "or make the round again"
+        )
+
+
+def _digest(uri: str) -> str | None:
+    match = _DIGEST_IN_NAME.search(uri.rsplit("/", 1)[-1])
+    return match[1] if match else None
 
 
 def _as_array(name: str, kind: Any) -> pl.Expr:

@@ -9,9 +9,10 @@ import polars as pl
 
 from semihand.failpoints import reach
 from semihand.tables.commits import Change, apply, seal_app
-from semihand.tables.log import DamagedTable, Table, commit_info, num_rows, open_table, table_uri
+from semihand.tables.log import Table, commit_info, num_rows, open_table, table_uri
 from semihand.tables.readers import scan_table
 from semihand.tables.schemas import LABELS, QUARANTINE
+from semihand.tables.witness import DamagedTable
 
 SEAL_KEY = "semihand.seal"
 # A repeat has its kept twin's frame_id, so its row says nothing about whether that frame is done.
@@ -111,11 +112,10 @@ def check_round_complete(
     _refuse(f"round {round}: manifest ids twice", manifest.filter(manifest.is_duplicated()))
     if not labellers:
         raise SealError(f"round {round}: no labeller to seal; name those whose labels the round is made of")
-    of_round = pl.col("round") == round
-    failed = scan_table(quarantine, QUARANTINE).filter(of_round, pl.col("reason") != REPEAT_REASON)
+    failed = scan_table(quarantine, QUARANTINE, round).filter(pl.col("reason") != REPEAT_REASON)
     failed_ids = failed.select("frame_id").collect()["frame_id"]
     _refuse(f"round {round}: quarantined twice", failed_ids.filter(failed_ids.is_duplicated()))
-    rows = scan_table(labels, LABELS).filter(of_round).select("frame_id", "labeller").collect()
+    rows = scan_table(labels, LABELS, round).select("frame_id", "labeller").collect()
     if strangers := sorted(set(rows["labeller"].unique()) - set(labellers)):
         raise SealError(f"round {round}: labels by {strangers}, not among {list(labellers)}; name them too")
     for labeller in labellers:

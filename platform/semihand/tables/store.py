@@ -16,11 +16,12 @@ from deltalake.transaction import create_table_with_add_actions
 
 from semihand.tables import files
 from semihand.tables.commits import Change, Shard, apply
-from semihand.tables.log import ROWS_KEY, open_table, table_uri
+from semihand.tables.log import ROWS_KEY, open_table, table_id, table_uri
 from semihand.tables.readers import scan, schema_of
 from semihand.tables.schemas import SCHEMAS
 from semihand.tables.seals import REPEAT_REASON, SealRecord, read_seal, seal
 from semihand.tables.validation import check_round, checked_rows
+from semihand.tables.witness import witness
 
 # Time travel to any round, and no vacuum that takes a shard between its writing and its commit.
 _RETENTION = "interval 3650 days"
@@ -84,6 +85,9 @@ class Store:
         except DeltaError:  # of several that create at once, one wins and the others find it made
             if not DeltaTable.is_deltatable(self.path(name)):
                 raise
+            return
+        table = open_table(self.path(name))
+        witness(table.uri, table_id(table), table.version())
 
     def version(self, name: str) -> int:
         """The latest version of a table."""
@@ -187,9 +191,8 @@ class Store:
 
     def done_ids(self, round: int, labeller: str) -> set[str]:
         """Frames of a round that need no more labelling: labelled by this labeller, or quarantined."""
-        of_round = pl.col("round") == round
-        labelled = scan(self, "labels").filter(of_round, pl.col("labeller") == labeller)
-        failed = scan(self, "quarantine").filter(of_round, pl.col("reason") != REPEAT_REASON)
+        labelled = scan(self, "labels", round=round).filter(pl.col("labeller") == labeller)
+        failed = scan(self, "quarantine", round=round).filter(pl.col("reason") != REPEAT_REASON)
         ids = pl.concat([labelled.select("frame_id"), failed.select("frame_id")]).collect()
         return set(ids["frame_id"])
 

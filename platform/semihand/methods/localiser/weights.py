@@ -1,13 +1,13 @@
 """A localiser is a folder: `weights.safetensors`, and `localiser.json` that says what they are and how good."""
 
 import json
-import os
 from pathlib import Path
 
 from pydantic import BaseModel
 
 from semihand.methods.localiser.looks import Localiser, LocaliserConfig
 from semihand.methods.semihand.weight_folder import read_weights, write_folder
+from semihand.tables import files
 
 CARD = "localiser.json"
 
@@ -33,9 +33,7 @@ def save_localiser(network: Localiser, card: LocaliserCard, models: Path) -> Pat
 
     folder = write_folder(network, CARD, described, models)
     there = LocaliserCard.model_validate_json((folder / CARD).read_text())
-    unfinished = folder / f".{CARD}.{os.getpid()}"
-    unfinished.write_text(described(there.sha256))
-    unfinished.rename(folder / CARD)
+    files.write_whole(str(folder / CARD), described(there.sha256).encode(), "model")
     return folder
 
 

@@ -1,8 +1,6 @@
 """Weights in a folder named by their hash: a safetensors file and a JSON card. No pickle."""
 
 import hashlib
-import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,7 +17,7 @@ WEIGHTS = "weights.safetensors"
 def write_folder(network: nn.Module, card: str, describe: Callable[[str], str], parent: Path) -> Path:
     """Write a network's weights under `parent/<first 16 digits of their sha256>` and return that folder.
 
-    The same weights always land in the same folder, and a folder that is there is complete.
+    The same weights always land in the same folder, and one that holds a card is complete.
 
     Args:
         network: whose weights.
@@ -30,19 +28,10 @@ def write_folder(network: nn.Module, card: str, describe: Callable[[str], str], 
     data = save({name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()})
     sha256 = hashlib.sha256(data).hexdigest()
     folder = parent / sha256[:16]
-    if folder.is_dir():
-        return folder
-    parent.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=parent))
-    files.write_whole(str(unfinished / WEIGHTS), data, "model")
-    files.write_whole(str(unfinished / card), describe(sha256).encode(), "model")
-    unfinished.chmod(0o755)
-    try:
-        os.rename(unfinished, folder)
-    except OSError:  # another process finished the same weights first
-        if not folder.is_dir():
-            raise
-    files.sync(str(parent))
+    if not (folder / card).is_file():
+        files.write_whole(str(folder / WEIGHTS), data, "model")
+        files.write_whole(str(folder / card), describe(sha256).encode(), "model")
+        files.sync(str(parent))
     return folder
 
 

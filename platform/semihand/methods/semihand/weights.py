@@ -33,7 +33,7 @@ class ModelCard(BaseModel, frozen=True, extra="forbid"):
 def save_model(network: HandNetwork, card: ModelCard, models: Path) -> Path:
     """Write the network under `models/<first 16 digits of its sha256>` and return that folder.
 
-    The same weights always land in the same folder, and a folder that is there is complete.
+    The same weights always land in the same folder, and one that holds a card is complete.
     """
     return write_folder(
         network, CARD, lambda sha256: card.model_copy(update={"sha256": sha256}).model_dump_json(indent=2), models

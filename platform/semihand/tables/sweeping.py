@@ -1,0 +1,78 @@
+"""What killed processes left: files that are no row's and no name's; found first, removed only when asked."""
+
+import os
+import time
+from typing import NamedTuple
+
+import pyarrow.fs as pafs
+from deltalake import DeltaTable
+
+from semihand.tables import files
+from semihand.tables.log import committed_paths, open_table
+
+_LOG = "_delta_log"
+
+
+class Stray(NamedTuple):
+    """A file that nothing refers to."""
+
+    uri: str
+    size: int  # bytes
+    age_s: float  # since it was written
+
+
+def stray_files(folder: str | os.PathLike[str], older_than_s: float) -> list[Stray]:
+    """Shards that no commit took, and files that were never finished, anywhere below a campaign's folder.
+
+    A shard that any version of a table has held is none, so that every round can be travelled back to; and a
+    young one may be of a worker whose driver will commit it.
+
+    Args:
+        folder: the campaign's.
+        older_than_s: leave out what is younger.
+
+    Raises:
+        DamagedTable: a log cannot be read, so nobody knows what it holds.
+    """
+    uri = files.absolute(folder)
+    store, path = files.filesystem(uri)
+    infos = [
+        info
+        for info in store.get_file_info(pafs.FileSelector(path, recursive=True, allow_not_found=True))
+        if info.type == pafs.FileType.File
+    ]
+    tables = sorted({info.path.split(f"/{_LOG}/")[0] for info in infos if f"/{_LOG}/" in info.path})
+    known = {f"{table}/{part}" for table in tables for part in _known_parts(_uri(uri, path, table))}
+    now = time.time()
+    return [
+        Stray(_uri(uri, path, info.path), info.size, now - info.mtime.timestamp())
+        for info in sorted(infos, key=lambda info: info.path)
+        if now - info.mtime.timestamp() >= older_than_s
+        and (_is_unfinished(info.base_name) or (_is_shard(info.path, tables) and info.path not in known))
+    ]
+
+
+def sweep(strays: list[Stray]) -> None:
+    """Remove these files; one that is gone already is no matter."""
+    for stray in strays:
+        store, path = files.filesystem(stray.uri)
+        if store.get_file_info(path).type == pafs.FileType.File:
+            store.delete_file(path)
+
+
+def _known_parts(table: str) -> set[str]:
+    return committed_paths(open_table(table)) if DeltaTable.is_deltatable(table) else set()
+
+
+def _uri(folder: str, root: str, path: str) -> str:
+    """The uri of a path as the file system gives it, from those of the folder that holds it."""
+    return folder + path[len(root) :]
+
+
+def _is_unfinished(name: str) -> bool:
+    before, after = files.UNFINISHED.split("*")
+    return name.startswith(before) and name.endswith(after)
+
+
+def _is_shard(path: str, tables: list[str]) -> bool:
+    return any(path.startswith(f"{table}/") and f"/{_LOG}/" not in path for table in tables)

@@ -1,0 +1,41 @@
+"""Frames, an undisturbed campaign on them, and a record of MLflow for all.
+
+The package is imported inside the fixtures: an import up here would come before jaxtyping's hook.
+"""
+
+import os
+
+import pytest
+
+
+@pytest.fixture(scope="package", autouse=True)
+def _one_record(tmp_path_factory):
+    """MLflow's database is made once: that takes longer than a round."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path_factory.mktemp('record')}/mlflow.db")
+        patch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("OMP_WAIT_POLICY", "PASSIVE")
+        patch.delenv("RAY_ADDRESS", raising=False)
+        patch.setenv("PYTHONPATH", os.environ.get("PYTHONPATH", ""))  # the campaigns change it
+        yield
+
+
+@pytest.fixture(scope="package")
+def campaigns(tmp_path_factory):
+    """Runs campaigns on twelve good pictures and four broken ones."""
+    from campaigns import Campaigns
+
+    from made_pools import write_pictures
+    from semihand.frames.synthetic import SyntheticConfig, generate_frames
+
+    folder = tmp_path_factory.mktemp("chaos")
+    frames = generate_frames(SyntheticConfig(domain="target", num_frames=12, seed=11), range(12))
+    write_pictures(folder / "pool", frames, 12)
+    return Campaigns(folder, folder / "pool")
+
+
+@pytest.fixture(scope="package")
+def undisturbed(campaigns):
+    """The campaign as it should end, and the failpoints that it came to on its way."""
+    return campaigns.run("undisturbed", trail=True)

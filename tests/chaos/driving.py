@@ -1,0 +1,41 @@
+"""The disturbed: what a process that runs a campaign does; it is forked from one that has imported all it needs."""
+
+import os
+import sys
+from pathlib import Path
+
+os.environ["OMP_NUM_THREADS"] = "1"
+
+import matplotlib.pyplot
+import mlflow
+from mutations import MUTATIONS
+
+import semihand.tracking.delivery
+from semihand.command_line import read_config
+from semihand.failpoints import VARIABLE
+from semihand.rounds.config import RoundConfig
+from semihand.rounds.run import run_rounds
+
+RECIPES = Path(__file__).resolve().parents[2] / "jobs" / "recipes"
+_IMPORTED_BY = os.getpid()
+PRELOADED = (matplotlib.pyplot, mlflow, semihand.tracking.delivery)  # their imports take longer than a round
+
+
+def drive(words: list[str], failpoints: Path, log: Path, mutation: str | None = None) -> None:
+    """Run a campaign, or go on with it, and say what it says in the log.
+
+    Args:
+        words: the command line.
+        failpoints: the folder that arms them.
+        log: its lines are added to.
+        mutation: one of `MUTATIONS`, to be made in what keeps a campaign whole.
+    """
+    assert os.getpid() != _IMPORTED_BY, "the server that forks did not find this module, and says nothing about it"
+    os.environ[VARIABLE] = str(failpoints)
+    handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+        os.dup2(handle, stream.fileno())
+    if mutation is not None:
+        MUTATIONS[mutation]()
+    run_rounds(read_config(RoundConfig, words, RECIPES, default=None))
