@@ -24,7 +24,7 @@ _OF_FILES = {
     "kept": "there for good",
 }
 #: The kinds of files that are written whole, as `semihand.tables.files.write_whole` is told.
-FILES = ("shard", "record", "tensors", "model", "settings", "state")
+FILES = ("shard", "record", "tensors", "model", "settings", "state", "manifest")
 _OF_COMMITS = {
     "seen": "the table was looked at, nothing is committed",
     "made": "committed, and the log entry not yet safe from a power cut",

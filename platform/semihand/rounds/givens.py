@@ -12,12 +12,13 @@ from semihand.frames.errors import InputError
 from semihand.methods.semihand.weights import read_card
 from semihand.rounds.campaign import Campaign
 from semihand.rounds.inputs import no_palm
+from semihand.rounds.kept_files import kept_file
 from semihand.steps.label import LABELLER
 from semihand.steps.previous import COLUMNS
 from semihand.steps.subjects import LABEL_COLUMNS, Template
 from semihand.tables import files, scan
 
-_CALIBRATION_LABELS = "calibration_labels.parquet"
+CALIBRATION_LABELS = "calibration_labels.parquet"
 
 
 def template_of(campaign: Campaign, teacher: Path) -> Template:
@@ -54,7 +55,7 @@ def keep_calibration(labels: pa.Table, folder: Path) -> None:
     """Leave a round's labels of the calibration set for the next one, which carries them as it does the pool's."""
     sink = pa.BufferOutputStream()
     pq.write_table(labels.select(COLUMNS), sink)
-    files.write_whole(str(folder / _CALIBRATION_LABELS), sink.getvalue().to_pybytes(), "state")
+    files.write_whole(str(folder / CALIBRATION_LABELS), sink.getvalue().to_pybytes(), "state")
 
 
 def write_frame(frame: pl.DataFrame, path: Path) -> None:
@@ -68,4 +69,4 @@ def previous_calibration(campaign: Campaign, round_number: int) -> pa.Table | No
     """The calibration set's poses of the round before this one, None in the first."""
     if round_number == 1:
         return None
-    return pq.read_table(campaign.round_folder(round_number - 1) / _CALIBRATION_LABELS)
+    return pq.read_table(kept_file(campaign, round_number - 1, "calibrate", CALIBRATION_LABELS))

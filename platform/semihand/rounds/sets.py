@@ -20,6 +20,7 @@ from semihand.rounds.finding import find_pool
 from semihand.rounds.given_frames import check_pictures, is_store, known_frames, no_truth
 from semihand.rounds.leakage import refuse_leakage
 from semihand.rounds.ledger import Done
+from semihand.rounds.listed import write_manifest
 from semihand.stages.ingest import ingest_set
 from semihand.stages.synthesis import synthesise
 from semihand.steps.checking.sharing import WHO
@@ -124,7 +125,7 @@ def ingest_pool(campaign: Campaign, teacher: Path | None = None) -> Done:
     metrics = {"frames": float(num_frames), "quarantined": float(len(refused))}
     metrics |= {f"converted_{code}": float(count) for code, count in sorted(converted.items())}
     versions = {name: campaign.store.version(name) for name in ("frames", "quarantine")}
-    return Done(metrics, versions=versions, hashes=models)
+    return Done(metrics, versions=versions, hashes=models | write_manifest(campaign))
 
 
 def _ingest_named(campaign: Campaign, path: Path) -> Counter[str]:

@@ -15,6 +15,7 @@ from semihand.methods.semihand.weights import read_card
 from semihand.rounds.campaign import Campaign
 from semihand.rounds.choosing import find_rule, labels_to_select, rule_of_round
 from semihand.rounds.givens import (
+    CALIBRATION_LABELS,
     accepted_labels,
     keep_calibration,
     previous_calibration,
@@ -22,11 +23,14 @@ from semihand.rounds.givens import (
     template_of,
     write_frame,
 )
+from semihand.rounds.kept_files import hashes_of, kept_file
 from semihand.rounds.ledger import Done
+from semihand.rounds.listed import read_manifest
 from semihand.rounds.sets import labelled_data
 from semihand.stages.labelling import Labelling, label_frames, labelled_blocks
 from semihand.stages.training import fit
 from semihand.steps.calibrate import Calibration, label_errors
+from semihand.steps.clusters import CLUSTERS
 from semihand.steps.components import ErrorModel
 from semihand.steps.confidence import FusedConfidence, read_confidence
 from semihand.steps.confidence_report import confidence_report
@@ -87,7 +91,8 @@ class RoundSteps:
                 "calibration_frames": float(len(errors)),
                 "calibration_error_mm": _mean(errors["error_mm"]),
                 "calibration_raw_error_mm": _mean(errors["raw_error_mm"]),
-            }
+            },
+            hashes=hashes_of(self.folder, _CALIBRATION, ERRORS, CALIBRATION_LABELS),
         )
 
     def label(self) -> Done:
@@ -108,21 +113,20 @@ class RoundSteps:
     def seal(self) -> Done:
         """Close the round's labels: every frame of the manifest is there exactly once."""
         store = self.campaign.store
-        listed = scan(store, "frames").select("frame_id").collect()["frame_id"].to_list()
-        refused = self._listing_quarantine()["frame_id"].to_pylist()
-        record = store.seal(self.number, [LABELLER], [*listed, *refused])
+        listed, identity = read_manifest(self.campaign)
+        record = store.seal(self.number, [LABELLER], listed["frame_id"])
         counts = {
             name: float(scan(store, name, round=self.number).select(pl.len()).collect().item())
             for name in ("labels", "quarantine")
         }
-        manifest = hashlib.sha256("\n".join(sorted([*listed, *refused])).encode()).hexdigest()
         versions = {"labels": record.labels_version, "quarantine": record.quarantine_version}
         return Done({"labels": counts["labels"], "quarantined": counts["quarantine"]}, versions=versions,
-                    hashes={"manifest": manifest})  # fmt: skip
+                    hashes={"manifest": identity})  # fmt: skip
 
     def search(self) -> Done:
         """The limits that this round selects by."""
-        return find_rule(self.campaign, self.number, pl.read_parquet(self.folder / ERRORS))
+        errors = pl.read_parquet(kept_file(self.campaign, self.number, "calibrate", ERRORS))
+        return find_rule(self.campaign, self.number, errors)
 
     def select(self, limits: Mapping[str, float]) -> Done:
         """SELECTIONS of this round: every label's fate."""
@@ -131,7 +135,8 @@ class RoundSteps:
         selections = select_labels(rows, rule_of_round(self.campaign, self.number, rows, limits), config)
         store.replace_round("selections", selections, self.number)
         selected = pa.compute.sum(selections["selected"]).as_py() or 0
-        return Done({"selected": float(selected)}, versions={"selections": store.version("selections")})
+        versions, hashes = {"selections": store.version("selections")}, hashes_of(self.folder, CLUSTERS)
+        return Done({"selected": float(selected)}, versions=versions, hashes=hashes)
 
     def _labelled(self) -> DataSource:
         """What is learned from without labels of the round."""
@@ -169,7 +174,7 @@ class RoundSteps:
 
     def read_calibration(self) -> Calibration | FusedConfidence:
         """What `calibrate` left."""
-        return read_confidence((self.folder / _CALIBRATION).read_text())
+        return read_confidence(kept_file(self.campaign, self.number, "calibrate", _CALIBRATION).read_text())
 
     def _fit(self, role: str, start: Path, data: DataSource, curves: str) -> Done:
         config, card = self.campaign.config, read_card(start)

@@ -2,15 +2,18 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import polars as pl
 
 from semihand.failpoints import reach
+from semihand.tables import files
 from semihand.tables.commits import Change, apply, seal_app
 from semihand.tables.log import Table, commit_info, num_rows, open_table, table_uri
 from semihand.tables.readers import scan_table
+from semihand.tables.records import RecordError, read_record, write_record
 from semihand.tables.schemas import LABELS, QUARANTINE
 from semihand.tables.witness import DamagedTable
 
@@ -55,6 +58,7 @@ def seal(folder: str, round: int, labellers: Sequence[str], manifest_ids: Iterab
     digest = hashlib.sha256("\n".join(manifest.sort().to_list()).encode()).hexdigest()
     labels_uri, quarantine_uri = table_uri(folder, "labels"), table_uri(folder, "quarantine")
     if (record := read_seal(folder, round)) is not None:
+        _write_record(folder, record)  # a kill between the seal and its record only means writing it now
         if (record.labellers, record.manifest_sha256) != (tuple(sorted(labellers)), digest):
             raise SealError(
                 f"round {round} was sealed for labellers {list(record.labellers)} and another manifest of "
@@ -72,6 +76,7 @@ def seal(folder: str, round: int, labellers: Sequence[str], manifest_ids: Iterab
     apply(quarantine_uri, QUARANTINE, change, expected_version=quarantine.version())
     reach("seal.between")
     apply(labels_uri, LABELS, change, expected_version=labels.version())
+    _write_record(folder, record)
     return record
 
 
@@ -89,9 +94,10 @@ def read_seal(folder: str, round: int) -> SealRecord | None:
     info = commit_info(labels_uri, entry)
     if info is None or SEAL_KEY not in info:
         raise DamagedTable(f"{labels_uri}: round {round} is sealed, but log entry {entry}, its seal, is gone")
-    values = json.loads(info[SEAL_KEY])
-    record = SealRecord(**values | {"labellers": tuple(values["labellers"])})
+    record = _record_of(json.loads(info[SEAL_KEY]))
     quarantine = open_table(table_uri(folder, "quarantine"))
+    if (kept := _read_record(folder, round)) is not None and kept != record:
+        raise DamagedTable(f"{labels_uri}: round {round} is sealed as {record}, its record outside says {kept}")
     found = num_rows(labels, round), num_rows(quarantine, round)
     if found != (record.num_labels, record.num_quarantined):
         raise DamagedTable(
@@ -127,6 +133,28 @@ def check_round_complete(
         missing = manifest.filter(~manifest.is_in(done.implode()))
         _refuse(f"{where}: neither labelled nor quarantined", missing)
         _refuse(f"{where}: not in the manifest", done.filter(~done.is_in(manifest.implode())))
+
+
+def _record_of(values: Mapping[str, Any]) -> SealRecord:
+    return SealRecord(**{**values, "labellers": tuple(values["labellers"])})
+
+
+def _write_record(folder: str, record: SealRecord) -> None:
+    """Say outside Delta what was sealed, so that no table can speak for itself alone."""
+    if _read_record(folder, record.round) != record:
+        write_record(_place(folder, record.round), asdict(record))
+
+
+def _read_record(folder: str, round: int) -> SealRecord | None:
+    try:
+        values = read_record(_place(folder, round))
+    except RecordError as error:
+        raise DamagedTable(f"{error}; restore it from a copy") from error
+    return None if values is None else _record_of(values)
+
+
+def _place(folder: str, round: int) -> str:
+    return files.join(files.absolute(folder), "seals", f"round-{round}.json")
 
 
 def _refuse(what: str, ids: pl.Series) -> None:

@@ -1,0 +1,57 @@
+"""The manifest of a campaign: what was listed, once, before anything was labelled; rounds answer for all of it."""
+
+import hashlib
+import io
+
+import polars as pl
+
+from semihand.rounds.campaign import Campaign
+from semihand.tables import DamagedTable, files, scan
+from semihand.tables.seals import REPEAT_REASON
+
+MANIFEST = "manifest.parquet"
+_FILE_HASH = "manifest_file"
+
+
+def write_manifest(campaign: Campaign) -> dict[str, str]:
+    """Write down every listed frame: frame_id, uri, size in bytes, content_sha256, and why it was refused if it was.
+
+    Returns:
+        `manifest`, the sha256 of what was listed wherever it lies, which is who the campaign's rounds are; and that
+        of the file.
+    """
+    columns = ("frame_id", "uri", "content_sha256", pl.col("image").bin.size().cast(pl.Int64).alias("size"))
+    frames = scan(campaign.store, "frames").select(columns).collect()
+    sizes = {uri: files.size(uri) for uri in frames["uri"].unique() if uri is not None}
+    of_uri = pl.col("uri").replace_strict(sizes, default=None, return_dtype=pl.Int64)
+    frames = frames.with_columns(pl.coalesce("size", of_uri).alias("size"), pl.lit(None, pl.String).alias("refused"))
+    quarantine = scan(campaign.store, "quarantine", round=0).filter(pl.col("reason") != REPEAT_REASON)
+    refused = quarantine.select("frame_id", "uri", pl.col("reason").alias("refused")).collect()
+    listed = pl.concat([frames, refused], how="diagonal").sort("frame_id")
+    buffer = io.BytesIO()
+    listed.write_parquet(buffer)
+    files.write_whole(_place(campaign), buffer.getvalue(), "manifest")
+    said = listed.select(pl.format("{} {}", "frame_id", pl.coalesce("content_sha256", "refused"))).to_series()
+    identity = hashlib.sha256("\n".join(said).encode()).hexdigest()
+    return {"manifest": identity, _FILE_HASH: hashlib.sha256(buffer.getvalue()).hexdigest()}
+
+
+def read_manifest(campaign: Campaign) -> tuple[pl.DataFrame, str]:
+    """What was listed, and the identity that the ledger keeps.
+
+    Raises:
+        DamagedTable: the file is gone, or not the one that was written.
+    """
+    done = campaign.ledger.finished(0, "ingest")
+    hashes = write_manifest(campaign) if done is None else dict(done.hashes)
+    data = files.read_whole(_place(campaign))
+    if data is None or hashlib.sha256(data).hexdigest() != hashes[_FILE_HASH]:
+        raise DamagedTable(
+            f"{_place(campaign)}: {'gone' if data is None else 'not what was listed'}; restore it from a copy, or "
+            "start a new campaign"
+        )
+    return pl.read_parquet(io.BytesIO(data)), hashes["manifest"]
+
+
+def _place(campaign: Campaign) -> str:
+    return files.join(str(campaign.folder), MANIFEST)
