@@ -76,6 +76,7 @@ class Change:
         metadata: words to keep with the commit.
         seal: whether this closes the round.
         many_drivers: whether several processes may add to a round (the ledger, the frames).
+        same_rows: whether the files hold what is there already, only in other files; a sealed round takes that, too.
     """
 
     round: int
@@ -84,6 +85,7 @@ class Change:
     metadata: Mapping[str, str] | None = None
     seal: bool = False
     many_drivers: bool = False
+    same_rows: bool = False
 
 
 def round_app(round: int) -> str:
@@ -168,8 +170,9 @@ def _is_done(table: Table, change: Change, new: Sequence[Shard]) -> bool:
     if change.mode == "append":
         return not new
     actions = adds(table)
-    rounds = actions["round"].to_pylist() if actions.num_rows else []
     paths = actions["path"].to_pylist()
+    is_partitioned = "round" in actions.column_names
+    rounds = actions["round"].to_pylist() if is_partitioned else [change.round] * len(paths)
     present = {path for path, of in zip(paths, rounds, strict=True) if of == change.round}
     return present == {shard.path for shard in change.shards}
 
@@ -180,7 +183,7 @@ def _key(table: Table, change: Change) -> tuple[str, str]:
 
 def _check_open(table: Table, change: Change, expected_version: int | None) -> None:
     """The round takes changes, and this process is the only one that moved it since it first looked."""
-    if table.transaction_version(seal_app(change.round)) is not None:
+    if table.transaction_version(seal_app(change.round)) is not None and not change.same_rows:
         raise SealedRound(f"{table.uri}: round {change.round} is sealed; start round {change.round + 1} instead")
     counter = table.transaction_version(round_app(change.round)) or 0
     if not change.many_drivers and _LEFT_AT.setdefault(_key(table, change), counter) != counter:
@@ -201,8 +204,10 @@ def _commit(table: Table, schema: pa.Schema, change: Change, new: Sequence[Shard
     partition = [schema.metadata[b"partition"].decode()] if schema.metadata[b"partition"] else []
     values = {"round": str(change.round)} if partition else {}
     actions = [AddAction(shard.path, shard.size, values, int(time.time() * 1000), True, shard.stats) for shard in new]
-    replaced = num_rows(table, change.round) if change.mode == "overwrite" else 0
+    replaced = num_rows(table, change.round if partition else None) if change.mode == "overwrite" else 0
     rows_after = num_rows(table) - replaced + sum(shard.num_rows for shard in new)
+    if change.same_rows and rows_after != num_rows(table):
+        raise ValueError(f"{table.uri}: {rows_after} rows in place of {num_rows(table)}; only files may be others")
     apps = (_TABLE_APP, round_app(change.round))
     counters = {app: (table.transaction_version(app) or 0) + 1 for app in apps}
     if change.seal:  # where to find the seal's entry in the log: without retries it is the next one
@@ -214,7 +219,7 @@ def _commit(table: Table, schema: pa.Schema, change: Change, new: Sequence[Shard
     )
     table.create_write_transaction(
         actions, change.mode, Schema.from_arrow(schema), partition,
-        partition_filters=[("round", "=", str(change.round))] if change.mode == "overwrite" else None,
+        partition_filters=[("round", "=", str(change.round))] if partition and change.mode == "overwrite" else None,
         commit_properties=properties,
     )  # fmt: skip
 

@@ -7,6 +7,7 @@ cannot open a campaign below a folder with a space, an accent or `name=value` in
 import itertools
 import os
 import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -72,15 +73,21 @@ def rounds_of(campaign: str | os.PathLike[str], name: str) -> set[int]:
 
 def scan_table(table: Table, schema: pa.Schema, only_round: int | None = None) -> pl.LazyFrame:
     """An opened table, or a round of it, as a lazy frame of the schema's shapes and column order."""
+    return scan_files(
+        {round: paths for round, paths in table.data_files().items() if only_round in (None, round)}, schema
+    )
+
+
+def scan_files(paths: Mapping[int | None, Sequence[str]], schema: pa.Schema) -> pl.LazyFrame:
+    """Shards by the round of their rows, None where there are no rounds, as a lazy frame of the schema."""
     types = polars_types(schema)
     shaped = [_as_array(name, kind) for name, kind in types.items() if isinstance(kind, pl.Array)]
     # Not pl.scan_delta: below a folder such as `seed=1` it takes the folder for a partition.
     parts = [
-        pl.scan_parquet(paths, hive_partitioning=False, glob=False).with_columns(
+        pl.scan_parquet(list(of_round), hive_partitioning=False, glob=False).with_columns(
             [] if round is None else pl.lit(round, pl.Int32).alias("round")
         )
-        for round, paths in table.data_files().items()
-        if only_round in (None, round)
+        for round, of_round in paths.items()
     ]
     return pl.concat(parts).select(schema.names).with_columns(shaped) if parts else pl.LazyFrame(schema=types)
 
