@@ -37,17 +37,18 @@ class Ledger:
         rows = scan(self._store, "rounds").filter(mine).sort("finished").collect()
         return _done(rows.row(-1, named=True)) if len(rows) else None
 
+    def all_finished(self) -> dict[tuple[int, str], Done]:
+        """What every finished step left, by round and step."""
+        rows = scan(self._store, "rounds").filter(pl.col("status") == "finished").sort("round", "finished").collect()
+        return {(row["round"], row["step"]): _done(row) for row in rows.iter_rows(named=True)}
+
     def champion(self) -> Path | None:
         """The model that was promoted last, None before the first."""
-        rows = scan(self._store, "rounds").filter(pl.col("status") == "finished").sort("round", "finished").collect()
-        models: dict[int, Path] = {}
-        for row in rows.iter_rows(named=True):
-            done = _done(row)
-            if row["step"] == "train" and done.model_uri is not None:
-                models[row["round"]] = Path(done.model_uri)
-        promoted = rows.filter(pl.col("step") == "promote")
-        accepted = [row["round"] for row in promoted.iter_rows(named=True) if _done(row).metrics.get("promoted")]
-        return models[max(accepted)] if accepted else None
+        done = self.all_finished()
+        accepted = [
+            number for (number, step), each in done.items() if step == "promote" and each.metrics.get("promoted")
+        ]
+        return Path(str(done[max(accepted), "train"].model_uri)) if accepted else None
 
     def once(self, round_number: int, step: str, do: Callable[[], Done]) -> Done:
         """Do a step unless the ledger says that it is done, and write down what it left."""

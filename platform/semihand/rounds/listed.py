@@ -10,7 +10,7 @@ from semihand.tables import DamagedTable, files, scan
 from semihand.tables.seals import REPEAT_REASON
 
 MANIFEST = "manifest.parquet"
-_FILE_HASH = "manifest_file"
+FILE_HASH = "manifest_file"
 
 
 def write_manifest(campaign: Campaign) -> dict[str, str]:
@@ -33,7 +33,7 @@ def write_manifest(campaign: Campaign) -> dict[str, str]:
     files.write_whole(_place(campaign), buffer.getvalue(), "manifest")
     said = listed.select(pl.format("{} {}", "frame_id", pl.coalesce("content_sha256", "refused"))).to_series()
     identity = hashlib.sha256("\n".join(said).encode()).hexdigest()
-    return {"manifest": identity, _FILE_HASH: hashlib.sha256(buffer.getvalue()).hexdigest()}
+    return {"manifest": identity, FILE_HASH: hashlib.sha256(buffer.getvalue()).hexdigest()}
 
 
 def read_manifest(campaign: Campaign) -> tuple[pl.DataFrame, str]:
@@ -45,7 +45,7 @@ def read_manifest(campaign: Campaign) -> tuple[pl.DataFrame, str]:
     done = campaign.ledger.finished(0, "ingest")
     hashes = write_manifest(campaign) if done is None else dict(done.hashes)
     data = files.read_whole(_place(campaign))
-    if data is None or hashlib.sha256(data).hexdigest() != hashes[_FILE_HASH]:
+    if data is None or hashlib.sha256(data).hexdigest() != hashes[FILE_HASH]:
         raise DamagedTable(
             f"{_place(campaign)}: {'gone' if data is None else 'not what was listed'}; restore it from a copy, or "
             "start a new campaign"

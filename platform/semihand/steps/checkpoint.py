@@ -80,6 +80,16 @@ class Checkpoints:
         write_record(str(self._folder / _LIST), {"checkpoints": [], "curves": []})
         return None
 
+    def check(self) -> None:
+        """Look at every listed checkpoint, and change nothing.
+
+        Raises:
+            CheckpointError: one of them is not what it was.
+        """
+        for each in self._listed()[0]:
+            if files.sha256(str(self._folder / each.file)) != each.sha256:
+                raise CheckpointError(f"{self._folder / each.file} is damaged or gone")
+
     def load(self, state: TrainState, checkpoint: Checkpoint) -> Curves:
         """Put a fresh state where the checkpoint stood; returns the curves up to there.
 

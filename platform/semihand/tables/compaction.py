@@ -17,16 +17,17 @@ from semihand.tables.witness import DamagedTable, witness
 _MOST_BYTES = 64 * 1024**2  # of a file, roughly: what one task reads
 
 
-def compact(store: Store, name: str, round: int | None) -> int:
+def compact(store: Store, name: str, round: int | None, commit: bool = True) -> int:
     """Put the rows of a round, or of a table that has no rounds, into as few files as is good; sealed ones, too.
 
     Args:
         store: the campaign's tables.
         name: the table.
         round: the round; None for a table that is not partitioned.
+        commit: do it; else it is only counted.
 
     Returns:
-        By how many files it has become fewer; nothing is committed where it would not.
+        By how many files it becomes fewer; nothing is committed where it would not.
 
     Raises:
         DamagedTable: a file is not what was committed.
@@ -38,8 +39,8 @@ def compact(store: Store, name: str, round: int | None) -> int:
     rows = _in_order(store, name, round)
     per_file = max(1, int(rows.num_rows * _MOST_BYTES / max(1, rows.nbytes)))
     pieces = [rows.slice(start, per_file) for start in range(0, rows.num_rows, per_file)]
-    if len(pieces) >= before:
-        return 0
+    if len(pieces) >= before or not commit:
+        return max(0, before - len(pieces))
     shards = tuple(store.write_shard(name, piece, round or 0) for piece in pieces)
     _check_same(table.uri, shards, pl.DataFrame(rows), round)
     change = Change(round or 0, shards, "overwrite", many_drivers=True, same_rows=True)

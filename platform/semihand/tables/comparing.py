@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterable, Sequence
 
 import polars as pl
-import pyarrow as pa
+import pyarrow.parquet as pq
 
 from semihand.tables.readers import scan, schema_of
 from semihand.tables.schemas import SCHEMAS, deterministic_columns
@@ -38,11 +38,12 @@ def differences(
 
 def bytes_of(rows: pl.DataFrame, by: str | Sequence[str] = "frame_id") -> bytes:
     """The rows in one order, as bytes: -0.0 is not 0.0 here, and a NaN is itself."""
-    # Strings as offsets and characters: the views that polars keeps remember where rows lay before a filter.
+    # As Parquet, which keeps values alone: in memory there may be anything behind a null or between two strings.
     table = rows.sort(by).rechunk().to_arrow(compat_level=pl.CompatLevel.oldest()).combine_chunks()
     buffer = io.BytesIO()
-    with pa.ipc.new_file(buffer, table.schema) as file:
-        file.write_table(table)
+    pq.write_table(
+        table, buffer, compression="none", use_dictionary=False, write_statistics=False, store_schema=False
+    )
     return buffer.getvalue()
 
 

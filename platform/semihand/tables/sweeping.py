@@ -9,8 +9,7 @@ from deltalake import DeltaTable
 
 from semihand.tables import files
 from semihand.tables.log import committed_paths, open_table
-
-_LOG = "_delta_log"
+from semihand.tables.witness import LOG
 
 
 class Stray(NamedTuple):
@@ -35,13 +34,9 @@ def stray_files(folder: str | os.PathLike[str], older_than_s: float) -> list[Str
         DamagedTable: a log cannot be read, so nobody knows what it holds.
     """
     uri = files.absolute(folder)
-    store, path = files.filesystem(uri)
-    infos = [
-        info
-        for info in store.get_file_info(pafs.FileSelector(path, recursive=True, allow_not_found=True))
-        if info.type == pafs.FileType.File
-    ]
-    tables = sorted({info.path.split(f"/{_LOG}/")[0] for info in infos if f"/{_LOG}/" in info.path})
+    path = files.filesystem(uri)[1]
+    infos = _files_below(uri)
+    tables = _tables_of(infos)
     known = {f"{table}/{part}" for table in tables for part in _known_parts(_uri(uri, path, table))}
     now = time.time()
     return [
@@ -52,12 +47,28 @@ def stray_files(folder: str | os.PathLike[str], older_than_s: float) -> list[Str
     ]
 
 
+def tables_below(folder: str | os.PathLike[str]) -> list[str]:
+    """Every table anywhere below a folder: the campaign's own, and those of its sets."""
+    uri = files.absolute(folder)
+    return [_uri(uri, files.filesystem(uri)[1], table) for table in _tables_of(_files_below(uri))]
+
+
 def sweep(strays: list[Stray]) -> None:
     """Remove these files; one that is gone already is no matter."""
     for stray in strays:
         store, path = files.filesystem(stray.uri)
         if store.get_file_info(path).type == pafs.FileType.File:
             store.delete_file(path)
+
+
+def _files_below(uri: str) -> list[pafs.FileInfo]:
+    store, path = files.filesystem(uri)
+    found = store.get_file_info(pafs.FileSelector(path, recursive=True, allow_not_found=True))
+    return [info for info in found if info.type == pafs.FileType.File]
+
+
+def _tables_of(infos: list[pafs.FileInfo]) -> list[str]:
+    return sorted({info.path.split(f"/{LOG}/")[0] for info in infos if f"/{LOG}/" in info.path})
 
 
 def _known_parts(table: str) -> set[str]:
@@ -75,4 +86,4 @@ def _is_unfinished(name: str) -> bool:
 
 
 def _is_shard(path: str, tables: list[str]) -> bool:
-    return any(path.startswith(f"{table}/") and f"/{_LOG}/" not in path for table in tables)
+    return any(path.startswith(f"{table}/") and f"/{LOG}/" not in path for table in tables)

@@ -1,0 +1,85 @@
+"""Is a campaign what it was? Every file that is known by its hash, compared with it; nothing is changed."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from semihand.methods.semihand.radii import load_radii
+from semihand.methods.semihand.weights import load_model
+from semihand.rounds.ledger import Ledger
+from semihand.rounds.listed import FILE_HASH, MANIFEST
+from semihand.steps.checkpoint import CheckpointError, Checkpoints
+from semihand.tables import DamagedTable, Store, files, rounds_of
+from semihand.tables.log import committed_paths, open_table
+from semihand.tables.readers import check_digest
+from semihand.tables.records import RecordError, read_record
+from semihand.tables.sweeping import tables_below
+from semihand.tables.witness import forget_logs, noted_version
+
+_RECORDS = ("witness/*.json", "seals/*.json", "**/witness/*.json", "fits/*/*.json")
+_ERRORS = (DamagedTable, RecordError, CheckpointError, OSError, ValueError)
+
+
+def damages(folder: Path) -> Iterator[str]:
+    """What is not as it was written, a line each: logs, shards of every version, seals, manifest, models, checkpoints.
+
+    A file that the latest version of its table does not hold may be gone: a vacuum took it.
+
+    Args:
+        folder: the campaign's.
+    """
+    forget_logs()
+    for uri in tables_below(folder):
+        yield from _of(lambda uri=uri: _check_table(uri))  # type: ignore[misc]
+    store = Store(folder)
+    for pattern in _RECORDS:
+        for path in sorted(folder.glob(pattern)):
+            yield from _of(lambda path=path: _check_record(path))  # type: ignore[misc]
+    yield from _of(lambda: _check_seals(store))
+    yield from _of(lambda: _check_kept(store, folder))
+    for open_folder, pattern in ((load_model, "models/*"), (load_radii, "radii/*")):
+        for path in sorted(folder.glob(pattern)):
+            yield from _of(lambda path=path, opened=open_folder: opened(path))  # type: ignore[misc]
+    for path in sorted(folder.glob("fits/*/")):
+        yield from _of(lambda path=path: Checkpoints(path).check())  # type: ignore[misc]
+
+
+def _of(check: Callable[[], object]) -> Iterator[str]:
+    """What a check says, if it says anything."""
+    try:
+        check()
+    except _ERRORS as error:
+        yield str(error)
+
+
+def _check_table(uri: str) -> None:
+    table = open_table(uri)
+    if noted_version(uri) is None:
+        raise DamagedTable(f"{uri}: nothing was noted of its log, so nobody knows whether it is whole")
+    held = {path for paths in table.data_files().values() for path in paths}
+    for path in sorted(committed_paths(table)):
+        file = files.join(uri, path)
+        if file in held or files.size(file) is not None:
+            check_digest(file)
+
+
+def _check_record(path: Path) -> None:
+    read_record(str(path))
+
+
+def _check_seals(store: Store) -> None:
+    for number in sorted(rounds_of(store, "labels")):
+        store.seal_record(number)
+
+
+def _check_kept(store: Store, folder: Path) -> None:
+    """Files that the ledger knows by their hash, and models that it names."""
+    for (number, step), done in Ledger(store).all_finished().items():
+        for name, wanted in done.hashes.items():
+            path = folder / "rounds" / str(number) / name
+            if path.suffix and files.sha256(str(path)) != wanted:
+                raise DamagedTable(f"{path}: not what step {step} of round {number} left")
+        manifest = done.hashes.get(FILE_HASH)
+        if manifest is not None and files.sha256(str(folder / MANIFEST)) != manifest:
+            raise DamagedTable(f"{folder / MANIFEST}: not what was listed")
+        if step in ("train", "control") and done.model_uri is not None and not Path(done.model_uri).is_dir():
+            raise DamagedTable(f"{done.model_uri}: the model of round {number}, step {step}, is gone")
