@@ -1,0 +1,45 @@
+"""Single bits that flip in what a campaign keeps, by kind of file."""
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from semihand.tables.log import open_table
+from semihand.tables.sweeping import tables_below
+
+#: kind: the files of a campaign, as patterns; shards are those that some table holds
+KINDS = {
+    "log": ("**/_delta_log/*.json",),
+    "witness": ("**/witness/*.json",),
+    "seal": ("seals/*.json",),
+    "manifest": ("manifest.parquet",),
+    "weights": ("models/*/*.safetensors",),
+    "card": ("models/*/*.json",),
+    "checkpoint": ("fits/*/*.safetensors",),
+    "list of checkpoints": ("fits/*/*.json",),
+    "kept file": ("rounds/*/calibration*",),
+}
+SHARD = "shard"
+
+
+def files_of_kind(campaign: Path, kind: str) -> list[Path]:
+    """The files of a kind, in order."""
+    if kind == SHARD:
+        tables = [open_table(uri) for uri in tables_below(campaign)]
+        return sorted(Path(path) for table in tables for paths in table.data_files().values() for path in paths)
+    return sorted(path for pattern in KINDS[kind] for path in campaign.glob(pattern))
+
+
+@contextmanager
+def flipped(path: Path, rng: random.Random) -> Iterator[int]:
+    """A file with one bit of it another one, inside; says which."""
+    whole = path.read_bytes()
+    bit = rng.randrange(8 * len(whole))
+    changed = bytearray(whole)
+    changed[bit // 8] ^= 1 << bit % 8
+    path.write_bytes(changed)
+    try:
+        yield bit
+    finally:
+        path.write_bytes(whole)
