@@ -13,6 +13,7 @@ from semihand.methods.semihand.weights import read_card
 from semihand.rounds.campaign import Campaign
 from semihand.rounds.given_frames import check_pictures, no_hand, pool_options
 from semihand.rounds.localiser import check_localiser, find_job, kept_localiser
+from semihand.rounds.steps import ATTEMPTS
 from semihand.stages.finding import Finders, find_frames
 from semihand.stages.ingest import ingest_set
 from semihand.steps.finding import unsaid
@@ -56,7 +57,10 @@ def find_pool(campaign: Campaign, path: Path, teacher: Path) -> tuple[Counter[st
         listed.frames,
         find_job(localiser, teacher, config.find, config.limits),
         store,
-        Finders(Actors(label.num_actors, label.cpus_per_actor, label.gpus_per_actor)),
+        Finders(
+            Actors(label.num_actors, label.cpus_per_actor, label.gpus_per_actor),
+            attempts=campaign.round_folder(0) / ATTEMPTS,
+        ),
         lambda done, of: campaign.say(f"  hands sought in {done} of {of} pieces"),
     )
     if scan(store, "frames").head(1).collect().is_empty():

@@ -41,6 +41,7 @@ from semihand.steps.training_data import DataSource, read_frames
 from semihand.tables import QUARANTINE, SUBJECTS, files, scan
 from semihand.tables.rows import filter_rows
 
+ATTEMPTS = "attempts"  # folder of what workers have begun; gone when the pool is labelled
 _CALIBRATION, ERRORS, CURVES = "calibration.json", "calibration.parquet", "curves.json"
 
 
@@ -194,7 +195,8 @@ class RoundSteps:
         subjects = scan(self.campaign.store, "subjects").filter(pl.col("round") == self.number).collect().to_arrow()
         lengths = Lengths.of(subjects.select(SUBJECTS.names))
         config, second = self.campaign.config.label, self.campaign.second_teacher
-        return Labelling(config, self.teacher, lengths, calibration, self.number, second, self._limits)
+        job = Labelling(config, self.teacher, lengths, calibration, self.number, second, self._limits)
+        return job._replace(attempts=self.folder / ATTEMPTS)
 
     def _listing_quarantine(self) -> pa.Table:
         """What listing refused, booked on round 0."""

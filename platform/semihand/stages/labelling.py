@@ -9,16 +9,18 @@ import pyarrow as pa
 import torch
 from pydantic import BaseModel, Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
+from semihand.deaths import DETAIL, REASON, Guard, Guarded, forget_deaths
 from semihand.frames.crop import shards
+from semihand.frames.errors import BadFrame
 from semihand.frames.limits import STANDARD, Limits
 from semihand.steps.components import ErrorModel
-from semihand.steps.label import FrameLabeller, LabelConfig
-from semihand.steps.label_rows import split_labelled
+from semihand.steps.label import LABELLER, FrameLabeller, LabelConfig
+from semihand.steps.label_rows import quarantined, split_labelled
 from semihand.steps.previous import PreviousLabels
 from semihand.steps.subjects import Lengths
 from semihand.tables import Shard, Store
 from semihand.tables.rows import take_rows
-from semihand.workforce import Actors, Shared, Work, by_actors, rows_of_blocks, share
+from semihand.workforce import Actors, Shared, Work, by_actors, is_alone, rows_of_blocks, share
 
 
 class LabelClusterConfig(BaseModel, frozen=True, extra="forbid"):
@@ -49,15 +51,23 @@ class Labelling(NamedTuple):
     second_teacher: Path | None = None
     limits: Limits = STANDARD  # what reading a frame may take
     previous: pa.Table | None = None  # LABELS of the round before; see `PreviousLabels`
+    attempts: Path | None = None  # where workers note what they begin, to find frames that kill them; None: nowhere
 
 
 class _Labeller:
-    """An actor: one teacher, loaded once; writes nothing, looks at one row at a time."""
+    """An actor: one teacher, loaded once; writes no label, looks at one row at a time."""
 
     def __init__(self, job: Labelling, previous: Shared) -> None:
+        refuse = partial(_refused, round_number=job.round_number)
+        guard = None if job.attempts is None else Guard(job.attempts, "frame_id", refuse)
+        self.label = Guarded(partial(self.open, job, previous), guard, in_children=is_alone())
+
+    @staticmethod
+    def open(job: Labelling, previous: Shared) -> Work:
+        """What labels, opened."""
         torch.set_num_threads(1)  # the sums of a convolution must not depend on the size of the machine
         poses = previous.get()
-        self.label = FrameLabeller(
+        return FrameLabeller(
             job.config,
             job.teacher,
             job.lengths,
@@ -70,6 +80,12 @@ class _Labeller:
 
     def __call__(self, frames: pa.Table) -> pa.Table:
         return self.label(frames)
+
+
+def _refused(frames: pa.Table, round_number: int) -> pa.Table:
+    """LABELLED rows of frames that kill their workers."""
+    failures = [(row, BadFrame(REASON, DETAIL)) for row in range(frames.num_rows)]
+    return quarantined(frames, failures, round_number, LABELLER)
 
 
 def labelled_blocks(
@@ -102,10 +118,12 @@ def label_frames(
     done = store.done_ids(job.round_number, "semihand")
     todo = [row for row, frame_id in enumerate(frames["frame_id"].to_pylist()) if frame_id not in done]
     if not todo:
+        forget_deaths(job.attempts)
         return
     write = partial(_write, store=store, round_number=job.round_number)
     written = labelled_blocks(take_rows(frames, todo), job, cluster, write)
     _commit_all(rows_of_blocks(written), store, job.round_number, cluster.shards_per_commit, progress)
+    forget_deaths(job.attempts)
 
 
 def _write(labelled: pa.Table, store: Store, round_number: int) -> pa.Table:
