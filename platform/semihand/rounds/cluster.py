@@ -14,7 +14,7 @@ from ray._private.log import PlainRayHandler
 import semihand
 from semihand.frames.errors import InputError
 from semihand.rounds.config import ClusterConfig
-from semihand.workforce import WRITER_CPUS, working_alone
+from semihand.workforce import WRITER_CPUS, stall_limit, working_alone
 
 
 @contextmanager
@@ -33,7 +33,8 @@ def connected(config: ClusterConfig) -> Iterator[None]:
         _start(config)
     try:
         preflight(config, ray.cluster_resources())
-        yield
+        with stall_limit(config.stall_limit_s):
+            yield
     finally:
         if ours:
             ray.shutdown()

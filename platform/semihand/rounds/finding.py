@@ -13,7 +13,6 @@ from semihand.methods.semihand.weights import read_card
 from semihand.rounds.campaign import Campaign
 from semihand.rounds.given_frames import check_pictures, no_hand, pool_options
 from semihand.rounds.localiser import check_localiser, find_job, kept_localiser
-from semihand.rounds.steps import ATTEMPTS
 from semihand.stages.finding import Finders, find_frames
 from semihand.stages.ingest import ingest_set
 from semihand.steps.finding import unsaid
@@ -59,7 +58,7 @@ def find_pool(campaign: Campaign, path: Path, teacher: Path) -> tuple[Counter[st
         store,
         Finders(
             Actors(label.num_actors, label.cpus_per_actor, label.gpus_per_actor),
-            attempts=campaign.round_folder(0) / ATTEMPTS,
+            attempts=campaign.attempts(0),
         ),
         lambda done, of: campaign.say(f"  hands sought in {done} of {of} pieces"),
     )

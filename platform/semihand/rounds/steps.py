@@ -41,7 +41,6 @@ from semihand.steps.training_data import DataSource, read_frames
 from semihand.tables import QUARANTINE, SUBJECTS, files, scan
 from semihand.tables.rows import filter_rows
 
-ATTEMPTS = "attempts"  # folder of what workers have begun; gone when the pool is labelled
 _CALIBRATION, ERRORS, CURVES = "calibration.json", "calibration.parquet", "curves.json"
 
 
@@ -196,7 +195,7 @@ class RoundSteps:
         lengths = Lengths.of(subjects.select(SUBJECTS.names))
         config, second = self.campaign.config.label, self.campaign.second_teacher
         job = Labelling(config, self.teacher, lengths, calibration, self.number, second, self._limits)
-        return job._replace(attempts=self.folder / ATTEMPTS)
+        return job._replace(attempts=self.campaign.attempts(self.number))
 
     def _listing_quarantine(self) -> pa.Table:
         """What listing refused, booked on round 0."""

@@ -62,7 +62,7 @@ def find_frames(
     # Known hands, and what was refused by a run that ended before it could commit the piece's frames.
     settled = frozenset(done & {ids[row] for piece in to_do for row in piece})
     blocks = [take_rows(frames, piece).combine_chunks() for piece in to_do]
-    written = by_actors(blocks, _Finder, (job, store, settled, finders.attempts), finders.each)
+    written = by_actors(blocks, _Finder, (job, store, settled, finders.attempts), finders.each, what="hands")
     num_done = len(pieces) - len(to_do)
     for shards in _several(written, finders.pieces_per_commit):
         for name in _TABLES:

@@ -86,7 +86,9 @@ def ingest_set(
     seen: set[str] = set()
     for place, part in enumerate(listed):
         if not seen.isdisjoint(part.ids):
-            listed[place] = part._replace(shards=by_one_task(_list_again, (job, parts[place], seen), memory))
+            listed[place] = part._replace(
+                shards=by_one_task(_list_again, (job, parts[place], seen), memory, "a part's list")
+            )
         seen.update(part.ids)
     for name in _TABLES:
         store.commit(name, [shard for part in listed for shard in part.shards if shard.table == name])
@@ -110,7 +112,9 @@ def _listed(job: _Job, parts: list[Part], memory: int, say: Callable[[str], None
     places = [min(machine.get("CPU", 0.0), machine.get("memory", 0.0) // max(memory, 1)) for machine in machines()]
     actors = min(int(sum(places)), math.ceil(len(parts) / _PARTS_PER_ACTOR))
     blocks = [pa.table({"number": [number], "part": [json.dumps(part)]}) for number, part in enumerate(parts)]
-    told = by_actors(blocks, _Lister, (job,), Actors(max(1, actors), 1.0, least=1, memory=memory))
+    told = by_actors(
+        blocks, _Lister, (job,), Actors(max(1, actors), 1.0, least=1, memory=memory), what="lists of parts"
+    )
     for done, row in enumerate(rows_of_blocks(told), 1):
         if row["error"]:
             raise InputError(row["error"])

@@ -96,7 +96,7 @@ def labelled_blocks(
     blocks = [piece.combine_chunks() for piece in shards(frames, cluster.rows_per_shard)]
     actors = Actors(cluster.num_actors, cluster.cpus_per_actor, cluster.gpus_per_actor)
     arguments = (job._replace(previous=None), previous)
-    return by_actors(blocks, _Labeller, arguments, actors, batch_size=cluster.rows_per_shard, then=then)
+    return by_actors(blocks, _Labeller, arguments, actors, batch_size=cluster.rows_per_shard, then=then, what="labels")
 
 
 def label_frames(

@@ -1,6 +1,8 @@
 """The outbox: what is logged goes to MLflow at once, or waits in the spool until MLflow answers again."""
 
 import logging
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,6 +10,7 @@ from typing import Any
 from semihand.tracking.environment import check_database, locate_store, prepare_environment
 from semihand.tracking.parameters import model_name, redact_urls
 from semihand.tracking.spool import Entry, RunKey, Spool
+from semihand.waiting import watched
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +55,10 @@ class Outbox:
             if self._connection is None:
                 if self.location.database is not None:
                     check_database(self.location.database)
-                self._connection = self._delivery.connect(self.campaign, self.model_name, self.location, self._run_ids)
+                with self._watched():
+                    self._connection = self._delivery.connect(
+                        self.campaign, self.model_name, self.location, self._run_ids
+                    )
             self._send_waiting(self._connection)
         except self._failures.FAILURES as error:
             self._hang_up(error)
@@ -64,7 +70,8 @@ class Outbox:
             self.spool.append(entry)
             return None
         try:
-            return self._delivery.deliver(self._connection, entry)
+            with self._watched():
+                return self._delivery.deliver(self._connection, entry)
         except self._failures.FAILURES as error:
             if self._failures.is_refusal(error):
                 self._refuse(entry, error)
@@ -97,7 +104,8 @@ class Outbox:
         waiting = self.spool.read()
         for position, entry in enumerate(waiting):
             try:
-                self._delivery.deliver(connection, entry)
+                with self._watched():
+                    self._delivery.deliver(connection, entry)
             except self._failures.ENTRY_FAILURES as error:
                 if not self._failures.is_refusal(error):
                     self.spool.keep(waiting[position:])
@@ -106,6 +114,9 @@ class Outbox:
         if waiting:
             logger.info("MLflow answers again: %d waiting entries were sent", len(waiting))
         self.spool.keep([])
+
+    def _watched(self) -> AbstractContextManager[Callable[[], None]]:
+        return watched(f"MLflow at {self.location.shown_uri}")
 
     def _hang_up(self, error: Exception) -> None:
         """Give the connection up, and say so once."""
