@@ -8,7 +8,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from killing_labeller import KillingLabeller
+from killing_labeller import KillingLabeller, label_alone
 from killing_work import num_killed, poison
 from same_bytes import first_difference
 from semihand.deaths import MOST_DEATHS
@@ -25,8 +25,8 @@ from semihand.steps.previous import COLUMNS, PreviousLabels
 from semihand.steps.subjects import UNNAMED, Lengths
 from semihand.steps.training_data import read_frames
 from semihand.tables import LABELS, QUARANTINE, deterministic_columns, scan
+from semihand.tables.places import Places
 from semihand.tables.rows import take_rows
-from semihand.workforce import working_alone
 
 ONE_ACTOR = LabelClusterConfig(num_actors=1, cpus_per_actor=0.5, rows_per_shard=40)
 TWO_ACTORS = LabelClusterConfig(num_actors=2, cpus_per_actor=0.25, rows_per_shard=11, shards_per_commit=2)
@@ -88,6 +88,15 @@ def test_two_actors_in_another_order_label_as_one_does(by_one_actor, pool, job, 
     assert_same(left_by(store), by_one_actor)
 
 
+def test_frames_that_actors_read_themselves_are_labelled_as_those_that_come_with_their_pictures(
+    by_one_actor, tiny_campaign, job, new_store
+):
+    places = Places(tiny_campaign.store.folder, tiny_campaign.store.version("frames"))
+    listing, store = places.listed(["frame_id", "subject_id", "uri", "video_frame"]), new_store()
+    label_frames(listing, job._replace(places=places), store, TWO_ACTORS)
+    assert_same(left_by(store), by_one_actor)
+
+
 def test_a_round_that_was_given_half_its_frames_ends_as_if_it_had_them_all(by_one_actor, pool, job, new_store):
     store, told = new_store(), []
     label_frames(pool.slice(0, pool.num_rows // 2), job, store, ONE_ACTOR)
@@ -121,9 +130,8 @@ def test_limits_reach_the_actors(pool, job, new_store):
     assert set(found["quarantine"]["reason"]) == {"too_large"}
 
 
-def die_of(bad, pool, job, folder, monkeypatch):
+def die_of(bad, pool, job, folder):
     """Let these frames of the pool kill whoever labels them; returns the job that notes who died."""
-    monkeypatch.setattr(labelling, "_Labeller", KillingLabeller)
     poison(folder, set(pool["frame_id"].take(bad).to_pylist()))
     return job._replace(attempts=folder / "attempts")
 
@@ -141,28 +149,23 @@ def test_frames_that_kill_their_workers_are_quarantined_and_no_other_label_chang
     by_one_actor, pool, job, new_store, tmp_path, monkeypatch
 ):
     bad, store = [3, 4, 90], new_store()
-    label_frames(pool, die_of(bad, pool, job, tmp_path, monkeypatch), store, TWO_ACTORS)
+    monkeypatch.setattr(labelling, "_Labeller", KillingLabeller)
+    label_frames(pool, die_of(bad, pool, job, tmp_path), store, TWO_ACTORS)
     assert_all_but(bad, store, by_one_actor, pool)
     assert num_killed(tmp_path) >= 2 * MOST_DEATHS + 3 * MOST_DEATHS  # of two blocks, and of three rows
     assert not (tmp_path / "attempts").exists()
 
 
-def start_alone(pool, job, store):
-    """What a user starts again when it died."""
-    with working_alone():
-        label_frames(pool, job, store, ONE_ACTOR)
-
-
-def test_alone_the_driver_dies_once_and_then_leaves_the_dying_to_children(
-    by_one_actor, pool, job, new_store, tmp_path, monkeypatch
-):
+def test_alone_the_driver_dies_once_and_then_leaves_the_dying_to_children(by_one_actor, pool, job, new_store, tmp_path):
     bad, store = [3], new_store()
-    ours = die_of(bad, pool, job, tmp_path, monkeypatch)
-    first = get_context("fork").Process(target=start_alone, args=(pool, ours, store))
-    first.start()
-    first.join()
-    assert first.exitcode == -signal.SIGKILL
-    start_alone(pool, ours, store)
+    ours = die_of(bad, pool, job, tmp_path)
+    ends = []
+    for _ in range(2):
+        driver = get_context("spawn").Process(target=label_alone, args=(pool, ours, store, ONE_ACTOR))
+        driver.start()
+        driver.join()
+        ends.append(driver.exitcode)
+    assert ends == [-signal.SIGKILL, 0]
     assert_all_but(bad, store, by_one_actor, pool)
     assert num_killed(tmp_path) == MOST_DEATHS + MOST_DEATHS
 

@@ -37,8 +37,9 @@ from semihand.steps.label import LABELLER
 from semihand.steps.label_rows import split_labelled
 from semihand.steps.selection import select_labels
 from semihand.steps.subjects import Lengths, measure_subjects
-from semihand.steps.training_data import DataSource, read_frames
+from semihand.steps.training_data import DataSource
 from semihand.tables import QUARANTINE, SUBJECTS, files, scan
+from semihand.tables.places import Places
 from semihand.tables.rows import filter_rows
 
 _CALIBRATION, ERRORS, CURVES = "calibration.json", "calibration.parquet", "curves.json"
@@ -94,8 +95,10 @@ class RoundSteps:
         """Label and correct the pool in one pass."""
         store = self.campaign.store
         self._quarantine_listing()
-        frames = without_truth(read_frames(self.campaign.folder))
-        job = self._job(self.read_calibration())._replace(previous=previous_labels(self.campaign, self.number))
+        places = Places(store.folder, store.version("frames"))
+        frames = without_truth(places.listed(["frame_id", "subject_id", "uri", "video_frame", "box_source"]))
+        previous = previous_labels(self.campaign, self.number)
+        job = self._job(self.read_calibration())._replace(previous=previous, places=places)
 
         def progress(labelled: int, quarantined: int) -> None:
             self.campaign.say(f"  labelled {labelled}, quarantined {quarantined} of {frames.num_rows}")

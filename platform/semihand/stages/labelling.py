@@ -13,14 +13,18 @@ from semihand.deaths import DETAIL, REASON, Guard, Guarded, forget_deaths
 from semihand.frames.crop import shards
 from semihand.frames.errors import BadFrame
 from semihand.frames.limits import STANDARD, Limits
+from semihand.frames.truth import without_truth
 from semihand.steps.components import ErrorModel
 from semihand.steps.label import LABELLER, FrameLabeller, LabelConfig
 from semihand.steps.label_rows import quarantined, split_labelled
 from semihand.steps.previous import PreviousLabels
 from semihand.steps.subjects import Lengths
 from semihand.tables import Shard, Store
+from semihand.tables.places import FILE, ROW, PlacedFrames, Places
 from semihand.tables.rows import take_rows
 from semihand.workforce import Actors, Shared, Work, by_actors, is_alone, rows_of_blocks, share
+
+_TRAVELS = ["frame_id", "subject_id", "uri", FILE, ROW]  # of a listed frame; who is given up is known by name alone
 
 
 class LabelClusterConfig(BaseModel, frozen=True, extra="forbid"):
@@ -51,6 +55,7 @@ class Labelling(NamedTuple):
     second_teacher: Path | None = None
     limits: Limits = STANDARD  # what reading a frame may take
     previous: pa.Table | None = None  # LABELS of the round before; see `PreviousLabels`
+    places: Places | None = None  # what a listing's places are about; None: frames come with their pictures
     attempts: Path | None = None  # where workers note what they begin, to find frames that kill them; None: nowhere
 
 
@@ -67,7 +72,7 @@ class _Labeller:
         """What labels, opened."""
         torch.set_num_threads(1)  # the sums of a convolution must not depend on the size of the machine
         poses = previous.get()
-        return FrameLabeller(
+        label = FrameLabeller(
             job.config,
             job.teacher,
             job.lengths,
@@ -77,6 +82,10 @@ class _Labeller:
             previous=None if poses is None else PreviousLabels(poses),
             limits=job.limits,
         )
+        if job.places is None:
+            return label
+        read = PlacedFrames(job.places)
+        return lambda places: label(without_truth(read(places)))
 
     def __call__(self, frames: pa.Table) -> pa.Table:
         return self.label(frames)
@@ -91,9 +100,13 @@ def _refused(frames: pa.Table, round_number: int) -> pa.Table:
 def labelled_blocks(
     frames: pa.Table, job: Labelling, cluster: LabelClusterConfig, then: Work | None = None
 ) -> Iterator[pa.Table]:
-    """LABELLED rows of the frames as they come, a block per shard; or what is then done to each."""
+    """LABELLED rows of the frames as they come, a block per shard; or what is then done to each.
+
+    Of listed frames only names and places travel.
+    """
     previous = share(None if job.previous is None else job.previous.combine_chunks())
-    blocks = [piece.combine_chunks() for piece in shards(frames, cluster.rows_per_shard)]
+    pieces = shards(frames, cluster.rows_per_shard)
+    blocks = [(piece if job.places is None else piece.select(_TRAVELS)).combine_chunks() for piece in pieces]
     actors = Actors(cluster.num_actors, cluster.cpus_per_actor, cluster.gpus_per_actor)
     arguments = (job._replace(previous=None), previous)
     return by_actors(blocks, _Labeller, arguments, actors, batch_size=cluster.rows_per_shard, then=then, what="labels")
@@ -109,7 +122,7 @@ def label_frames(
     """Label the frames of a round that have neither a label nor a quarantine row yet, and commit what comes.
 
     Args:
-        frames: the round's manifest, without truth.
+        frames: the round's manifest, without truth; or the listing of a store's, `job.places` being where they lie.
         job: teacher, lengths, calibration and round.
         store: where labels and quarantine rows go.
         cluster: how many actors, and how often to commit.
