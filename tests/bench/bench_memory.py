@@ -47,7 +47,7 @@ def made_store(folder: Path, num: int, picture_kb: int) -> Store:
         for row in range(start, min(start + ROWS_PER_FILE, num)):
             noise[0, 0] = row % 251, row // 251 % 251, row // 63001  # no two alike
             buffer = io.BytesIO()
-            Image.fromarray(noise).save(buffer, "BMP")
+            Image.fromarray(noise).save(buffer, "PNG", compress_level=0)
             pictures.append(buffer.getvalue())
         store.append("frames", _frames(start, pictures, side))
     return store
@@ -55,7 +55,7 @@ def made_store(folder: Path, num: int, picture_kb: int) -> Store:
 
 def _frames(start: int, pictures: list[bytes], side: int) -> pa.Table:
     num = len(pictures)
-    ids = [frame_id("bench", f"{row}.bmp") for row in range(start, start + num)]
+    ids = [frame_id("bench", f"{row}.png") for row in range(start, start + num)]
     said = {
         "frame_id": ids, "dataset": ["bench"] * num, "image": pictures, "modality": ["rgb"] * num,
         "content_sha256": [content_sha256(each) for each in pictures], "hand": ["right"] * num,
@@ -123,22 +123,22 @@ def main(times: float, store_mb: int, picture_kb: int) -> None:
             label_frames(listing, job, store, label, progress)
             took = time.perf_counter() - began
             sampler.ended.set()
-            spilled = sum(path.stat().st_size for path in _spill_folder().rglob("*") if path.is_file())
+            spilled = sum(path.stat().st_size for path in _session().glob("ray_spilled_objects*/*"))
         gb_each = picture_kb * 1024 / 1e9
         print(f"{num} frames, {num * gb_each:.2f} GB, {times:g} times the object store, in {took:.0f} s")
         samples = np.array(sampler.samples)
         for column, name in ((1, "driver"), (2, "worker")):
             level, per_gb = slope(samples, column, gb_each)
-            print(
-                f"memory: {name} {level:.0f} MB, slope {per_gb:+.2f} % per GB, at most {np.nanmax(samples[:, column]):.0f} MB"
-            )
+            most = np.nanmax(samples[:, column])
+            print(f"memory: {name} {level:.0f} MB, slope {per_gb:+.2f} % per GB, at most {most:.0f} MB")
         print(f"spilled and left: {spilled / 1e6:.1f} MB")
 
 
-def _spill_folder() -> Path:
+def _session() -> Path:
     return Path(ray._private.worker._global_node.get_session_dir_path())
 
 
 if __name__ == "__main__":
-    words = [float(word) for word in sys.argv[1:]]
-    main(*(given if given is not None else usual for given, usual in zip([*words, None, None, None], (50, 80, 48))))
+    given = [float(word) for word in sys.argv[1:]]
+    times, store_mb, picture_kb = [*given, *(50, 80, 480)[len(given) :]]
+    main(times, int(store_mb), int(picture_kb))
