@@ -22,6 +22,7 @@ import ray
 import torch
 from PIL import Image
 
+from semihand.methods.semihand.labeller import ViewConfig
 from semihand.methods.semihand.network import HandNetwork, NetworkConfig
 from semihand.methods.semihand.weights import ModelCard, save_model
 from semihand.rounds.cluster import connected
@@ -32,7 +33,7 @@ from semihand.steps.subjects import UNNAMED, Lengths
 from semihand.tables import FRAMES, Store, content_sha256, frame_id
 from semihand.tables.places import Places
 
-ROWS_PER_FILE = 512
+ROWS_PER_FILE = 128
 _LEAST_S, _SETTLED = 0.5, 0.1  # between samples; of the frames, after which memory is to be flat
 
 
@@ -100,7 +101,7 @@ def slope(samples: np.ndarray, column: int, gb_each: float) -> tuple[float, floa
 def main(times: float, store_mb: int, picture_kb: int) -> None:
     """Print a line for the driver and one for the workers."""
     num = int(times * store_mb * 1024 / picture_kb)
-    label = LabelClusterConfig(num_actors=1, cpus_per_actor=1, rows_per_shard=64)
+    label = LabelClusterConfig(num_actors=1, cpus_per_actor=1, rows_per_shard=16, shards_per_commit=2)
     with tempfile.TemporaryDirectory() as scratch:
         store = made_store(Path(scratch, "campaign"), num, picture_kb)
         torch.manual_seed(1)
@@ -111,7 +112,8 @@ def main(times: float, store_mb: int, picture_kb: int) -> None:
         places = Places(store.folder, store.version("frames"))
         listing = places.listed(["frame_id", "subject_id", "uri", "video_frame"])
         lengths = Lengths({UNNAMED: np.array(template)})
-        job = Labelling(LabelConfig(), teacher, lengths, None, 1, places=places, attempts=Path(scratch, "attempts"))
+        config = LabelConfig(views=ViewConfig(num_views=2))  # the pictures count here, not the networks
+        job = Labelling(config, teacher, lengths, None, 1, places=places, attempts=Path(scratch, "attempts"))
         sampler = Sampler()
 
         def progress(labelled: int, quarantined: int) -> None:
@@ -140,5 +142,5 @@ def _session() -> Path:
 
 if __name__ == "__main__":
     given = [float(word) for word in sys.argv[1:]]
-    times, store_mb, picture_kb = [*given, *(50, 80, 480)[len(given) :]]
+    times, store_mb, picture_kb = [*given, *(50, 80, 1920)[len(given) :]]
     main(times, int(store_mb), int(picture_kb))
