@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from semihand.deaths import Guard, Guarded, Work
+from semihand.deaths import MOST_DEATHS, Guard, Guarded, Work, _key
 
 _POISON, _KILLED = "poison.txt", "killed"
 
@@ -23,6 +23,13 @@ def poison(folder: Path, names: set[str]) -> None:
 def num_killed(folder: Path) -> int:
     """How many processes have died of it."""
     return len(list((folder / _KILLED).iterdir()))
+
+
+def died_on(folder: Path, name: str) -> None:
+    """Let it stand in a folder of attempts that three workers died of a row while they had it alone."""
+    folder.mkdir(parents=True)
+    for number in range(MOST_DEATHS):
+        (folder / f"{_key(['row', name])}.{number}").touch()
 
 
 def killing(folder: Path, column: str, work: Work) -> Work:

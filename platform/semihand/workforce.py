@@ -3,6 +3,7 @@
 What comes out is the same rows either way; only Ray Data may change the order of the blocks.
 """
 
+import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -97,6 +98,7 @@ def by_actors(
                 answer = work(block)
                 yield answer if then is None else then(answer)
         return
+    _check_store(blocks)
     most = min(actors.most, len(blocks))
     if batch_size is None:  # Ray Data wants a size where there are GPUs, and would cut and join blocks to it
         blocks, actor, arguments, batch_size = [_packed(block) for block in blocks], _Unpacking, (actor, arguments), 1
@@ -113,6 +115,22 @@ def by_actors(
     if then is not None:
         data = data.map_batches(then, batch_format="pyarrow", batch_size=None, num_cpus=WRITER_CPUS)
     yield from _answers(data, what)
+
+
+def _check_store(blocks: Sequence[pa.Table]) -> None:
+    """Refuse blocks that Ray could not hold on their way in and out: they would go by the disk, or nowhere.
+
+    Raises:
+        InputError: says how large they are, and what there is.
+    """
+    largest = max(blocks, key=lambda block: int(block.nbytes))
+    room = min(machine.get("object_store_memory", math.inf) for machine in machines())
+    if 2 * largest.nbytes > room:
+        raise InputError(
+            f"a block of {largest.num_rows} rows takes {largest.nbytes / 1e6:,.0f} MB, in and out twice that, and "
+            f"Ray's object store has {room / 1e6:,.0f} MB. Raise --cluster.object_store_mb, or --object-store-memory "
+            "of `ray start`; or lower --cluster.label.rows_per_shard."
+        )
 
 
 def _answers(data: ray.data.Dataset, what: str) -> Iterator[pa.Table]:

@@ -2,6 +2,7 @@
 
 import re
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from ray.data import DataContext
@@ -29,6 +30,12 @@ def test_blocks_stay_whole_on_cpus_and_gpus_as_in_one_process(local_ray, gpus):
         assert is_alone()
         assert worked(gpus) == by_ray
         assert worked(gpus, doubled) == more
+
+
+def test_blocks_that_the_object_store_cannot_hold_are_refused(local_ray):
+    large = [BLOCKS[0], pa.table({"row": np.arange(14_000_000)})]
+    with pytest.raises(InputError, match=r"block of 14000000 rows takes 112 MB.*store has 2\d\d MB.*object_store_mb"):
+        list(by_actors(large, Counter, (share(1),), Actors(1, 0.25)))
 
 
 def test_work_that_no_machine_has_room_for_says_so_and_then_ends_with_the_way_out(local_ray, monkeypatch, caplog):

@@ -81,7 +81,6 @@ def ingest_set(
     memory = _memory(reader, options)
     forget_annotations()
     job = _Job(reader, options, keep, store)
-    forget_deaths(job.attempts)  # of a listing that ended with an error, which begins anew
     listed = sorted(_listed(job, parts, memory, say))
     seen: set[str] = set()
     for place, part in enumerate(listed):
@@ -117,6 +116,7 @@ def _listed(job: _Job, parts: list[Part], memory: int, say: Callable[[str], None
     )
     for done, row in enumerate(rows_of_blocks(told), 1):
         if row["error"]:
+            forget_deaths(job.attempts)  # once somebody mended what it says, all begins anew
             raise InputError(row["error"])
         shards = [Shard.from_row(shard) for shard in json.loads(row["shards"])]
         yield _Listed(row["number"], shards, json.loads(row["ids"]), Counter(json.loads(row["conversions"])))
