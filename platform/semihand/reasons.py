@@ -28,6 +28,7 @@ QUARANTINE_REASONS: tuple[str, ...] = (
     "not_finite",  # the labeller's answer holds NaN or infinity
     "no_pose",  # the labeller has no answer for this frame
     "crashed",  # the frame kills whatever opens it
+    "poison",  # it opens, but kills every worker that labels it or seeks its hands
 )
 
 #: How a picture is brought to upright 8-bit RGB, by the code that listings count.

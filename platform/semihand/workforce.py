@@ -3,6 +3,7 @@
 What comes out is the same rows either way; only Ray Data may change the order of the blocks.
 """
 
+import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,6 +14,11 @@ import pyarrow as pa
 import ray
 import ray.data
 import torch
+from ray.data.exceptions import ExecutionTimeoutError
+from ray.exceptions import RayError
+
+from semihand.frames.errors import InputError, first_line
+from semihand.waiting import watched
 
 WRITER_CPUS = 0.25  # of a task that writes what an actor made
 _IS_ALONE: ContextVar[bool] = ContextVar("is_alone", default=False)
@@ -68,6 +74,7 @@ def by_actors(
     *,
     batch_size: int | None = None,
     then: Work | None = None,
+    what: str = "blocks",
 ) -> Iterator[pa.Table]:
     """What an actor makes of every block.
 
@@ -78,12 +85,20 @@ def by_actors(
         actors: how many of them.
         batch_size: rows of all blocks but perhaps the last; None where they differ, and must stay whole all the same.
         then: done to what it gives, by tasks of their own.
+        what: the answers are, for the line that says that none comes.
+
+    Raises:
+        InputError: no block moved for as long as Ray Data was told to wait; see `stall_limit`.
     """
     if is_alone():
-        with _threads_kept():
+        with _threads_kept(), watched(what, in_words) as progress:
             work = actor(*arguments)
-            yield from (each if then is None else then(each) for each in map(work, blocks))
+            for block in blocks:
+                progress()
+                answer = work(block)
+                yield answer if then is None else then(answer)
         return
+    _check_store(blocks)
     most = min(actors.most, len(blocks))
     if batch_size is None:  # Ray Data wants a size where there are GPUs, and would cut and join blocks to it
         blocks, actor, arguments, batch_size = [_packed(block) for block in blocks], _Unpacking, (actor, arguments), 1
@@ -99,7 +114,38 @@ def by_actors(
     )
     if then is not None:
         data = data.map_batches(then, batch_format="pyarrow", batch_size=None, num_cpus=WRITER_CPUS)
-    yield from data.iter_batches(batch_format="pyarrow", batch_size=None)
+    yield from _answers(data, what)
+
+
+def _check_store(blocks: Sequence[pa.Table]) -> None:
+    """Refuse blocks that Ray could not hold on their way in and out: they would go by the disk, or nowhere.
+
+    Raises:
+        InputError: says how large they are, and what there is.
+    """
+    largest = max(blocks, key=lambda block: int(block.nbytes))
+    room = min(machine.get("object_store_memory", math.inf) for machine in machines())
+    if 2 * largest.nbytes > room:
+        raise InputError(
+            f"a block of {largest.num_rows} rows takes {largest.nbytes / 1e6:,.0f} MB, in and out twice that, and "
+            f"Ray's object store has {room / 1e6:,.0f} MB. Raise --cluster.object_store_mb, or --object-store-memory "
+            "of `ray start`; or lower --cluster.label.rows_per_shard."
+        )
+
+
+def _answers(data: ray.data.Dataset, what: str) -> Iterator[pa.Table]:
+    with watched(what, in_words) as progress:
+        try:
+            for block in data.iter_batches(batch_format="pyarrow", batch_size=None):
+                progress()
+                yield block
+        except ExecutionTimeoutError as error:
+            limit_s = data.context.execution_no_progress_timeout_s
+            raise InputError(
+                f"no {what} came for {limit_s:g} s, and nothing moved; {in_words()}. Add CPUs or lower "
+                "--cluster.label.num_actors; if the work is that slow, raise --cluster.stall_limit_s. Run again, it "
+                "goes on where it stopped."
+            ) from error
 
 
 class _Unpacking:
@@ -119,27 +165,59 @@ def _packed(block: pa.Table) -> pa.Table:
     return pa.table({"block": pa.array([sink.getvalue().to_pybytes()], pa.large_binary())})
 
 
-def by_tasks(blocks: Sequence[pa.Table], work: Work) -> Iterator[pa.Table]:
-    """What a task makes of every block; it may set torch's number of threads."""
+def by_tasks(blocks: Sequence[pa.Table], work: Work, what: str = "blocks") -> Iterator[pa.Table]:
+    """What a task makes of every block; it may set torch's number of threads.
+
+    Raises:
+        InputError: no block moved for as long as Ray Data was told to wait; see `stall_limit`.
+    """
     if is_alone():
-        with _threads_kept():
-            yield from map(work, blocks)
+        with _threads_kept(), watched(what, in_words) as progress:
+            for block in blocks:
+                progress()
+                yield work(block)
         return
     data = ray.data.from_arrow(list(blocks)).map_batches(work, batch_format="pyarrow", batch_size=None)
-    yield from data.iter_batches(batch_format="pyarrow", batch_size=None)
+    yield from _answers(data, what)
 
 
-def by_one_task(work: Callable[..., Any], arguments: tuple[Any, ...], memory: int) -> Any:
+def by_one_task(work: Callable[..., Any], arguments: tuple[Any, ...], memory: int, what: str = "a task") -> Any:
     """What a task in a process of its own gives, which ends with it and lets its memory go.
 
     Args:
         work: a function that workers can import.
         arguments: of it.
         memory: bytes that it takes; 0: not counted.
+        what: the answer is, for the line that says that it does not come.
     """
+    with watched(what, in_words):
+        if is_alone():
+            return work(*arguments)
+        return ray.get(ray.remote(max_calls=1, memory=memory or None)(work).remote(*arguments))
+
+
+@contextmanager
+def stall_limit(seconds: float) -> Iterator[None]:
+    """Have work by actors and tasks end with an error when none of its blocks moves for so long."""
+    context = ray.data.DataContext.get_current()
+    before, context.execution_no_progress_timeout_s = context.execution_no_progress_timeout_s, seconds
+    try:
+        yield
+    finally:
+        context.execution_no_progress_timeout_s = before
+
+
+def in_words() -> str:
+    """What there is to be seen of the cluster while nothing moves."""
     if is_alone():
-        return work(*arguments)
-    return ray.get(ray.remote(max_calls=1, memory=memory or None)(work).remote(*arguments))
+        return "this process works alone"
+    try:
+        free, there = ray.available_resources().get("CPU", 0.0), ray.cluster_resources().get("CPU", 0.0)
+        nodes = ray.nodes()
+    except RayError as error:
+        return f"Ray does not answer ({first_line(error)})"
+    alive = sum(node["Alive"] for node in nodes)
+    return f"{free:g} of {there:g} CPUs are free, {alive} of {len(nodes)} machines alive (`ray status` says more)"
 
 
 def machines() -> list[dict[str, float]]:

@@ -3,8 +3,9 @@
 import pytest
 
 from semihand.frames.errors import InputError
-from semihand.rounds.cluster import connected, preflight
+from semihand.rounds.cluster import connected
 from semihand.rounds.config import ClusterConfig
+from semihand.rounds.preflight import preflight
 from semihand.stages.labelling import LabelClusterConfig
 from semihand.stages.training import TrainClusterConfig
 
@@ -26,12 +27,36 @@ def asking(num_actors=1, cpus_per_actor=0.5, gpus_per_actor=0.0, **train):
 )
 def test_what_a_cluster_cannot_hold_is_refused(config, resources, said):
     with pytest.raises(InputError, match=said):
-        preflight(config, resources)
+        preflight(config, [resources])
+
+
+@pytest.mark.parametrize(
+    ("config", "machines", "said"),
+    [
+        (asking(num_actors=2, cpus_per_actor=3.0), [{"CPU": 4.0}, {"CPU": 2.0}, {"CPU": 2.0}], "only 1 of them fit"),
+        (
+            asking(num_actors=2, cpus_per_actor=2.0),
+            [{"CPU": 2.0}, {"CPU": 2.2}, {"CPU": 0.2}],
+            "less than 0.25 CPUs on every machine",
+        ),
+        (asking(num_actors=3, gpus_per_actor=0.75), [{"CPU": 8.0, "GPU": 3.0}] * 1, None),
+        (asking(num_actors=4, gpus_per_actor=0.75), [{"CPU": 8.0, "GPU": 3.0}], "only 3 of them fit"),
+        (asking(num_actors=2, gpus_per_actor=1.0), [{"CPU": 8.0}, {"CPU": 0.5, "GPU": 2.0}], "only 1 of them fit"),
+        (asking(num_workers=2, cpus_per_worker=3.0), [{"CPU": 3.0}, {"CPU": 2.0}, {"CPU": 2.0}], "training.*only 1"),
+        (asking(num_actors=2, cpus_per_actor=2.0, num_workers=2), [{"CPU": 2.0}, {"CPU": 2.5}], None),
+    ],
+)
+def test_a_process_must_fit_on_one_machine_and_a_writer_beside(config, machines, said):
+    if said is None:
+        preflight(config, machines)
+        return
+    with pytest.raises(InputError, match=said):
+        preflight(config, machines)
 
 
 def test_actors_that_leave_room_for_a_writer_pass():
-    preflight(asking(num_actors=3, cpus_per_actor=1.0), {"CPU": 4.0})
-    preflight(asking(num_actors=2, cpus_per_actor=0.5, gpus_per_actor=0.5), {"CPU": 2.0, "GPU": 1.0})
+    preflight(asking(num_actors=3, cpus_per_actor=1.0), [{"CPU": 4.0}])
+    preflight(asking(num_actors=2, cpus_per_actor=0.5, gpus_per_actor=0.5), [{"CPU": 2.0, "GPU": 1.0}])
 
 
 def test_a_run_that_takes_every_cpu_is_refused_before_it_starts(local_ray):

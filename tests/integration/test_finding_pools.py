@@ -10,6 +10,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from coloured_hands import FINDER, LEFT, RIGHT, localiser_folder, png, scene, two_hands, write_scenes
+from killing_work import died_on
 from made_localiser import taught_localiser
 from semihand.command_line import read_config
 from semihand.frames.errors import BadFrame
@@ -213,6 +214,26 @@ def test_label_free_figures_are_of_the_hands_that_are_found(with_double, by_two_
     assert figures["frames"] == len(by_two_actors["frames"])
     assert (figures["no_hand"], figures["unusable"]) == (1, 1)
     assert figures["jitter_mm"] > 0
+
+
+def test_frames_that_killed_their_finders_are_quarantined_and_the_others_are_found_without_them(
+    local_ray, listed, job, new_store, tmp_path
+):
+    stills = listed.filter(pa.compute.is_null(listed["video_frame"]))
+    bad = stills["frame_id"].to_pylist()[0]
+    others = filter_rows(listed, pa.compute.not_equal(listed["frame_id"], bad))
+    died_on(tmp_path / "attempts", bad)
+    ours, theirs = new_store(), new_store()
+    find_frames(listed, job, ours, Finders(Actors(1, 0.25), attempts=tmp_path / "attempts"))
+    find_frames(others, job, theirs, Finders(Actors(1, 0.25)))
+    found, wanted = found_in(ours), found_in(theirs)
+    given_up = found["quarantine"].filter(pl.col("reason") == "poison")
+    assert given_up["frame_id"].to_list() == [bad]
+    assert given_up["stage"].to_list() == ["find"]
+    for name in wanted:
+        rest = found[name].filter(pl.col("frame_id") != bad).sort("frame_id")
+        assert first_difference(rest, wanted[name].sort("frame_id")) == "", name
+    assert not (tmp_path / "attempts").exists()
 
 
 def test_a_localiser_that_was_taught_finds_the_hands_of_pictures(local_ray, teacher, new_store, tmp_path):

@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 import ray
 
+from killing_work import died_on
 from made_freihand import write_freihand
 from semihand.command_line import read_config
 from semihand.frames.errors import InputError
@@ -197,3 +198,13 @@ def test_a_round_runs_on_freihand_and_never_opens_the_pools_truth(local_ray, fre
     assert Store(config.campaign).is_sealed(1)
     again = run_rounds(config)
     assert json.dumps(again.rounds, sort_keys=True) == json.dumps(summary.rounds, sort_keys=True)
+
+
+def test_a_part_that_killed_its_listers_ends_the_listing_and_is_listed_again_next_time(local_ray, freihand, new_store):
+    name, store = f"freihand:{freihand}?split=training", new_store(["frames", "quarantine"])
+    died_on(Path(store.folder, "attempts"), json.dumps(parts_of(open_set(name))[0]))
+    with pytest.raises(InputError, match=r"freihand: whoever lists part .* is killed, 3 times by now"):
+        ingest_set(open_set(name), TRUTH, known_poses, store)
+    ingest_set(open_set(name), TRUTH, known_poses, store)
+    assert scan(store, "frames").collect().height > 0
+    assert not Path(store.folder, "attempts").exists()

@@ -1,14 +1,21 @@
 """A label depends on its frame alone: not on the actor, the order, the neighbours or a restart."""
 
+import signal
+from multiprocessing import get_context
+
 import numpy as np
 import polars as pl
 import pyarrow as pa
 import pytest
 
+from killing_labeller import KillingLabeller, label_alone
+from killing_work import num_killed, poison
+from semihand.deaths import MOST_DEATHS
 from semihand.frames.limits import Limits
 from semihand.frames.truth import without_truth
 from semihand.methods.semihand.weights import read_card
 from semihand.rounds.steps import RoundSteps
+from semihand.stages import labelling
 from semihand.stages.labelling import LabelClusterConfig, Labelling, label_frames
 from semihand.steps.correct import CorrectConfig
 from semihand.steps.label import FrameLabeller, LabelConfig
@@ -18,6 +25,7 @@ from semihand.steps.subjects import UNNAMED, Lengths
 from semihand.steps.training_data import read_frames
 from semihand.tables import LABELS, QUARANTINE, deterministic_columns, scan
 from semihand.tables.comparing import first_difference
+from semihand.tables.places import Places
 from semihand.tables.rows import take_rows
 
 ONE_ACTOR = LabelClusterConfig(num_actors=1, cpus_per_actor=0.5, rows_per_shard=40)
@@ -80,6 +88,15 @@ def test_two_actors_in_another_order_label_as_one_does(by_one_actor, pool, job, 
     assert_same(left_by(store), by_one_actor)
 
 
+def test_frames_that_actors_read_themselves_are_labelled_as_those_that_come_with_their_pictures(
+    by_one_actor, tiny_campaign, job, new_store
+):
+    places = Places(tiny_campaign.store.folder, tiny_campaign.store.version("frames"))
+    listing, store = places.listed(["frame_id", "subject_id", "uri", "video_frame"]), new_store()
+    label_frames(listing, job._replace(places=places), store, TWO_ACTORS)
+    assert_same(left_by(store), by_one_actor)
+
+
 def test_a_round_that_was_given_half_its_frames_ends_as_if_it_had_them_all(by_one_actor, pool, job, new_store):
     store, told = new_store(), []
     label_frames(pool.slice(0, pool.num_rows // 2), job, store, ONE_ACTOR)
@@ -111,6 +128,46 @@ def test_limits_reach_the_actors(pool, job, new_store):
     assert len(found["labels"]) == 0
     assert sorted(found["quarantine"]["frame_id"]) == sorted(few["frame_id"].to_pylist())
     assert set(found["quarantine"]["reason"]) == {"too_large"}
+
+
+def die_of(bad, pool, job, folder):
+    """Let these frames of the pool kill whoever labels them; returns the job that notes who died."""
+    poison(folder, set(pool["frame_id"].take(bad).to_pylist()))
+    return job._replace(attempts=folder / "attempts")
+
+
+def assert_all_but(bad, store, by_one_actor, pool):
+    """Every other label is what it is without them, and each of them is quarantined."""
+    found, names = left_by(store), set(pool["frame_id"].take(bad).to_pylist())
+    others = {name: rows.filter(~pl.col("frame_id").is_in(list(names))) for name, rows in by_one_actor.items()}
+    given_up = found["quarantine"].filter(pl.col("reason") == "poison")
+    assert sorted(given_up["frame_id"]) == sorted(names)
+    assert_same(found | {"quarantine": found["quarantine"].filter(pl.col("reason") != "poison")}, others)
+
+
+def test_frames_that_kill_their_workers_are_quarantined_and_no_other_label_changes(
+    by_one_actor, pool, job, new_store, tmp_path, monkeypatch
+):
+    bad, store = [3, 4, 90], new_store()
+    monkeypatch.setattr(labelling, "_Labeller", KillingLabeller)
+    label_frames(pool, die_of(bad, pool, job, tmp_path), store, TWO_ACTORS)
+    assert_all_but(bad, store, by_one_actor, pool)
+    assert num_killed(tmp_path) >= 2 * MOST_DEATHS + 3 * MOST_DEATHS  # of two blocks, and of three rows
+    assert not (tmp_path / "attempts").exists()
+
+
+def test_alone_the_driver_dies_once_and_then_leaves_the_dying_to_children(by_one_actor, pool, job, new_store, tmp_path):
+    bad, store = [3], new_store()
+    ours = die_of(bad, pool, job, tmp_path)
+    ends = []
+    for _ in range(2):
+        driver = get_context("spawn").Process(target=label_alone, args=(pool, ours, store, ONE_ACTOR))
+        driver.start()
+        driver.join()
+        ends.append(driver.exitcode)
+    assert ends == [-signal.SIGKILL, 0]
+    assert_all_but(bad, store, by_one_actor, pool)
+    assert num_killed(tmp_path) == MOST_DEATHS + MOST_DEATHS
 
 
 def test_another_teacher_or_other_views_label_otherwise(by_one_actor, pool, job, one_thread):

@@ -19,7 +19,7 @@ from mlflow import MlflowClient
 from semihand.methods.semihand.network import HandNetwork, NetworkConfig
 from semihand.methods.semihand.predictor import Predictor
 from semihand.methods.semihand.weights import ModelCard, save_model
-from semihand.tracking import CampaignTracker
+from semihand.tracking import CampaignTracker, registry
 from semihand.tracking.parameters import finite_metrics, flatten_parameters, model_name
 from semihand.tracking.spool import Entry, Spool
 
@@ -190,6 +190,18 @@ np.savez("joints.npz", **joints)
 files = [module.__file__ for name, module in sys.modules.items() if name.startswith("semihand")]
 open("sources.txt", "w").write("\\n".join(file for file in files if file))
 """
+
+
+def test_a_models_files_are_safe_from_a_power_cut_before_a_version_names_them(tracker, tmp_path, monkeypatch):
+    done, sync, create = [], registry.files.sync, MlflowClient.create_model_version
+    monkeypatch.setattr(registry.files, "sync", lambda path: done.append(path) or sync(path))
+    monkeypatch.setattr(
+        MlflowClient, "create_model_version", lambda *given, **named: done.append("version") or create(*given, **named)
+    )
+    with tracker.round_run(13, {}) as run:
+        run.register_model(save_random_model(tmp_path, seed=5))
+    names = [Path(path).name for path in done[: done.index("version")]]
+    assert {"weights.safetensors", "MLmodel", "served_model.py"} <= set(names)
 
 
 def predict_in_fresh_process(tracker: CampaignTracker, folder: Path) -> dict[str, np.ndarray]:

@@ -1,10 +1,16 @@
 """workforce.py: blocks stay whole and come back worked, by Ray's actors, on GPUs or not, and by one process alone."""
 
+import re
+
+import numpy as np
 import pyarrow as pa
 import pytest
+from ray.data import DataContext
 
 from counting_actors import Counter, doubled
-from semihand.workforce import Actors, by_actors, is_alone, share, working_alone
+from semihand import waiting
+from semihand.frames.errors import InputError
+from semihand.workforce import Actors, by_actors, is_alone, share, stall_limit, working_alone
 
 BLOCKS = [pa.table({"row": list(range(num))}) for num in (3, 5, 1, 2)]
 
@@ -24,3 +30,21 @@ def test_blocks_stay_whole_on_cpus_and_gpus_as_in_one_process(local_ray, gpus):
         assert is_alone()
         assert worked(gpus) == by_ray
         assert worked(gpus, doubled) == more
+
+
+def test_blocks_that_the_object_store_cannot_hold_are_refused(local_ray):
+    large = [BLOCKS[0], pa.table({"row": np.arange(14_000_000)})]
+    with pytest.raises(InputError, match=r"block of 14000000 rows takes 112 MB.*store has 2\d\d MB.*object_store_mb"):
+        list(by_actors(large, Counter, (share(1),), Actors(1, 0.25)))
+
+
+def test_work_that_no_machine_has_room_for_says_so_and_then_ends_with_the_way_out(local_ray, monkeypatch, caplog):
+    monkeypatch.setattr(waiting, "SILENCE_S", 1.0)
+    before = DataContext.get_current().execution_no_progress_timeout_s
+    with (
+        stall_limit(4.0),
+        pytest.raises(InputError, match=r"no sums came for 4 s.*of 4 CPUs are free, 1 of 1 machines.*stall_limit_s"),
+    ):
+        list(by_actors(BLOCKS, Counter, (share(100),), Actors(1, 5.0), what="sums"))
+    assert re.search(r"no progress for \d+ s: waiting for sums; [\d.]+ of 4 CPUs are free", caplog.text)
+    assert DataContext.get_current().execution_no_progress_timeout_s == before

@@ -47,6 +47,10 @@ class Campaign:
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
+    def attempts(self, round_number: int) -> Path:
+        """Where a round's workers note what they begin, to find frames that kill them; gone when the work is done."""
+        return self.round_folder(round_number) / "attempts"
+
     def say(self, text: str) -> None:
         """A line of progress for whoever watches."""
         print(text, flush=True)

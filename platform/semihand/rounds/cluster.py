@@ -12,9 +12,9 @@ import ray.data
 from ray._private.log import PlainRayHandler
 
 import semihand
-from semihand.frames.errors import InputError
 from semihand.rounds.config import ClusterConfig
-from semihand.workforce import WRITER_CPUS, working_alone
+from semihand.rounds.preflight import preflight
+from semihand.workforce import machines, stall_limit, working_alone
 
 
 @contextmanager
@@ -32,8 +32,9 @@ def connected(config: ClusterConfig) -> Iterator[None]:
     if ours:
         _start(config)
     try:
-        preflight(config, ray.cluster_resources())
-        yield
+        preflight(config, machines())
+        with stall_limit(config.stall_limit_s):
+            yield
     finally:
         if ours:
             ray.shutdown()
@@ -88,33 +89,3 @@ def _silent_core() -> Iterator[None]:
         os.dup2(kept, 2)
         os.close(kept)
         os.close(nowhere)
-
-
-def preflight(config: ClusterConfig, resources: dict[str, float]) -> None:
-    """Refuse a run that would stall: Ray waits for ever for CPUs that its own actors hold.
-
-    Raises:
-        InputError: says what was asked, what there is, and what to change.
-    """
-    cpus, gpus = resources.get("CPU", 0.0), resources.get("GPU", 0.0)
-    label, train = config.label, config.train
-    actors = label.num_actors * label.cpus_per_actor
-    if actors + WRITER_CPUS > cpus:
-        raise InputError(
-            f"{label.num_actors} label actors of {label.cpus_per_actor:g} CPUs need {actors:g} and the writers "
-            f"{WRITER_CPUS:g} more, but the cluster has {cpus:g}: the run would stall. "
-            "Lower --cluster.label.num_actors or --cluster.label.cpus_per_actor."
-        )
-    each = train.cpus_per_worker or 1.0
-    workers = train.num_workers * each
-    if workers > cpus:
-        raise InputError(
-            f"{train.num_workers} training workers of {each:g} CPUs need {workers:g}, but the "
-            f"cluster has {cpus:g}. Lower --cluster.train.num_workers or --cluster.train.cpus_per_worker."
-        )
-    asked = max(label.num_actors * label.gpus_per_actor, train.num_workers * train.gpus_per_worker)
-    if asked > gpus:
-        raise InputError(
-            f"{asked:g} GPUs are asked for, but the cluster has {gpus:g}. "
-            "Lower --cluster.label.gpus_per_actor and --cluster.train.gpus_per_worker."
-        )

@@ -57,6 +57,10 @@ class ClusterConfig(BaseModel, frozen=True, extra="forbid"):
     alone: bool = Field(default=False, description="work in this process alone, one thing after the other, without Ray")
     num_cpus: PositiveInt | None = Field(default=None, description="CPUs of a Ray started here; None: all there are")
     object_store_mb: PositiveInt = Field(default=512, description="memory for objects of a Ray started here, MiB")
+    # Every 120 s without progress are said; a single part of a large public set may take its quarter of an hour.
+    stall_limit_s: PositiveFloat = Field(
+        default=900.0, description="how long no block may move, s, before a run ends with an error instead of waiting"
+    )
     label: LabelClusterConfig = Field(
         default=LabelClusterConfig(), description="how labelling, and finding hands before it, is spread"
     )

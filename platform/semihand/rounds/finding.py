@@ -56,7 +56,10 @@ def find_pool(campaign: Campaign, path: Path, teacher: Path) -> tuple[Counter[st
         listed.frames,
         find_job(localiser, teacher, config.find, config.limits),
         store,
-        Finders(Actors(label.num_actors, label.cpus_per_actor, label.gpus_per_actor)),
+        Finders(
+            Actors(label.num_actors, label.cpus_per_actor, label.gpus_per_actor),
+            attempts=campaign.attempts(0),
+        ),
         lambda done, of: campaign.say(f"  hands sought in {done} of {of} pieces"),
     )
     if scan(store, "frames").head(1).collect().is_empty():

@@ -17,7 +17,9 @@ from semihand.rounds.config import RoundConfig
 from semihand.rounds.convergence import reason_to_end
 from semihand.rounds.driver import only_driver
 from semihand.rounds.finding import models_of_boxes
+from semihand.rounds.full_disk import full_disk_told
 from semihand.rounds.ledger import Done
+from semihand.rounds.preflight import check_disk
 from semihand.rounds.record import record_pretraining, record_round
 from semihand.rounds.sets import (
     calibration_frames,
@@ -41,7 +43,7 @@ from semihand.tables import files
 def run_rounds(config: RoundConfig) -> Summary:
     """Everything that `jobs/semihand_round.py` does; run again, it goes on where it stopped."""
     campaign = open_campaign(config)
-    with only_driver(campaign.folder), connected(config.cluster):
+    with only_driver(campaign.folder), full_disk_told(campaign.folder), connected(config.cluster):
         campaign.say(f"campaign {campaign.name} in {campaign.folder}")
         if config.localiser is None:
             campaign.ledger.once(0, "ingest", lambda: ingest_pool(campaign))
@@ -56,6 +58,7 @@ def run_rounds(config: RoundConfig) -> Summary:
             campaign.ledger.once(0, "ingest", lambda: ingest_pool(campaign, Path(str(pretrained.model_uri))))
         for number in range(1, config.rounds + 1):
             tags = check_leakage(campaign, source, evaluation, calibration) | models_of_boxes(campaign)
+            check_disk(campaign.folder, teacher, config.rounds + 1 - number)
             steps = RoundSteps(campaign, number, teacher, source, calibration, tags, source_2d_folder(campaign))
             teacher, control = run_round(steps, control, evaluation, summary)
             write_summary(campaign.folder, summary)
@@ -70,7 +73,7 @@ def run_rounds(config: RoundConfig) -> Summary:
 def run_pretraining(config: RoundConfig) -> Summary:
     """Everything that `jobs/pretrain.py` does: the source, and a teacher trained on it."""
     campaign = open_campaign(config)
-    with only_driver(campaign.folder), connected(config.cluster):
+    with only_driver(campaign.folder), full_disk_told(campaign.folder), connected(config.cluster):
         source = source_folder(campaign)
         evaluation = evaluation_frames(campaign)
         summary = Summary(evaluated=evaluation is not None)

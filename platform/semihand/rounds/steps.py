@@ -41,8 +41,9 @@ from semihand.steps.label import LABELLER
 from semihand.steps.label_rows import split_labelled
 from semihand.steps.selection import select_labels
 from semihand.steps.subjects import Lengths, measure_subjects
-from semihand.steps.training_data import DataSource, read_frames
+from semihand.steps.training_data import DataSource
 from semihand.tables import QUARANTINE, SUBJECTS, files, scan
+from semihand.tables.places import Places
 from semihand.tables.rows import filter_rows
 
 _CALIBRATION, ERRORS, CURVES = "calibration.json", "calibration.parquet", "curves.json"
@@ -99,8 +100,10 @@ class RoundSteps:
         """Label and correct the pool in one pass."""
         store = self.campaign.store
         self._quarantine_listing()
-        frames = without_truth(read_frames(self.campaign.folder))
-        job = self._job(self.read_calibration())._replace(previous=previous_labels(self.campaign, self.number))
+        places = Places(store.folder, store.version("frames"))
+        frames = without_truth(places.listed(["frame_id", "subject_id", "uri", "video_frame", "box_source"]))
+        previous = previous_labels(self.campaign, self.number)
+        job = self._job(self.read_calibration())._replace(previous=previous, places=places)
 
         def progress(labelled: int, quarantined: int) -> None:
             self.campaign.say(f"  labelled {labelled}, quarantined {quarantined} of {frames.num_rows}")
@@ -198,7 +201,8 @@ class RoundSteps:
         subjects = scan(self.campaign.store, "subjects", round=self.number).collect().to_arrow()
         lengths = Lengths.of(subjects.select(SUBJECTS.names))
         config, second = self.campaign.config.label, self.campaign.second_teacher
-        return Labelling(config, self.teacher, lengths, calibration, self.number, second, self._limits)
+        job = Labelling(config, self.teacher, lengths, calibration, self.number, second, self._limits)
+        return job._replace(attempts=self.campaign.attempts(self.number))
 
     def _listing_quarantine(self) -> pa.Table:
         """What listing refused, booked on round 0."""

@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -9,13 +11,15 @@ import polars as pl
 import pyarrow as pa
 import torch
 
+from semihand.deaths import DETAIL, REASON, Guard, Guarded, forget_deaths
+from semihand.frames.errors import BadFrame
 from semihand.steps.finding import FindJob, unsaid
 from semihand.steps.following import FindConfig
-from semihand.steps.found_rows import split_found
+from semihand.steps.found_rows import FoundRow, found_table, split_found
 from semihand.steps.shots import segments, shots_of
 from semihand.tables import Shard, Store, scan
 from semihand.tables.rows import take_rows
-from semihand.workforce import Actors, by_actors, rows_of_blocks
+from semihand.workforce import Actors, Work, by_actors, is_alone, rows_of_blocks
 
 _TABLES = ("quarantine", "frames")  # committed in this order: a piece whose frames are there is all there
 _STILLS_PER_PIECE = 64
@@ -26,6 +30,7 @@ class Finders(NamedTuple):
 
     each: Actors
     pieces_per_commit: int = 8  # what is lost when the driver dies, at most
+    attempts: Path | None = None  # where actors note what they begin, to find frames that kill them; None: nowhere
 
 
 def find_frames(
@@ -52,17 +57,19 @@ def find_frames(
     pieces = pieces_of(frames, job.config)
     to_do = [piece for piece in pieces if not done.issuperset(ids[row] for row in piece)]
     if not to_do:
+        forget_deaths(finders.attempts)
         return
     # Known hands, and what was refused by a run that ended before it could commit the piece's frames.
     settled = frozenset(done & {ids[row] for piece in to_do for row in piece})
     blocks = [take_rows(frames, piece).combine_chunks() for piece in to_do]
-    written = by_actors(blocks, _Finder, (job, store, settled), finders.each)
+    written = by_actors(blocks, _Finder, (job, store, settled, finders.attempts), finders.each, what="hands")
     num_done = len(pieces) - len(to_do)
     for shards in _several(written, finders.pieces_per_commit):
         for name in _TABLES:
             store.commit(name, [shard for piece in shards for shard in piece if shard.table == name and shard.num_rows])
         num_done += len(shards)
         progress(num_done, len(pieces))
+    forget_deaths(finders.attempts)
 
 
 def pieces_of(frames: pa.Table, config: FindConfig) -> list[list[int]]:
@@ -80,15 +87,27 @@ def pieces_of(frames: pa.Table, config: FindConfig) -> list[list[int]]:
 class _Finder:
     """An actor: the models, loaded once; what it finds goes to files that only the driver commits."""
 
-    def __init__(self, job: FindJob, store: Store, settled: frozenset[str]) -> None:
-        torch.set_num_threads(1)  # the sums of a convolution must not depend on the size of the machine
-        self.find, self.store, self.settled = job.open(), store, settled
+    def __init__(self, job: FindJob, store: Store, settled: frozenset[str], attempts: Path | None) -> None:
+        guard = None if attempts is None else Guard(attempts, "frame_id", partial(_refused, settled=settled))
+        self.find, self.store = Guarded(partial(_open, job, settled), guard, in_children=is_alone()), store
 
     def __call__(self, frames: pa.Table) -> pa.Table:
         """A piece of the listing; a row of metadata is all that travels on."""
-        found, quarantine = split_found(self.find(frames, self.settled))
+        found, quarantine = split_found(self.find(frames))
         shards = [self.store.write_shard("frames", found), self.store.write_shard("quarantine", quarantine)]
         return pa.table({"shards": [json.dumps([shard.as_row() for shard in shards])]})
+
+
+def _open(job: FindJob, settled: frozenset[str]) -> Work:
+    torch.set_num_threads(1)  # the sums of a convolution must not depend on the size of the machine
+    return partial(job.open(), settled=settled)
+
+
+def _refused(frames: pa.Table, settled: frozenset[str]) -> pa.Table:
+    """FOUND rows of frames that kill their workers."""
+    names = enumerate(frames["frame_id"].to_pylist())
+    problem = BadFrame(REASON, DETAIL)
+    return found_table(frames, [FoundRow(row, problem=problem) for row, name in names if name not in settled])
 
 
 def _several(written: Iterator[pa.Table], num: int) -> Iterator[list[list[Shard]]]:

@@ -4,21 +4,24 @@ import json
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import torch
 
+from semihand.deaths import MOST_DEATHS, Guard, Guarded, forget_deaths
 from semihand.frames.errors import InputError
 from semihand.frames.listing import Listing, list_part
 from semihand.frames.options import ListOptions
 from semihand.frames.sets.files import forget_annotations, kept_bytes
 from semihand.frames.sets.named import parts_of
 from semihand.frames.sets.reader import Part, SetReader
-from semihand.tables import Shard, Store, scan
+from semihand.tables import Shard, Store, files, scan
 from semihand.tables.rows import filter_rows
-from semihand.workforce import Actors, by_actors, by_one_task, machines, rows_of_blocks
+from semihand.workforce import Actors, Work, by_actors, by_one_task, is_alone, machines, rows_of_blocks
 
 _TABLES = ("quarantine", "frames")  # committed in this order: frames that are there say that all is there
 _PARSED_FACTOR = 10  # bytes of memory for a byte of JSON
@@ -32,6 +35,11 @@ class _Job(NamedTuple):
     options: ListOptions
     keep: Callable[[pa.Table], pa.Table]
     store: Store
+
+    @property
+    def attempts(self) -> Path | None:
+        """Where actors note what they begin; nowhere if the store is no folder."""
+        return Path(self.store.folder, "attempts") if files.is_local(self.store.folder) else None
 
 
 class _Listed(NamedTuple):
@@ -77,10 +85,13 @@ def ingest_set(
     seen: set[str] = set()
     for place, part in enumerate(listed):
         if not seen.isdisjoint(part.ids):
-            listed[place] = part._replace(shards=by_one_task(_list_again, (job, parts[place], seen), memory))
+            listed[place] = part._replace(
+                shards=by_one_task(_list_again, (job, parts[place], seen), memory, "a part's list")
+            )
         seen.update(part.ids)
     for name in _TABLES:
         store.commit(name, [shard for part in listed for shard in part.shards if shard.table == name])
+    forget_deaths(job.attempts)
     return sum((part.conversions for part in listed), Counter())
 
 
@@ -100,9 +111,12 @@ def _listed(job: _Job, parts: list[Part], memory: int, say: Callable[[str], None
     places = [min(machine.get("CPU", 0.0), machine.get("memory", 0.0) // max(memory, 1)) for machine in machines()]
     actors = min(int(sum(places)), math.ceil(len(parts) / _PARTS_PER_ACTOR))
     blocks = [pa.table({"number": [number], "part": [json.dumps(part)]}) for number, part in enumerate(parts)]
-    told = by_actors(blocks, _Lister, (job,), Actors(max(1, actors), 1.0, least=1, memory=memory))
+    told = by_actors(
+        blocks, _Lister, (job,), Actors(max(1, actors), 1.0, least=1, memory=memory), what="lists of parts"
+    )
     for done, row in enumerate(rows_of_blocks(told), 1):
         if row["error"]:
+            forget_deaths(job.attempts)  # once somebody mended what it says, all begins anew
             raise InputError(row["error"])
         shards = [Shard.from_row(shard) for shard in json.loads(row["shards"])]
         yield _Listed(row["number"], shards, json.loads(row["ids"]), Counter(json.loads(row["conversions"])))
@@ -114,21 +128,47 @@ class _Lister:
     """An actor: it ends with the listing, and with it the annotation files that its parts share."""
 
     def __init__(self, job: _Job) -> None:
-        torch.set_num_threads(1)  # fits must not depend on the size of the machine
-        self.job = job
+        folder = job.attempts
+        guard = None if folder is None else Guard(folder, "part", partial(_refused, name=job.reader.name))
+        self.list = Guarded(partial(_open, job), guard, in_children=is_alone())
 
     def __call__(self, parts: pa.Table) -> pa.Table:
-        return pa.Table.from_pylist([self._list(row["number"], row["part"]) for row in parts.to_pylist()])
+        return self.list(parts)
 
-    def _list(self, number: int, part: str) -> dict[str, Any]:
-        try:
-            listing = list_part(self.job.reader, Part(*json.loads(part)), self.job.options)
-        except InputError as error:
-            return {"number": number, "error": str(error), "shards": "[]", "ids": "[]", "conversions": "{}"}
-        shards = json.dumps([shard.as_row() for shard in _write(self.job, listing)])
-        ids = json.dumps(listing.ids())
-        conversions = json.dumps(listing.conversions)
-        return {"number": number, "error": "", "shards": shards, "ids": ids, "conversions": conversions}
+
+def _open(job: _Job) -> Work:
+    torch.set_num_threads(1)  # fits must not depend on the size of the machine
+    return partial(_list, job)
+
+
+def _list(job: _Job, parts: pa.Table) -> pa.Table:
+    return pa.Table.from_pylist([_list_one(job, row["number"], row["part"]) for row in parts.to_pylist()])
+
+
+def _list_one(job: _Job, number: int, part: str) -> dict[str, Any]:
+    try:
+        listing = list_part(job.reader, Part(*json.loads(part)), job.options)
+    except InputError as error:
+        return _failed(number, str(error))
+    shards = json.dumps([shard.as_row() for shard in _write(job, listing)])
+    ids = json.dumps(listing.ids())
+    conversions = json.dumps(listing.conversions)
+    return {"number": number, "error": "", "shards": shards, "ids": ids, "conversions": conversions}
+
+
+def _refused(parts: pa.Table, name: str) -> pa.Table:
+    """A part that kills its workers ends the listing: Ray alone would begin it again for ever."""
+    return pa.Table.from_pylist(
+        [
+            _failed(row["number"], f"{name}: whoever lists part {row['part'][:200]} is killed, {MOST_DEATHS} times by "
+                    "now. It may take more memory than there is; else take its files out.")
+            for row in parts.to_pylist()
+        ]
+    )  # fmt: skip
+
+
+def _failed(number: int, error: str) -> dict[str, Any]:
+    return {"number": number, "error": error, "shards": "[]", "ids": "[]", "conversions": "{}"}
 
 
 def _write(job: _Job, listing: Listing) -> list[Shard]:

@@ -1,5 +1,6 @@
 """Search a rule's limits: Optuna over labels whose error is known, its trials by Ray Tune where Ray runs."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,7 +11,8 @@ from ray.tune.search.optuna import OptunaSearch
 
 from semihand.steps.rules import read_rule
 from semihand.steps.selection import Score, Searched, SelectConfig, error_limit_mm, score_rule, search_space
-from semihand.workforce import is_alone
+from semihand.waiting import watched
+from semihand.workforce import in_words, is_alone
 
 _AT_ONCE = 2
 
@@ -54,7 +56,8 @@ def search_rule(
     bounds = search_space(errors, start)
     first = {name: min(max(value, bounds[name][0]), bounds[name][1]) for name, value in start.model_dump().items()}
     try_all = _tried_alone if is_alone() else _tried_by_tune
-    rows = try_all(_Task(errors, limit_mm, bounds, first), config, folder)
+    with watched("trials of limits", in_words) as progress:
+        rows = try_all(_Task(errors, limit_mm, bounds, first), config, folder, progress)
     trials = pl.DataFrame(rows).sort("value", descending=True)
     best = trials.row(0, named=True)
     rule = type(start).model_validate({name: best[name] for name in bounds})
@@ -72,7 +75,24 @@ class _Task(NamedTuple):
         return name == "min_mask_agreement"
 
 
-def _tried_by_tune(task: _Task, config: SelectConfig, folder: Path) -> list[dict[str, float]]:
+class _Telling(tune.Callback):  # type: ignore[misc]
+    """Tells of every trial that is done."""
+
+    def __init__(self, progress: Callable[[], None]) -> None:
+        self.progress: Callable[[], None] | None = progress
+
+    def on_trial_result(self, **of: object) -> None:
+        if self.progress is not None:
+            self.progress()
+
+    def __getstate__(self) -> dict[str, None]:
+        """Nothing: Tune writes its callbacks down for a restore that is not done here."""
+        return {"progress": None}
+
+
+def _tried_by_tune(
+    task: _Task, config: SelectConfig, folder: Path, progress: Callable[[], None]
+) -> list[dict[str, float]]:
     """What Tune's actors find, two trials at a time."""
     space = {
         name: tune.uniform(low, high) if task.is_linear(name) else tune.loguniform(low, high)
@@ -93,6 +113,7 @@ def _tried_by_tune(task: _Task, config: SelectConfig, folder: Path) -> list[dict
             name="thresholds",
             storage_path=str(folder),
             verbose=0,
+            callbacks=[_Telling(progress)],
             # Tune asks every class for a checkpoint at its end; a trial has nothing to keep.
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
         ),
@@ -104,7 +125,9 @@ def _tried_by_tune(task: _Task, config: SelectConfig, folder: Path) -> list[dict
     ]
 
 
-def _tried_alone(task: _Task, config: SelectConfig, folder: Path) -> list[dict[str, float]]:
+def _tried_alone(
+    task: _Task, config: SelectConfig, folder: Path, progress: Callable[[], None]
+) -> list[dict[str, float]]:
     """The same by Optuna in this process, one trial after the other; it keeps nothing in the folder."""
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=config.seed))
     study.enqueue_trial(task.first)
@@ -117,5 +140,6 @@ def _tried_alone(task: _Task, config: SelectConfig, folder: Path) -> list[dict[s
         }
         score = score_rule(task.errors, read_rule(limits), task.limit_mm)
         study.tell(trial, score.value)
+        progress()
         rows.append(limits | score._asdict())
     return rows

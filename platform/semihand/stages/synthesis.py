@@ -30,7 +30,9 @@ def synthesise(config: SyntheticConfig, store: Store, say: Callable[[str], None]
             f"{config.num_frames} of {config.name}; name another folder"
         )
     starts = range(0, config.num_frames, _ROWS_PER_SHARD)
-    pieces = by_tasks([pa.table({"start": [start]}) for start in starts], partial(_render, config=config, store=store))
+    pieces = by_tasks(
+        [pa.table({"start": [start]}) for start in starts], partial(_render, config=config, store=store), "pictures"
+    )
     shards = []
     for row in rows_of_blocks(pieces):
         shards.append(Shard.from_row(row))

@@ -18,7 +18,8 @@ from pydantic import BaseModel, Field, NonNegativeFloat, NonNegativeInt, Positiv
 from semihand.steps.checkpoint import Checkpoints
 from semihand.steps.fitting import ALONE, Crew, Fit, Fitted, fitted, forget_divergence, progress_file, work
 from semihand.steps.train import World
-from semihand.workforce import is_alone
+from semihand.waiting import watched
+from semihand.workforce import in_words, is_alone
 
 _LOOK_EVERY_S = 10.0
 
@@ -134,14 +135,16 @@ def _watching(job: Fit, say: Callable[[str], None]) -> Iterator[None]:
 
     def watch() -> None:
         said = ""
-        while True:
-            finished = done.wait(_LOOK_EVERY_S)
-            line = path.read_text() if path.is_file() else ""
-            if line and line != said:
-                say(line)
-                said = line
-            if finished:
-                return
+        with watched(f"training step reports of {job.name}", in_words) as progress:
+            while True:
+                finished = done.wait(_LOOK_EVERY_S)
+                line = path.read_text() if path.is_file() else ""
+                if line and line != said:
+                    progress()
+                    say(line)
+                    said = line
+                if finished:
+                    return
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()

@@ -41,9 +41,7 @@ def bytes_of(rows: pl.DataFrame, by: str | Sequence[str] = "frame_id") -> bytes:
     # As Parquet, which keeps values alone: in memory there may be anything behind a null or between two strings.
     table = rows.sort(by).rechunk().to_arrow(compat_level=pl.CompatLevel.oldest()).combine_chunks()
     buffer = io.BytesIO()
-    pq.write_table(
-        table, buffer, compression="none", use_dictionary=False, write_statistics=False, store_schema=False
-    )
+    pq.write_table(table, buffer, compression="none", use_dictionary=False, write_statistics=False, store_schema=False)
     return buffer.getvalue()
 
 

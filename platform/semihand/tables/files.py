@@ -81,9 +81,11 @@ def write_whole(uri: str, data: bytes, kind: str) -> None:
         reach(f"file.{kind}.unnamed")
         os.rename(unfinished, final)
         reach(f"file.{kind}.named")
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(FileNotFoundError):
             unfinished.unlink()
+        if isinstance(error, OSError) and error.filename is None:  # the system names no file that is open
+            error.filename = f"{final} ({len(data):,} bytes)"
         raise
     sync(str(final.parent))
     reach(f"file.{kind}.kept")

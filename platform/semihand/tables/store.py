@@ -26,6 +26,7 @@ from semihand.tables.witness import witness
 # Time travel to any round, and no vacuum that takes a shard between its writing and its commit.
 _RETENTION = "interval 3650 days"
 _CONFIGURATION = {"delta.logRetentionDuration": _RETENTION, "delta.deletedFileRetentionDuration": _RETENTION}
+_ROW_GROUP_BYTES = 1024**2  # pictures are read by groups of rows; see `semihand.tables.places`
 _MANY_DRIVERS = ("frames", "rounds")  # several jobs of one campaign add to these
 
 
@@ -201,8 +202,9 @@ class Store:
 def _parquet(rows: pa.Table) -> bytes:
     """The rows as Parquet that every reader of Delta understands."""
     sink = pa.BufferOutputStream()
+    each = max(1, rows.num_rows * _ROW_GROUP_BYTES // max(rows.nbytes, 1))
     # Without the Arrow schema: with it, polars finds fixed-size lists where Delta promised plain ones.
-    pq.write_table(rows, sink, compression="zstd", store_schema=False, write_page_checksum=True)
+    pq.write_table(rows, sink, compression="zstd", store_schema=False, write_page_checksum=True, row_group_size=each)
     return bytes(sink.getvalue())
 
 

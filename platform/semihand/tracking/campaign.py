@@ -52,7 +52,7 @@ class CampaignTracker:
             round: 0 is the pre-training.
             config: settings, may be nested; secrets are redacted.
         """
-        was_open = self._outbox.open()
+        self._outbox.open()
         run = RoundRun(self._outbox, round)
         run.set_status("RUNNING")
         run.log_params(config)
@@ -62,7 +62,7 @@ class CampaignTracker:
             run.set_status("FAILED" if isinstance(error, Exception) else "KILLED")
             raise
         run.set_status("FINISHED")
-        if was_open and self._outbox.spool:
+        if self._outbox.spool:
             self._outbox.open()
 
     def promote(self, version: int | None) -> None:

@@ -53,15 +53,15 @@ def deliver(connection: Connection, entry: Entry) -> Any:
     return _DOORS[entry.kind](connection, entry.round, entry.values)
 
 
-def run_id(connection: Connection, round: RunKey) -> str:
-    """The run of a round or of a name, found by its tags, made when there is none."""
+def run_id(connection: Connection, round: RunKey, start_ms: int | None = None) -> str:
+    """The run of a round or of a name, found by its tags, made when there is none; it began then, or now."""
     if round not in connection.run_ids:
         tag, name = ("round", f"round {round}") if isinstance(round, int) else ("run", round)
         client, tags = connection.client, {"campaign": connection.campaign, tag: str(round)}
         of_round = f"tags.{tag} = '{round}'"
         runs = client.search_runs([connection.experiment_id], of_round, order_by=["start_time ASC"])
         known = [run for run in runs if run.data.tags.get("campaign") == connection.campaign]
-        run = known[0] if known else client.create_run(connection.experiment_id, None, tags, name)
+        run = known[0] if known else client.create_run(connection.experiment_id, start_ms, tags, name)
         connection.run_ids[round] = run.info.run_id
     return connection.run_ids[round]
 
@@ -142,12 +142,14 @@ def _show_as_table(connection: Connection, run: str, path: str) -> None:
 
 def _put_status(connection: Connection, round: RunKey, values: Mapping[str, Any]) -> None:
     if values["status"] == "RUNNING":
-        connection.client.update_run(run_id(connection, round), status="RUNNING")
+        run = run_id(connection, round, values["timestamp_ms"])
+        connection.client.update_run(run, status="RUNNING")
     else:
         connection.client.set_terminated(run_id(connection, round), values["status"], values["timestamp_ms"])
 
 
 def _put_model(connection: Connection, round: RunKey, values: Mapping[str, Any]) -> int:
+    connection.last_version = None  # one that is refused must not be mistaken for the one before
     connection.last_version = register_version(
         connection.client,
         connection.location.uri,

@@ -9,10 +9,11 @@ from urllib.parse import urlsplit
 
 from semihand.tracking.parameters import redact_urls
 
-# A dead server costs MLflow's defaults over four minutes a call; a round must not wait for its mirror.
+# A dead server costs MLflow's defaults over four minutes a call; a round does not wait for its mirror, and sends it
+# later what failed.
 _SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",

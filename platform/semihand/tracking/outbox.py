@@ -1,13 +1,18 @@
 """The outbox: what is logged goes to MLflow at once, or waits in the spool until MLflow answers again."""
 
 import logging
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from semihand.tracking.breaker import Breaker, check_answer
 from semihand.tracking.environment import check_database, locate_store, prepare_environment
 from semihand.tracking.parameters import model_name, redact_urls
 from semihand.tracking.spool import Entry, RunKey, Spool
+from semihand.waiting import watched
 
 logger = logging.getLogger(__name__)
 
@@ -45,17 +50,28 @@ class Outbox:
         self._connection: delivery.Connection | None = None
         self._run_ids: dict[RunKey, str] = {}
         self._has_warned = False
+        self._breaker = Breaker()
 
     def open(self) -> bool:
-        """Connect where there is no connection and send what waits; whether MLflow answers."""
+        """Connect where there is no connection and send what waits; whether MLflow answers.
+
+        A server that failed is not asked again before a hundred times as long has passed as the failure took.
+        """
+        if self._connection is None and not self._breaker.may_ask():
+            return False
+        began_s = time.monotonic()
         try:
             if self._connection is None:
+                check_answer(self.location.uri)
                 if self.location.database is not None:
                     check_database(self.location.database)
-                self._connection = self._delivery.connect(self.campaign, self.model_name, self.location, self._run_ids)
+                with self._watched():
+                    self._connection = self._delivery.connect(
+                        self.campaign, self.model_name, self.location, self._run_ids
+                    )
             self._send_waiting(self._connection)
         except self._failures.FAILURES as error:
-            self._hang_up(error)
+            self._hang_up(error, began_s)
         return self._connection is not None
 
     def send(self, entry: Entry) -> Any:
@@ -63,23 +79,26 @@ class Outbox:
         if self._connection is None:
             self.spool.append(entry)
             return None
+        began_s = time.monotonic()
         try:
-            return self._delivery.deliver(self._connection, entry)
+            with self._watched():
+                return self._delivery.deliver(self._connection, entry)
         except self._failures.FAILURES as error:
             if self._failures.is_refusal(error):
                 self._refuse(entry, error)
             else:
-                self._hang_up(error)
+                self._hang_up(error, began_s)
                 self.spool.append(entry)
             return None
 
     def run_id(self, round: RunKey) -> str | None:
         """The MLflow run of a round or name; None where MLflow never answered for it."""
+        began_s = time.monotonic()
         if self._connection is not None and round not in self._run_ids:
             try:
                 self._delivery.run_id(self._connection, round)
             except self._failures.FAILURES as error:
-                self._hang_up(error)
+                self._hang_up(error, began_s)
         return self._run_ids.get(round)
 
     def champion(self) -> int | None:
@@ -87,17 +106,19 @@ class Outbox:
         self.open()
         if self._connection is None:
             return None
+        began_s = time.monotonic()
         try:
             return self._delivery.champion(self._connection)
         except self._failures.FAILURES as error:
-            self._hang_up(error)
+            self._hang_up(error, began_s)
             return None
 
     def _send_waiting(self, connection: Any) -> None:
         waiting = self.spool.read()
         for position, entry in enumerate(waiting):
             try:
-                self._delivery.deliver(connection, entry)
+                with self._watched():
+                    self._delivery.deliver(connection, entry)
             except self._failures.ENTRY_FAILURES as error:
                 if not self._failures.is_refusal(error):
                     self.spool.keep(waiting[position:])
@@ -107,9 +128,13 @@ class Outbox:
             logger.info("MLflow answers again: %d waiting entries were sent", len(waiting))
         self.spool.keep([])
 
-    def _hang_up(self, error: Exception) -> None:
+    def _watched(self) -> AbstractContextManager[Callable[[], None]]:
+        return watched(f"MLflow at {self.location.shown_uri}")
+
+    def _hang_up(self, error: Exception, began_s: float) -> None:
         """Give the connection up, and say so once."""
         self._connection = None
+        self._breaker.failed(began_s)
         if self._has_warned:
             return
         self._has_warned = True

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import mlflow.pyfunc
 import numpy as np
@@ -17,6 +18,8 @@ from mlflow.entities import LoggedModelOutput, LoggedModelStatus, Metric
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
 from mlflow.types import Schema, TensorSpec
+
+from semihand.tables import files
 
 CHAMPION = "champion"
 _SERVED_MODEL = Path(__file__).parent / "served_model.py"
@@ -55,6 +58,7 @@ def register_version(client: MlflowClient, store_uri: str, name: str, run_id: st
     with tempfile.TemporaryDirectory() as scratch:
         _save_served_model(Path(scratch, "model"), folder, model, run_id)
         client.log_model_artifacts(model.model_id, str(Path(scratch, "model")))
+    _sync_artifacts(model.artifact_location)
     client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
     client.log_outputs(run_id, [LoggedModelOutput(model.model_id, 0)])
     _log_model_metrics(client, run_id, model.model_id, values)
@@ -129,6 +133,16 @@ def _save_served_model(path: Path, folder: Path, model: Any, run_id: str) -> Non
 def _public_version(distribution: str) -> str:
     """The installed version without its build, such as torch's ``+cpu``."""
     return installed_version(distribution).split("+")[0]
+
+
+def _sync_artifacts(location: str) -> None:
+    """Make a model's files outlive a power cut before a version or an alias names them; a server sees to its own."""
+    parts = urlsplit(location)
+    if parts.scheme not in ("", "file"):
+        return
+    folder = Path(unquote(parts.path))
+    for path in (*folder.rglob("*"), folder):
+        files.sync(str(path))
 
 
 def _log_model_metrics(client: MlflowClient, run_id: str, model_id: str, values: Mapping[str, Any]) -> None:

@@ -5,7 +5,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 RunKey = int | str  # a round's number, or the name of a run that is no round
 
@@ -37,8 +37,10 @@ class Spool:
     def append(self, entry: Entry, reason: str = "") -> None:
         """Keep an entry, on disk before this returns."""
         line = json.dumps({**asdict(entry), **({"reason": reason} if reason else {})})
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
+        with self.path.open("ab+") as file:
+            if file.tell() and not _ends_a_line(file):
+                file.write(b"\n")  # a crash cut the last entry short: it must not swallow this one
+            file.write(f"{line}\n".encode())
             file.flush()
             os.fsync(file.fileno())
 
@@ -65,3 +67,8 @@ class Spool:
         for entry in entries:
             Spool(fresh).append(entry)
         fresh.replace(self.path)
+
+
+def _ends_a_line(file: BinaryIO) -> bool:
+    file.seek(-1, os.SEEK_END)
+    return file.read(1) == b"\n"
