@@ -18,7 +18,10 @@ _SETTLED = "config.json"
 _OWN_FILES = (".tmp", ".log", ".txt", ".toml")  # of a start that was cut off; output and recipe that a user put there
 # What may change while a campaign goes on: how many rounds, on what machine and how much of it a frame may take, and
 # what is merely reported.
-_FREE = ("campaign", "rounds", "stop", "cluster", "limits", "evaluation", "protocol", "control", "transductive")
+_FREE = (
+    "campaign", "rounds", "stop", "cluster", "insecure_cluster", "limits", "evaluation", "protocol", "control",
+    "transductive",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ from semihand.tables import files
 def run_rounds(config: RoundConfig) -> Summary:
     """Everything that `jobs/semihand_round.py` does; run again, it goes on where it stopped."""
     campaign = open_campaign(config)
-    with only_driver(campaign.folder), connected(config.cluster):
+    with only_driver(campaign.folder), connected(config.cluster, config.insecure_cluster):
         campaign.say(f"campaign {campaign.name} in {campaign.folder}")
         if config.localiser is None:
             campaign.ledger.once(0, "ingest", lambda: ingest_pool(campaign))
@@ -70,7 +70,7 @@ def run_rounds(config: RoundConfig) -> Summary:
 def run_pretraining(config: RoundConfig) -> Summary:
     """Everything that `jobs/pretrain.py` does: the source, and a teacher trained on it."""
     campaign = open_campaign(config)
-    with only_driver(campaign.folder), connected(config.cluster):
+    with only_driver(campaign.folder), connected(config.cluster, config.insecure_cluster):
         source = source_folder(campaign)
         evaluation = evaluation_frames(campaign)
         summary = Summary(evaluated=evaluation is not None)
