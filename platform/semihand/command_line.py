@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, CliApp, CliSettingsSource, SettingsE
 
 from semihand.frames.errors import InputError
 from semihand.frames.sets.named import describe_sets
+from semihand.switches import refuse_switches
 from semihand.tables import ConcurrentDriver, DamagedTable
 
 Config = TypeVar("Config", bound=BaseSettings)
@@ -31,7 +32,9 @@ def run_job(config_class: type[Config], main: Callable[[Config], None], recipes:
         default: the recipe without `--recipe`; None for none.
     """
     try:
-        main(read_config(config_class, sys.argv[1:], recipes, default))
+        config = read_config(config_class, sys.argv[1:], recipes, default)
+        refuse_switches()
+        main(config)
     except USER_ERRORS as error:
         refuse(str(error))
 
