@@ -12,13 +12,15 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings, CliApp, CliSettingsSource, SettingsError
 
-from semihand.frames.errors import InputError
+from semihand.frames.errors import InputError, first_line, shown
+from semihand.frames.files import check_input
 from semihand.frames.sets.named import describe_sets
 from semihand.switches import refuse_switches
 from semihand.tables import ConcurrentDriver, DamagedTable
 
 Config = TypeVar("Config", bound=BaseSettings)
 
+_MAX_RECIPE_BYTES = 2**18
 USER_ERRORS = (InputError, ConcurrentDriver, DamagedTable)
 
 
@@ -141,15 +143,16 @@ def _recipe_of(arguments: list[str], default: str | None) -> tuple[str | None, l
 
 def _read_recipe(name: str, recipes: Path) -> dict[str, Any]:
     path = Path(name) if name.endswith(".toml") else recipes / f"{name}.toml"
+    known = ", ".join(sorted(found.stem for found in recipes.glob("*.toml")))
     if not path.is_file():
-        known = ", ".join(sorted(found.stem for found in recipes.glob("*.toml")))
         raise InputError(
             f"--recipe {name}: there is no {path}. Known recipes are {known}; or give a path to a TOML file."
         )
+    check_input(path, _MAX_RECIPE_BYTES)
     try:
         return tomllib.loads(path.read_text())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"--recipe {path} is not TOML: {error}") from error
+    except (OSError, ValueError, RecursionError) as error:  # an integer of 5,000 digits is no TOMLDecodeError
+        raise InputError(f"--recipe {path} is not TOML: {first_line(error)}. Give a recipe such as {known}.") from error
 
 
 def _first_problem(error: ValidationError, recipe: str | None) -> str:
@@ -164,4 +167,4 @@ def _first_problem(error: ValidationError, recipe: str | None) -> str:
     if problem["type"] == "missing" and len(problem["loc"]) == 1:
         return f"--{name} is needed. See --help."
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    return f"{name} is {problem['input']!r}: {problem['msg']}{more}. See --help."
+    return f"{name} is {shown(problem['input'])}: {problem['msg']}{more}. See --help."

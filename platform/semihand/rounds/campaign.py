@@ -7,6 +7,7 @@ from typing import Any
 
 import semihand.rounds.config as _config
 from semihand.frames.errors import InputError
+from semihand.frames.json_files import read_json
 from semihand.rounds.inputs import check_inputs
 from semihand.rounds.ledger import Ledger
 from semihand.rounds.localiser import keep_localiser
@@ -98,7 +99,7 @@ def _settle(config: _config.RoundConfig, path: Path) -> None:
     if not path.is_file():
         files.write_whole(str(path), json.dumps(ours, indent=2).encode(), "settings")
         return
-    theirs = json.loads(path.read_text())
+    theirs = read_json(path)
     changed = sorted(_differences(ours, theirs))
     if changed:
         raise InputError(
