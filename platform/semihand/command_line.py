@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, CliApp, CliSettingsSource, SettingsE
 from semihand.frames.errors import InputError, first_line, shown
 from semihand.frames.files import check_input
 from semihand.frames.sets.named import describe_sets
+from semihand.redaction import redact
 from semihand.switches import refuse_switches
 from semihand.tables import ConcurrentDriver, DamagedTable
 
@@ -64,7 +65,7 @@ def read_config(config_class: type[Config], arguments: list[str], recipes: Path,
 def where_to_look(campaign: Path) -> str:
     """The last lines of a job: how to see what it left."""
     folder = campaign.expanduser().resolve()
-    uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{folder}/mlflow.db"
+    uri = redact(os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{folder}/mlflow.db")
     query = (
         f'import polars as pl; print(pl.scan_delta("{folder}/tables/labels").group_by("subject_id")'
         '.agg(pl.col("predicted_error_mm").mean()).collect())'
@@ -81,7 +82,7 @@ def where_to_look(campaign: Path) -> str:
 
 def refuse(message: str) -> None:
     """One line for the user, exit code 2."""
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    print(f"error: {redact(' '.join(message.split()))}", file=sys.stderr)
     sys.exit(2)
 
 

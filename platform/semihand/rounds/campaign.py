@@ -8,6 +8,7 @@ from typing import Any
 import semihand.rounds.config as _config
 from semihand.frames.errors import InputError
 from semihand.frames.json_files import read_json
+from semihand.redaction import redact_all
 from semihand.rounds.inputs import check_inputs
 from semihand.rounds.ledger import Ledger
 from semihand.rounds.localiser import keep_localiser
@@ -95,7 +96,7 @@ def _refuse_what_others_keep(folder: Path) -> None:
 
 def _settle(config: _config.RoundConfig, path: Path) -> None:
     """Write the configuration down, or compare it with what the campaign began with."""
-    ours = config.model_dump(mode="json", exclude=set(_FREE))
+    ours = redact_all(config.model_dump(mode="json", exclude=set(_FREE)))
     if not path.is_file():
         files.write_whole(str(path), json.dumps(ours, indent=2).encode(), "settings")
         return

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from semihand.tracking.parameters import redact_urls
+from semihand.redaction import redact
 
 # A dead server costs MLflow's defaults over four minutes a call; a round must not wait for its mirror.
 _SETTINGS = {
@@ -40,7 +40,7 @@ class StoreLocation:
     @property
     def shown_uri(self) -> str:
         """The URI without user info."""
-        return redact_urls(self.uri)
+        return redact(self.uri)
 
 
 def locate_store(folder: Path) -> StoreLocation:
@@ -57,7 +57,7 @@ def locate_store(folder: Path) -> StoreLocation:
         kind = urlsplit(given).scheme.split("+")[0] or given
         if kind not in _SERVERS | _DATABASES:
             raise ValueError(
-                f"MLFLOW_TRACKING_URI is {redact_urls(given)!r}; give a server (http://host:port) or a "
+                f"MLFLOW_TRACKING_URI is {redact(given)!r}; give a server (http://host:port) or a "
                 "database (sqlite:////absolute/path.db), or unset it for one in the campaign folder"
             )
         return StoreLocation(given, None if kind in _SERVERS else artifacts, None)
