@@ -18,7 +18,7 @@ sys.path.insert(0, str(ROOT / "platform"))
 from semihand.command_line import run_job
 from semihand.frames.synthetic.config import SyntheticConfig
 from semihand.rounds.cluster import connected
-from semihand.rounds.config import ClusterConfig
+from semihand.rounds.config import ClusterConfig, InsecureCluster
 from semihand.rounds.sets import make_set
 from semihand.words import counted
 
@@ -26,16 +26,17 @@ from semihand.words import counted
 class SyntheticJob(BaseSettings):
     """What to make, and where."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", cli_implicit_flags=True)
 
     out: Path = Field(description="folder of the new set; `--frames` and `--source` take it")
     set: SyntheticConfig = Field(SyntheticConfig(), description="what the frames show")
     cluster: ClusterConfig = Field(ClusterConfig(), description="what is taken of the machine or the cluster")
+    insecure_cluster: InsecureCluster = False
 
 
 def main(job: SyntheticJob) -> None:
     """Render, commit, and say how fast it was."""
-    with connected(job.cluster):
+    with connected(job.cluster, job.insecure_cluster):
         started = time.monotonic()
         made = make_set(job.set, job.out)
         seconds = time.monotonic() - started

@@ -12,12 +12,16 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings, CliApp, CliSettingsSource, SettingsError
 
-from semihand.frames.errors import InputError
+from semihand.frames.errors import InputError, first_line, shown
+from semihand.frames.files import check_input
 from semihand.frames.sets.named import describe_sets
+from semihand.redaction import redact
+from semihand.switches import refuse_switches
 from semihand.tables import ConcurrentDriver, DamagedTable
 
 Config = TypeVar("Config", bound=BaseSettings)
 
+_MAX_RECIPE_BYTES = 2**18
 USER_ERRORS = (InputError, ConcurrentDriver, DamagedTable)
 
 
@@ -31,7 +35,9 @@ def run_job(config_class: type[Config], main: Callable[[Config], None], recipes:
         default: the recipe without `--recipe`; None for none.
     """
     try:
-        main(read_config(config_class, sys.argv[1:], recipes, default))
+        config = read_config(config_class, sys.argv[1:], recipes, default)
+        refuse_switches()
+        main(config)
     except USER_ERRORS as error:
         refuse(str(error))
 
@@ -59,7 +65,7 @@ def read_config(config_class: type[Config], arguments: list[str], recipes: Path,
 def where_to_look(campaign: Path) -> str:
     """The last lines of a job: how to see what it left."""
     folder = campaign.expanduser().resolve()
-    uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{folder}/mlflow.db"
+    uri = redact(os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{folder}/mlflow.db")
     query = (
         f'import polars as pl; print(pl.scan_delta("{folder}/tables/labels").group_by("subject_id")'
         '.agg(pl.col("predicted_error_mm").mean()).collect())'
@@ -76,7 +82,7 @@ def where_to_look(campaign: Path) -> str:
 
 def refuse(message: str) -> None:
     """One line for the user, exit code 2."""
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    print(f"error: {redact(' '.join(message.split()))}", file=sys.stderr)
     sys.exit(2)
 
 
@@ -138,15 +144,16 @@ def _recipe_of(arguments: list[str], default: str | None) -> tuple[str | None, l
 
 def _read_recipe(name: str, recipes: Path) -> dict[str, Any]:
     path = Path(name) if name.endswith(".toml") else recipes / f"{name}.toml"
+    known = ", ".join(sorted(found.stem for found in recipes.glob("*.toml")))
     if not path.is_file():
-        known = ", ".join(sorted(found.stem for found in recipes.glob("*.toml")))
         raise InputError(
             f"--recipe {name}: there is no {path}. Known recipes are {known}; or give a path to a TOML file."
         )
+    check_input(path, _MAX_RECIPE_BYTES)
     try:
         return tomllib.loads(path.read_text())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"--recipe {path} is not TOML: {error}") from error
+    except (OSError, ValueError, RecursionError) as error:  # an integer of 5,000 digits is no TOMLDecodeError
+        raise InputError(f"--recipe {path} is not TOML: {first_line(error)}. Give a recipe such as {known}.") from error
 
 
 def _first_problem(error: ValidationError, recipe: str | None) -> str:
@@ -161,4 +168,4 @@ def _first_problem(error: ValidationError, recipe: str | None) -> str:
     if problem["type"] == "missing" and len(problem["loc"]) == 1:
         return f"--{name} is needed. See --help."
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    return f"{name} is {problem['input']!r}: {problem['msg']}{more}. See --help."
+    return f"{name} is {shown(problem['input'])}: {problem['msg']}{more}. See --help."

@@ -10,7 +10,9 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import psutil
 
@@ -78,14 +80,21 @@ class Server:
 
 
 class RayHead:
-    """`ray start --head`; ended by the ids of its own processes, for `ray stop` ends every Ray of the machine."""
+    """`ray start --head`; ended by the ids of its own processes, for `ray stop` ends every Ray of the machine.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder  # short: Ray puts sockets into it, whose paths hold 107 characters
+    Args:
+        folder: short: Ray puts sockets into it, whose paths hold 107 characters.
+        token: what guards it; None where it obeys anybody.
+    """
+
+    def __init__(self, folder: Path, token: str | None = "f" * 64) -> None:
+        self.folder, self.token = folder, token
         names = ("port", "dashboard-port", "dashboard-agent-listen-port", "ray-client-server-port")
         self.ports = dict(zip(names, free_ports(len(names)), strict=True))
         self.address = f"http://127.0.0.1:{self.ports['dashboard-port']}"
-        settings = {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0", "OMP_WAIT_POLICY": "PASSIVE"}
+        settings = {"RAY_USAGE_STATS_ENABLED": "0", "OMP_WAIT_POLICY": "PASSIVE"}
+        settings |= {"RAY_AUTH_MODE": "disabled"} if token is None else {"RAY_AUTH_MODE": "token"}
+        settings |= {"RAY_AUTH_TOKEN": token or "", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}  # on loopback alone
         self.environment = {**os.environ, **settings, "PATH": PATH}
         self.environment.pop("RAY_ADDRESS", None)
         self.process: subprocess.Popen[bytes] | None = None
@@ -104,7 +113,7 @@ class RayHead:
                 stderr=log,
                 start_new_session=True,
             )
-        wait_for(f"{self.address}/api/jobs/", self.process, log_path)
+        wait_for(f"{self.address}/api/jobs/", self.process, log_path, self.headers)
 
     def stop(self) -> None:
         if self.process is None:
@@ -127,21 +136,29 @@ class RayHead:
 
     def logs(self, submission_id: str) -> list[str]:
         """What a job printed, line by line."""
-        with urllib.request.urlopen(f"{self.address}/api/jobs/{submission_id}/logs", timeout=30) as answer:
+        request = urllib.request.Request(f"{self.address}/api/jobs/{submission_id}/logs", headers=self.headers)
+        with urllib.request.urlopen(request, timeout=30) as answer:
             return json.load(answer)["logs"].splitlines()
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What a request shows."""
+        return {} if self.token is None else {"Authorization": f"Bearer {self.token}"}
 
     @property
     def _ray(self) -> str:
         return str(Path(sys.executable).parent / "ray")
 
 
-def wait_for(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
+def wait_for(
+    url: str, process: "subprocess.Popen[bytes]", log: Path, headers: Mapping[str, str] = MappingProxyType({})
+) -> None:
     """Until a server answers."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         assert process.poll() is None, log.read_text()
         try:
-            with urllib.request.urlopen(url, timeout=2):
+            with urllib.request.urlopen(urllib.request.Request(url, headers=dict(headers)), timeout=2):
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(0.3)

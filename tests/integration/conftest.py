@@ -16,7 +16,8 @@ HELPERS = Path(__file__).resolve().parents[1]
 def _quiet_environment():
     with pytest.MonkeyPatch.context() as patch:
         for name, value in {
-            "RAY_AUTH_MODE": "disabled",
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN": "0123456789abcdef" * 4,
             "RAY_USAGE_STATS_ENABLED": "0",
             "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",  # how soon a reported checkpoint counts; 2 by default
             "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -37,9 +38,10 @@ def local_ray(_quiet_environment):
     """
     import ray
 
-    from semihand.rounds.cluster import quieten
+    from semihand.rounds.cluster import quieten, use_token
 
     quieten()
+    use_token()
     ray.init(
         address="local", num_cpus=4, num_gpus=1, include_dashboard=False, object_store_memory=200 * 1024**2,
         log_to_driver=False,

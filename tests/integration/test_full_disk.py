@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from same_bytes import first_difference
 
 from semihand.frames.errors import InputError
 from semihand.rounds import run
@@ -15,6 +14,7 @@ from semihand.rounds.full_disk import full_disk_told
 from semihand.rounds.preflight import check_disk
 from semihand.rounds.run import run_rounds
 from semihand.tables import SCHEMAS, deterministic_columns, scan
+from semihand.tables.comparing import first_difference
 from semihand.tables.files import UNFINISHED
 
 GROWING_MB = (3, 5, 8, 10, 12, 14, 16, 18, 20, 24, 28, 36, 64)  # what a disk has that somebody makes room on

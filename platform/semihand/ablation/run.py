@@ -18,6 +18,7 @@ from semihand.ablation.sets import make_sets, read_set
 from semihand.ablation.task import Task
 from semihand.children import end_with_parent
 from semihand.frames.errors import InputError
+from semihand.frames.json_files import read_json
 from semihand.frames.truth import open_truth
 from semihand.methods.semihand.network import HandNetwork
 from semihand.methods.semihand.weights import ModelCard, save_model
@@ -130,7 +131,7 @@ def _settle(config: AblationConfig) -> None:
     if not path.is_file():
         write_json(path, ours)
         return
-    theirs = json.loads(path.read_text())
+    theirs = read_json(path)
     changed = [name for name in ours if ours[name] != theirs.get(name)]
     if changed:
         raise InputError(

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from semihand.frames.cells import Source, as_type
 from semihand.frames.draft import Draft, draft_rows
-from semihand.frames.errors import BadFrame, InputError, first_line
+from semihand.frames.errors import BadFrame, InputError, first_line, shown
 from semihand.frames.files import check_input
 from semihand.frames.limits import Limits
 from semihand.frames.options import ListOptions
@@ -203,7 +203,8 @@ def _check_names(path: Path, names: list[str], options: ListOptions) -> None:
     if unknown := [name for name in names if name not in FRAMES.names]:
         near = difflib.get_close_matches(unknown[0], FRAMES.names, 1)
         hint = f"did you mean {near[0]!r}?" if near else "FRAMES has no such column:"
-        raise InputError(f"{path}: unknown column {', '.join(map(repr, unknown))}; {hint} "
+        listed = ", ".join(shown(name) for name in unknown[:5]) + (" …" if len(unknown) > 5 else "")
+        raise InputError(f"{path}: unknown column {listed}; {hint} "
                          "rename or drop it (schemas/frames.v1.json lists all)")  # fmt: skip
     if "hand" not in names and options.hand is None and not options.find_hand:
         raise InputError(f"{path}: no column 'hand'; add it with left or right, or pass --hand left|right")

@@ -23,6 +23,7 @@ from semihand.frames.errors import BadFrame, first_line
 from semihand.frames.limits import STANDARD, Limits
 from semihand.frames.line import Line, copies, new_memory
 from semihand.frames.messages import read, written
+from semihand.redaction import without_secrets
 
 _MODULE = "semihand.frames.worker_process"
 _ITEMS_PER_REQUEST = 32
@@ -144,14 +145,13 @@ class Worker:
 
 
 def _start(line_fd: int, memory_fd: int, limits: Limits) -> "subprocess.Popen[bytes]":
-    package = str(Path(semihand.__file__).parents[1])
-    search = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
+    search = os.pathsep.join(filter(None, (str(Path(semihand.__file__).parents[1]), os.environ.get("PYTHONPATH"))))
     one_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1"}
     # -P: a picture folder that is the working directory must not bring its own modules.
     command = [sys.executable, "-P", "-W", "ignore", "-m", _MODULE, str(line_fd), str(memory_fd)]
     return subprocess.Popen(
         [*command, limits.model_dump_json()],
-        env=os.environ | one_thread | {"PYTHONPATH": search},
+        env=without_secrets(os.environ) | one_thread | {"PYTHONPATH": search},
         pass_fds=(line_fd, memory_fd),
         stdin=subprocess.DEVNULL,
     )

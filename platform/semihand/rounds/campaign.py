@@ -7,6 +7,8 @@ from typing import Any
 
 import semihand.rounds.config as _config
 from semihand.frames.errors import InputError
+from semihand.frames.json_files import read_json
+from semihand.redaction import redact_all
 from semihand.rounds.inputs import check_inputs
 from semihand.rounds.ledger import Ledger
 from semihand.rounds.localiser import keep_localiser
@@ -18,7 +20,10 @@ _SETTLED = "config.json"
 _OWN_FILES = (".tmp", ".log", ".txt", ".toml")  # of a start that was cut off; output and recipe that a user put there
 # What may change while a campaign goes on: how many rounds, on what machine and how much of it a frame may take, and
 # what is merely reported.
-_FREE = ("campaign", "rounds", "stop", "cluster", "limits", "evaluation", "protocol", "control", "transductive")
+_FREE = (
+    "campaign", "rounds", "stop", "cluster", "insecure_cluster", "limits", "evaluation", "protocol", "control",
+    "transductive",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -95,11 +100,11 @@ def _refuse_what_others_keep(folder: Path) -> None:
 
 def _settle(config: _config.RoundConfig, path: Path) -> None:
     """Write the configuration down, or compare it with what the campaign began with."""
-    ours = config.model_dump(mode="json", exclude=set(_FREE))
+    ours = redact_all(config.model_dump(mode="json", exclude=set(_FREE)))
     if not path.is_file():
         files.write_whole(str(path), json.dumps(ours, indent=2).encode(), "settings")
         return
-    theirs = json.loads(path.read_text())
+    theirs = read_json(path)
     changed = sorted(_differences(ours, theirs))
     if changed:
         raise InputError(

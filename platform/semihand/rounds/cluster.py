@@ -9,20 +9,32 @@ from pathlib import Path
 
 import ray
 import ray.data
+from ray._private import ray_constants
+from ray._private.authentication.authentication_token_setup import AUTH_MODE_ENV_VAR
 from ray._private.log import PlainRayHandler
+from ray._raylet import Config  # type: ignore[attr-defined]
 
 import semihand
+from semihand.frames.errors import InputError
+from semihand.rounds.auth_token import make_token
 from semihand.rounds.config import ClusterConfig
+from semihand.rounds.openness import address_of, refuse_open, refuse_strangers_token
 from semihand.rounds.preflight import preflight
+from semihand.rounds.session_folder import private_folder
 from semihand.workforce import machines, stall_limit, working_alone
 
 
 @contextmanager
-def connected(config: ClusterConfig) -> Iterator[None]:
+def connected(config: ClusterConfig, insecure: bool = False) -> Iterator[None]:
     """Join the cluster that RAY_ADDRESS or the running job names, else start Ray on this machine; or do without it.
 
+    Args:
+        config: what is taken of it.
+        insecure: whether the cluster may obey whoever reaches it.
+
     Raises:
-        InputError: the actors or workers would leave no CPU for anything else, or there are too few.
+        InputError: the actors or workers would leave no CPU for anything else, or there are too few; or the cluster
+            asks nobody for a token.
     """
     if config.alone:
         with working_alone():
@@ -30,7 +42,9 @@ def connected(config: ClusterConfig) -> Iterator[None]:
         return
     ours = not ray.is_initialized()
     if ours:
-        _start(config)
+        _join_or_start(config, insecure)
+    elif not insecure:
+        refuse_open(ray.get_runtime_context().gcs_address)
     try:
         preflight(config, machines())
         with stall_limit(config.stall_limit_s):
@@ -40,17 +54,43 @@ def connected(config: ClusterConfig) -> Iterator[None]:
             ray.shutdown()
 
 
-def _start(config: ClusterConfig) -> None:
+def _join_or_start(config: ClusterConfig, insecure: bool) -> None:
     quieten()
     # Two processes that both spin at their barriers take a sixth of the speed that two which sleep have.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    mode = os.environ.get(AUTH_MODE_ENV_VAR, "token")
+    if mode.lower() != "token" and not insecure:
+        raise InputError(
+            f"{AUTH_MODE_ENV_VAR} is {mode!r}: Ray would obey whoever reaches it. Unset it, or take the risk with "
+            "--insecure-cluster."
+        )
+    named = os.environ.get("RAY_ADDRESS", "local")
+    if named not in ("", "local"):
+        _join(address_of(named), insecure)
+    else:
+        _start(config, mode)
+
+
+def _join(address: str, insecure: bool) -> None:
+    if not insecure:
+        refuse_open(address)
+        refuse_strangers_token(address)
+        use_token()
     # Workers of a cluster do not have this checkout; those of a Ray started here inherit the path.
-    package = Path(semihand.__file__).parent
-    if os.environ.get("RAY_ADDRESS"):
-        with _silent_core():
-            ray.init(runtime_env={"py_modules": [str(package)]}, log_to_driver=False, logging_level=logging.WARNING)
-        return
+    package = str(Path(semihand.__file__).parent)
+    with _silent_core():
+        ray.init(runtime_env={"py_modules": [package]}, log_to_driver=False, logging_level=logging.WARNING)
+
+
+def _start(config: ClusterConfig, mode: str) -> None:
+    if mode.lower() == "token":
+        make_token()
+        use_token()
+    # By itself Ray listens on every address of the machine, whatever it is told; so it keeps to loopback on a laptop.
+    os.environ[ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR] = "0"
+    ray_constants.ENABLE_RAY_CLUSTER = False
     inherited = os.environ.get("PYTHONPATH")
+    package = Path(semihand.__file__).parent
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(package.parent), inherited)))
     with _silent_core():
         ray.init(
@@ -60,7 +100,14 @@ def _start(config: ClusterConfig) -> None:
             include_dashboard=False,
             log_to_driver=False,
             logging_level=logging.WARNING,
+            _temp_dir=private_folder(),
         )
+
+
+def use_token() -> None:
+    """Have Ray show and ask for the token, though it read its environment when it was imported."""
+    os.environ[AUTH_MODE_ENV_VAR] = "token"
+    Config.initialize("")
 
 
 def quieten() -> None:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field, PositiveFloat, PositiveInt
+from pydantic import AliasChoices, BaseModel, Field, PositiveFloat, PositiveInt
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from semihand.frames.limits import Limits
@@ -67,6 +67,16 @@ class ClusterConfig(BaseModel, frozen=True, extra="forbid"):
     train: TrainClusterConfig = Field(default=TrainClusterConfig(), description="how training is spread")
 
 
+#: with a hyphen as well: what gives up safety is to be found by who looks for it as others spell it
+InsecureCluster = Annotated[
+    bool,
+    Field(
+        validation_alias=AliasChoices("insecure-cluster", "insecure_cluster"),
+        description="work on a Ray cluster although it obeys whoever reaches it, asking for no token",
+    ),
+]
+
+
 class RoundConfig(BaseSettings):
     """A campaign of `jobs/semihand_round.py`; every field is also a command-line option."""
 
@@ -128,6 +138,7 @@ class RoundConfig(BaseSettings):
     promote: PromoteConfig = Field(PromoteConfig(), description="when a student becomes the next teacher")
     stop: StopConfig = Field(StopConfig(), description="when a campaign ends before its last round; by default never")
     cluster: ClusterConfig = Field(ClusterConfig(), description="what is taken of the machine or the cluster")
+    insecure_cluster: InsecureCluster = False
 
     @classmethod
     def settings_customise_sources(

@@ -3,17 +3,19 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 from jaxtyping import Float
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveInt, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from semihand.exports.samples import FRAME_COLUMNS
-from semihand.frames.errors import InputError
+from semihand.frames.errors import InputError, first_line
+from semihand.frames.json_files import read_json
 from semihand.frames.limits import Limits
-from semihand.methods.semihand.weights import CARD
+from semihand.methods.semihand.weights import CARD, load_model
 from semihand.rounds.diff_page import lines, overall, write_page
 from semihand.rounds.finished import frames_of, labels_of, open_store, sealed_round, sealed_rounds
 from semihand.rounds.shown import read_shown
@@ -102,6 +104,10 @@ def _side(store: Store, side: str, option: str) -> int | Path:
     path = Path(side).expanduser()
     if not (path / CARD).is_file():
         raise InputError(f"{option} {side} is neither a round nor a model folder: it holds no {CARD}")
+    try:
+        load_model(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{option} {side} is no model that can be read: {error}") from error
     return path
 
 
@@ -116,10 +122,18 @@ def _labels(store: Store, side: int | Path, config: DiffConfig) -> pl.DataFrame:
     return _labels_of_model(store, side, config)
 
 
+def _settings(store: Store) -> dict[str, Any]:
+    """How the campaign labels."""
+    path = Path(store.folder) / "config.json"
+    try:
+        return LabelConfig.model_validate(read_json(path).get("label")).model_dump()
+    except ValidationError as error:
+        raise InputError(f"{path}: its label settings are not those of this version; {first_line(error)}") from error
+
+
 def _labels_of_model(store: Store, model: Path, config: DiffConfig) -> pl.DataFrame:
     """What a model says of some of the campaign's frames, labelled as the campaign labels, on its last subjects."""
-    settings = json.loads((Path(store.folder) / "config.json").read_text())["label"]
-    label = LabelConfig.model_validate(settings | {"combine": "first", "carry": False})
+    label = LabelConfig.model_validate(_settings(store) | {"combine": "first", "carry": False})
     ids = scan(store, "frames").select("frame_id").sort("frame_id").collect()["frame_id"]
     some = ids[np.unique(np.linspace(0, len(ids) - 1, min(config.num_frames, len(ids))).astype(int))].to_list()
     last = max(rounds_of(store, "subjects"))

@@ -8,7 +8,7 @@ from semihand.frames.errors import InputError
 from semihand.frames.listing import joined, list_frames, list_parts
 from semihand.frames.options import ListOptions
 from semihand.frames.truth import without_pictures_of_truth
-from semihand.methods.semihand.weights import CARD
+from semihand.methods.semihand.weights import CARD, load_model
 from semihand.rounds.config import ProtocolName
 from semihand.rounds.given_frames import check_pictures, no_hand
 from semihand.rounds.ledger import Ledger
@@ -100,6 +100,10 @@ def look_without_truth(
 def _check_model(model: Path) -> None:
     if not (model / CARD).is_file():
         raise InputError(f"--model {model} is no model folder: it holds no {CARD}")
+    try:
+        load_model(model)
+    except (OSError, ValueError) as error:
+        raise InputError(f"--model {model} is no model that can be read: {error}") from error
 
 
 def write_evaluation(out: Path, model: Path, protocol: str | None, metrics: dict[str, float]) -> Path:

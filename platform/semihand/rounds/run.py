@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -40,10 +41,22 @@ from semihand.steps.training_data import read_frames
 from semihand.tables import files
 
 
+@contextmanager
+def _driving(campaign: Campaign) -> Iterator[None]:
+    """The campaign's folder and its workers, for this process alone."""
+    config = campaign.config
+    with (
+        only_driver(campaign.folder),
+        full_disk_told(campaign.folder),
+        connected(config.cluster, config.insecure_cluster),
+    ):
+        yield
+
+
 def run_rounds(config: RoundConfig) -> Summary:
     """Everything that `jobs/semihand_round.py` does; run again, it goes on where it stopped."""
     campaign = open_campaign(config)
-    with only_driver(campaign.folder), full_disk_told(campaign.folder), connected(config.cluster):
+    with _driving(campaign):
         campaign.say(f"campaign {campaign.name} in {campaign.folder}")
         if config.localiser is None:
             campaign.ledger.once(0, "ingest", lambda: ingest_pool(campaign))
@@ -73,7 +86,7 @@ def run_rounds(config: RoundConfig) -> Summary:
 def run_pretraining(config: RoundConfig) -> Summary:
     """Everything that `jobs/pretrain.py` does: the source, and a teacher trained on it."""
     campaign = open_campaign(config)
-    with only_driver(campaign.folder), full_disk_told(campaign.folder), connected(config.cluster):
+    with _driving(campaign):
         source = source_folder(campaign)
         evaluation = evaluation_frames(campaign)
         summary = Summary(evaluated=evaluation is not None)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from semihand.tracking.parameters import redact_urls
+from semihand.redaction import redact
 
 # A dead server costs MLflow's defaults over four minutes a call; a round does not wait for its mirror, and sends it
 # later what failed.
@@ -16,7 +16,6 @@ _SETTINGS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
-    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_RECORD_ENV_VARS_IN_MODEL_LOGGING": "false",
@@ -42,7 +41,7 @@ class StoreLocation:
     @property
     def shown_uri(self) -> str:
         """The URI without user info."""
-        return redact_urls(self.uri)
+        return redact(self.uri)
 
 
 def locate_store(folder: Path) -> StoreLocation:
@@ -59,7 +58,7 @@ def locate_store(folder: Path) -> StoreLocation:
         kind = urlsplit(given).scheme.split("+")[0] or given
         if kind not in _SERVERS | _DATABASES:
             raise ValueError(
-                f"MLFLOW_TRACKING_URI is {redact_urls(given)!r}; give a server (http://host:port) or a "
+                f"MLFLOW_TRACKING_URI is {redact(given)!r}; give a server (http://host:port) or a "
                 "database (sqlite:////absolute/path.db), or unset it for one in the campaign folder"
             )
         return StoreLocation(given, None if kind in _SERVERS else artifacts, None)
@@ -75,6 +74,7 @@ def prepare_environment() -> None:
     """Give MLflow its settings where the user gave none: no telemetry, few retries, no pickles, few words."""
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
+    os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"  # whatever the user gave: a job would have refused it
     for name in ("alembic", "mlflow.store.db.utils"):
         logging.getLogger(name).setLevel(logging.WARNING)
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from semihand.redaction import redact
 from semihand.tracking.breaker import Breaker, check_answer
 from semihand.tracking.environment import check_database, locate_store, prepare_environment
-from semihand.tracking.parameters import model_name, redact_urls
+from semihand.tracking.parameters import model_name
 from semihand.tracking.spool import Entry, RunKey, Spool
 from semihand.waiting import watched
 
@@ -153,5 +154,5 @@ class Outbox:
 
 
 def _first_line(error: Exception) -> str:
-    lines = redact_urls(str(error)).splitlines()
+    lines = redact(str(error)).splitlines()
     return lines[0][:160] if lines else type(error).__name__

@@ -5,24 +5,17 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 
-REDACTED = "[redacted]"
+from semihand.redaction import REDACTED, is_secret, redact
+
 MAX_KEY_LENGTH = 250
 MAX_VALUE_LENGTH = 6000
-# "key" is a secret's name, but keypoints and key frames are what a hand tracker is about.
-_SECRET_KEY = re.compile(r"token|secret|passw|credential|key(?!_?-?(point|frame))", re.IGNORECASE)
-_USER_INFO = re.compile(r"(?<=://)[^/\s@]+@")
-
-
-def redact_urls(text: str) -> str:
-    """Take user names and passwords out of the URLs in a text."""
-    return _USER_INFO.sub(f"{REDACTED}@", text)
 
 
 def flatten_parameters(config: Mapping[str, object]) -> dict[str, str]:
     """Nested settings as flat MLflow parameters, ``section.field`` to text, with secrets redacted.
 
     A key that contains token, secret, password, credential or key (keypoints and key frames excepted), at any
-    depth, hides everything below it; user info in URLs is hidden everywhere. Lists become JSON.
+    depth, hides everything below it; user info and tokens in URLs are hidden everywhere. Lists become JSON.
     """
     return {clean_name(name): as_text(value) for name, value in _leaves(config, "")}
 
@@ -60,13 +53,13 @@ def model_name(campaign: str) -> str:
 def as_text(value: object) -> str:
     """A setting as text, cut to what MLflow stores, with user info taken out of URLs."""
     text = value if isinstance(value, str) else json.dumps(value, default=str)
-    return redact_urls(text)[:MAX_VALUE_LENGTH]
+    return redact(text)[:MAX_VALUE_LENGTH]
 
 
 def _leaves(values: Mapping[str, object], prefix: str, redact: bool = True) -> Iterator[tuple[str, object]]:
     for key, value in values.items():
         name = f"{prefix}{key}"
-        if redact and _SECRET_KEY.search(str(key)):
+        if redact and is_secret(str(key)):
             yield name, REDACTED
         elif isinstance(value, Mapping):
             yield from _leaves(value, f"{name}.", redact)

@@ -11,8 +11,9 @@ from pathlib import Path
 import polars as pl
 from matplotlib.figure import Figure
 
+from semihand.redaction import redact, redact_all
 from semihand.tracking.outbox import Outbox, RegisteredModel
-from semihand.tracking.parameters import clean_name, finite_metrics, flatten_parameters, redact_urls
+from semihand.tracking.parameters import clean_name, finite_metrics, flatten_parameters
 from semihand.tracking.spool import Entry, RunKey
 
 
@@ -37,7 +38,8 @@ class RoundRun:
 
     def log_tags(self, tags: Mapping[str, str]) -> None:
         """Set tags; a tag set again is replaced."""
-        self._send("tags", {clean_name(key): redact_urls(str(value))[:5000] for key, value in tags.items()})
+        texts = {key: str(value) for key, value in tags.items()}
+        self._send("tags", {clean_name(key): text[:5000] for key, text in redact_all(texts).items()})
 
     def log_inputs(self, tables: Mapping[str, tuple[str | Path, int]]) -> None:
         """Log which version of which Delta table the round read; the table's name is the input's context.
@@ -46,7 +48,7 @@ class RoundRun:
             tables: name of the table to its folder or URL and its version.
         """
         inputs = {
-            name: [redact_urls(str(path)) if "://" in str(path) else str(Path(path).resolve()), int(version)]
+            name: [redact(str(path)) if "://" in str(path) else str(Path(path).resolve()), int(version)]
             for name, (path, version) in tables.items()
         }
         self._send("inputs", inputs)

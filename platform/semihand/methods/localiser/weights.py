@@ -1,12 +1,13 @@
 """A localiser is a folder: `weights.safetensors`, and `localiser.json` that says what they are and how good."""
 
-import json
 from pathlib import Path
+from typing import Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, FiniteFloat
 
+from semihand.frames.json_files import read_as
 from semihand.methods.localiser.looks import Localiser, LocaliserConfig
-from semihand.methods.semihand.weight_folder import read_weights, write_folder
+from semihand.methods.semihand.weight_folder import Sha256, fill, write_folder
 from semihand.tables import files
 
 CARD = "localiser.json"
@@ -15,11 +16,11 @@ CARD = "localiser.json"
 class LocaliserCard(BaseModel, frozen=True, extra="forbid"):
     """What stands beside the weights."""
 
-    method: str = "localiser"
+    method: Literal["localiser"] = "localiser"
     network: LocaliserConfig
-    threshold: float  # only what scores more is a finding
-    measured: dict[str, float] = {}  # on unseen scenes, at that threshold
-    sha256: str = ""  # of the weights' file
+    threshold: FiniteFloat  # only what scores more is a finding
+    measured: dict[str, FiniteFloat] = {}  # on unseen scenes, at that threshold
+    sha256: Sha256 = ""
 
 
 def save_localiser(network: Localiser, card: LocaliserCard, models: Path) -> Path:
@@ -47,10 +48,7 @@ def load_localiser(folder: Path, device: str = "cpu") -> tuple[Localiser, Locali
     path = folder / CARD
     if not path.is_file():
         raise ValueError(f"{folder} holds no localiser: no {CARD}. Name a folder that jobs/train_localiser.py made.")
-    card = LocaliserCard.model_validate(json.loads(path.read_text()))
+    card = read_as(path, LocaliserCard)
     network = Localiser(card.network)
-    try:
-        network.load_state_dict(read_weights(folder, card.sha256), strict=True)
-    except RuntimeError as error:
-        raise ValueError(f"{folder}: the weights are not of the shape that its {CARD} says: {error}") from error
+    fill(network, folder, card.sha256)
     return network.to(device).eval(), card

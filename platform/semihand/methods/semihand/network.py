@@ -166,11 +166,12 @@ def build_encoder(config: NetworkConfig) -> Encoder:
         )
         backbone = AutoBackbone.from_config(shape)
     elif Path(config.backbone).is_dir():
-        about = AutoConfig.from_pretrained(config.backbone, local_files_only=True)
+        _refuse_pickles(Path(config.backbone))
+        about = AutoConfig.from_pretrained(config.backbone, local_files_only=True, trust_remote_code=False)
         about.out_indices = list(range(1, len(about.stage_names)))
         # AutoBackbone.from_pretrained takes its argument for the name of a repository and asks the hub for it.
         backbone = type(AutoBackbone.from_config(about)).from_pretrained(
-            config.backbone, config=about, local_files_only=True
+            config.backbone, config=about, local_files_only=True, use_safetensors=True
         )
     else:
         raise ValueError(
@@ -178,6 +179,15 @@ def build_encoder(config: NetworkConfig) -> Encoder:
             "Name a folder that transformers' AutoBackbone can load (config.json and model.safetensors)."
         )
     return Encoder(backbone, backbone.channels)
+
+
+def _refuse_pickles(folder: Path) -> None:
+    """transformers opens `pytorch_model.bin`, a pickle, where there is nothing else."""
+    if not (folder / "config.json").is_file() or not any(folder.glob("model*.safetensors")):
+        raise ValueError(
+            f"network.backbone is {str(folder)!r}: it holds no config.json and model.safetensors, and other weights "
+            "are pickles. Save it with save_pretrained, which writes both."
+        )
 
 
 class _Decoder(nn.Module):

@@ -1,16 +1,17 @@
 """Radii of the 55-circle hand from its 2D joints: the network of G in SemiHand's eq. 12, and its folder."""
 
-import json
 from itertools import pairwise
 from pathlib import Path
+from typing import Literal
 
 from jaxtyping import Float
 from pydantic import BaseModel
 from torch import Tensor, nn
 
+from semihand.frames.json_files import read_as
 from semihand.hand.circles import NUM_CIRCLES
 from semihand.hand.skeleton import NUM_JOINTS
-from semihand.methods.semihand.weight_folder import read_weights, write_folder
+from semihand.methods.semihand.weight_folder import Sha256, fill, write_folder
 
 RADII_CARD = "radii.json"
 _CHANNELS = 128
@@ -48,8 +49,8 @@ class RadiusNetwork(nn.Module):
 
 
 class _Card(BaseModel, frozen=True, extra="forbid"):
-    method: str = "semihand-radii"
-    sha256: str
+    method: Literal["semihand-radii"] = "semihand-radii"
+    sha256: Sha256
 
 
 def save_radii(network: RadiusNetwork, parent: Path) -> Path:
@@ -66,7 +67,6 @@ def load_radii(folder: Path, device: str = "cpu") -> RadiusNetwork:
     path = folder / RADII_CARD
     if not path.is_file():
         raise ValueError(f"{folder} holds no radius network: no {RADII_CARD}. Name a folder made by save_radii.")
-    card = _Card.model_validate(json.loads(path.read_text()))
     network = RadiusNetwork()
-    network.load_state_dict(read_weights(folder, card.sha256), strict=True)
+    fill(network, folder, read_as(path, _Card).sha256)
     return network.to(device).frozen()

@@ -3,15 +3,27 @@
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Annotated
 
 import torch
+from pydantic import StringConstraints
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
+from semihand.frames.errors import first_line, shown
+from semihand.frames.files import check_input
+from semihand.frames.strict_json import parse_json
 from semihand.tables import files
 
 WEIGHTS = "weights.safetensors"
+#: of the weights' file; empty before it is written
+Sha256 = Annotated[str, StringConstraints(pattern="^([0-9a-f]{64})?$")]
+_MAX_BYTES = 2**32
+_LENGTH_BYTES = 8  # of the header, before it
+_STORED_AS = {torch.float32: (torch.float32, torch.float16, torch.bfloat16)}  # half of the bytes, a little less exact
+# What safetensors raises on a header that is none, and torch on tensors that it has no type or memory for.
+_DAMAGE = (SafetensorError, ValueError, TypeError, KeyError, OverflowError, RuntimeError, MemoryError)
 
 
 def write_folder(network: nn.Module, card: str, describe: Callable[[str], str], parent: Path) -> Path:
@@ -35,24 +47,42 @@ def write_folder(network: nn.Module, card: str, describe: Callable[[str], str], 
     return folder
 
 
-def read_weights(folder: Path, sha256: str) -> dict[str, Tensor]:
-    """The weights of a folder, by name.
+def fill(network: nn.Module, folder: Path, sha256: str) -> None:
+    """Give a network the weights of a folder.
 
     Raises:
-        ValueError: they are not those with this sha256, or not finite.
+        ValueError: they are not those with this sha256, not of this network, or not finite; names file and tensor.
     """
-    data = (folder / WEIGHTS).read_bytes()
+    path = folder / WEIGHTS
+    check_input(path, _MAX_BYTES)
+    data = path.read_bytes()
     found = hashlib.sha256(data).hexdigest()
     if found != sha256:
         raise ValueError(
-            f"{folder / WEIGHTS} has sha256 {found[:16]}…, its card says {sha256[:16]}…: "
+            f"{path} has sha256 {found[:16]}…, its card says {sha256[:16]}…: "
             "the file was changed or damaged. Restore it or name another model."
         )
     try:
-        state: dict[str, Tensor] = load(data)
-    except SafetensorError as error:
-        raise ValueError(f"{folder / WEIGHTS} is no safetensors file: {error}") from error
+        state = load(data)
+        header = data[_LENGTH_BYTES : _LENGTH_BYTES + int.from_bytes(data[:_LENGTH_BYTES], "little")]
+        parse_json(header)  # safetensors takes the last of two tensors of one name
+    except _DAMAGE as error:
+        raise ValueError(f"{path} is no safetensors file ({first_line(error)}). Name another model.") from error
+    _check_fit(state, network.state_dict(), path)
+    network.load_state_dict(state, strict=True)
+
+
+def _check_fit(state: dict[str, Tensor], wanted: dict[str, Tensor], path: Path) -> None:
+    """Refuse tensors that are not those of the network, by the name of the first."""
+    if strays := sorted(wanted.keys() ^ state.keys()):
+        lacks = "is missing" if strays[0] in wanted else "is no tensor of the network that its card describes"
+        raise ValueError(f"{path}: {shown(strays[0])} {lacks}. Name another model.")
     for name, value in state.items():
+        needs = wanted[name]
+        if value.shape != needs.shape or value.dtype not in _STORED_AS.get(needs.dtype, (needs.dtype,)):
+            raise ValueError(
+                f"{path}: {name} is {value.dtype} {tuple(value.shape)}, its card means {needs.dtype} "
+                f"{tuple(needs.shape)}. Name another model."
+            )
         if value.is_floating_point() and not torch.isfinite(value).all():
-            raise ValueError(f"{folder / WEIGHTS}: {name} is not finite. Name a model whose training did not diverge.")
-    return state
+            raise ValueError(f"{path}: {name} is not finite. Name a model whose training did not diverge.")
