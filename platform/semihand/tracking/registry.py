@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
@@ -57,7 +58,11 @@ def register_version(client: MlflowClient, store_uri: str, name: str, run_id: st
     )
     with tempfile.TemporaryDirectory() as scratch:
         _save_served_model(Path(scratch, "model"), folder, model, run_id)
-        client.log_model_artifacts(model.model_id, str(Path(scratch, "model")))
+        try:
+            client.log_model_artifacts(model.model_id, str(Path(scratch, "model")))
+        except OSError:  # half a copy would take the room that the next start needs
+            _remove_artifacts(model.artifact_location)
+            raise
     _sync_artifacts(model.artifact_location)
     client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
     client.log_outputs(run_id, [LoggedModelOutput(model.model_id, 0)])
@@ -137,12 +142,20 @@ def _public_version(distribution: str) -> str:
 
 def _sync_artifacts(location: str) -> None:
     """Make a model's files outlive a power cut before a version or an alias names them; a server sees to its own."""
-    parts = urlsplit(location)
-    if parts.scheme not in ("", "file"):
-        return
-    folder = Path(unquote(parts.path))
-    for path in (*folder.rglob("*"), folder):
+    folder = _local_folder(location)
+    for path in () if folder is None else (*folder.rglob("*"), folder):
         files.sync(str(path))
+
+
+def _remove_artifacts(location: str) -> None:
+    folder = _local_folder(location)
+    if folder is not None:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _local_folder(location: str) -> Path | None:
+    parts = urlsplit(location)
+    return Path(unquote(parts.path)) if parts.scheme in ("", "file") else None
 
 
 def _log_model_metrics(client: MlflowClient, run_id: str, model_id: str, values: Mapping[str, Any]) -> None:
