@@ -19,6 +19,7 @@ from hostile import bombs, models
 from hostile.kinds import RIGHT
 from semihand.command_line import USER_ERRORS, read_config
 from semihand.frames.errors import InputError
+from semihand.frames.json_files import read_json
 from semihand.frames.listing import list_frames
 from semihand.frames.worker import dismiss
 from semihand.hand.mano import read_hand_model
@@ -84,7 +85,7 @@ def refused(act, *named):
 
 def with_weights(folder, data):
     """A model folder whose card vouches for these bytes."""
-    about = json.loads((folder / CARD).read_text())
+    about = read_json(folder / CARD)
     (folder / WEIGHTS).write_bytes(data)
     (folder / CARD).write_text(json.dumps(about | {"sha256": hashlib.sha256(data).hexdigest()}))
     return folder
@@ -154,7 +155,7 @@ def test_an_archive_is_refused_at_every_door_for_models(name, model, localiser, 
         refused(lambda path=path: read_hand_model(path), path)
     refused(lambda: as_teacher(tmp_path / "hand.pt", tmp_path), "--teacher", tmp_path / "hand.pt")
     refused(lambda: as_teacher(with_weights(model, data), tmp_path), model / WEIGHTS)
-    about = json.loads((localiser / "localiser.json").read_text()) | {"sha256": hashlib.sha256(data).hexdigest()}
+    about = read_json(localiser / "localiser.json") | {"sha256": hashlib.sha256(data).hexdigest()}
     (localiser / "localiser.json").write_text(json.dumps(about))
     (localiser / WEIGHTS).write_bytes(data)
     refused(lambda: check_localiser(localiser, FindConfig()), "--localiser", localiser / WEIGHTS)
@@ -210,7 +211,7 @@ FIELDS = {
 
 @pytest.mark.parametrize("field", FIELDS)
 def test_a_card_with_a_wrong_field_is_refused_by_field_and_value(field, model, tmp_path):
-    about = json.loads((model / CARD).read_text())
+    about = read_json(model / CARD)
     outer, _, inner = field.partition(".")
     if inner:
         about[outer][inner] = FIELDS[field]

@@ -1,6 +1,7 @@
 """methods/semihand/weights.py and predictor.py: a model folder holds what it says, and predicts with it."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -8,6 +9,8 @@ import torch
 from frames_tables import dot_picture
 
 from sample_hands import random_hands_mm
+from semihand.frames.errors import InputError
+from semihand.frames.json_files import read_json
 from semihand.frames.reading import read_pictures
 from semihand.hand.bones import bone_lengths
 from semihand.hand.camera import intrinsics_matrix, project, relative_depth
@@ -65,7 +68,7 @@ def test_weights_and_card_that_were_exchanged_together_are_still_no_model(tiny_n
     folder = save_model(tiny_network, card, tmp_path)
     for data, what in ((b"not safetensors at all", "no safetensors file"),):
         (folder / WEIGHTS).write_bytes(data)
-        about = json.loads((folder / CARD).read_text()) | {"sha256": hashlib.sha256(data).hexdigest()}
+        about = read_json(folder / CARD) | {"sha256": hashlib.sha256(data).hexdigest()}
         (folder / CARD).write_text(json.dumps(about))
         with pytest.raises(ValueError, match=what):
             load_model(folder)
@@ -149,3 +152,15 @@ def test_no_picture_gives_no_hand(teacher):
 
 def test_the_assumed_camera_is_a_little_longer_than_the_picture_and_centred():
     np.testing.assert_allclose(assumed_intrinsics(200, 100), [[240, 0, 99.5], [0, 240, 49.5], [0, 0, 1]])
+
+
+def test_a_bit_of_a_card_that_flips_is_seen(teacher, tmp_path):
+    text = (teacher / CARD).read_bytes()
+    folder = shutil.copytree(teacher, tmp_path / "model")
+    assert read_card(folder) == read_card(teacher)
+    for bit in range(0, 8 * len(text), 7):
+        changed = bytearray(text)
+        changed[bit // 8] ^= 1 << bit % 8
+        (folder / CARD).write_bytes(changed)
+        with pytest.raises(InputError, match=CARD):
+            read_card(folder)

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, FiniteFloat
 
-from semihand.frames.json_files import read_as
+from semihand.frames.json_files import read_as, signed
 from semihand.methods.localiser.looks import Localiser, LocaliserConfig
 from semihand.methods.semihand.weight_folder import Sha256, fill, write_folder
 from semihand.tables import files
@@ -33,8 +33,8 @@ def save_localiser(network: Localiser, card: LocaliserCard, models: Path) -> Pat
         return card.model_copy(update={"sha256": sha256}).model_dump_json(indent=2)
 
     folder = write_folder(network, CARD, described, models)
-    there = LocaliserCard.model_validate_json((folder / CARD).read_text())
-    files.write_whole(str(folder / CARD), described(there.sha256).encode(), "model")
+    there = read_as(folder / CARD, LocaliserCard)
+    files.write_whole(str(folder / CARD), signed(described(there.sha256)).encode(), "model")
     return folder
 
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from semihand.frames.errors import first_line, shown
 from semihand.frames.files import check_input
+from semihand.frames.json_files import signed
 from semihand.frames.strict_json import parse_json
 from semihand.tables import files
 
@@ -34,7 +35,7 @@ def write_folder(network: nn.Module, card: str, describe: Callable[[str], str], 
     Args:
         network: whose weights.
         card: name of the JSON file beside them.
-        describe: the sha256 of the weights to that file's text.
+        describe: the sha256 of the weights to that file's text, JSON with an indent of 2.
         parent: made if it is not there.
     """
     data = save({name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()})
@@ -42,7 +43,7 @@ def write_folder(network: nn.Module, card: str, describe: Callable[[str], str], 
     folder = parent / sha256[:16]
     if not (folder / card).is_file():
         files.write_whole(str(folder / WEIGHTS), data, "model")
-        files.write_whole(str(folder / card), describe(sha256).encode(), "model")
+        files.write_whole(str(folder / card), signed(describe(sha256)).encode(), "model")
         files.sync(str(parent))
     return folder
 
