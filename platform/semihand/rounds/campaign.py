@@ -10,6 +10,7 @@ from semihand.frames.errors import InputError
 from semihand.frames.json_files import read_json
 from semihand.redaction import redact_all
 from semihand.rounds.inputs import check_inputs
+from semihand.rounds.kept_files import kept_file
 from semihand.rounds.ledger import Ledger
 from semihand.rounds.localiser import keep_localiser
 from semihand.rounds.second_teacher import keep_teacher, kept_teacher
@@ -55,6 +56,10 @@ class Campaign:
     def attempts(self, round_number: int) -> Path:
         """Where a round's workers note what they begin, to find frames that kill them; gone when the work is done."""
         return self.round_folder(round_number) / "attempts"
+
+    def kept(self, round_number: int, step: str, name: str) -> Path:
+        """A file that a step of a round left; see `kept_file`."""
+        return kept_file(self.folder / "rounds", self.ledger, round_number, step, name)
 
     def say(self, text: str) -> None:
         """A line of progress for whoever watches."""

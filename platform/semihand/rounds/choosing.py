@@ -10,7 +10,6 @@ from semihand.frames.errors import InputError
 from semihand.rounds.campaign import Campaign
 from semihand.rounds.config import RoundConfig
 from semihand.rounds.givens import write_frame
-from semihand.rounds.kept_files import kept_file
 from semihand.rounds.ledger import Done
 from semihand.stages.search import search_rule
 from semihand.steps.calibrate import halves
@@ -64,7 +63,7 @@ def rule_of_round(campaign: Campaign, round_number: int, labels: pa.Table, limit
     config, folder_of = campaign.config.select, campaign.round_folder
     if not config.by_cluster:
         return read_rule(limits)
-    before = read_clusters(kept_file(campaign, round_number - 1, "select", CLUSTERS))
+    before = read_clusters(campaign.kept(round_number - 1, "select", CLUSTERS))
     clusters = choose_clusters(labels, before, round_number, config.cluster)
     write_clusters(clusters, folder_of(round_number) / CLUSTERS)
     return clusters

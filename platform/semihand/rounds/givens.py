@@ -12,7 +12,6 @@ from semihand.frames.errors import InputError
 from semihand.methods.semihand.weights import read_card
 from semihand.rounds.campaign import Campaign
 from semihand.rounds.inputs import no_palm
-from semihand.rounds.kept_files import kept_file
 from semihand.steps.label import LABELLER
 from semihand.steps.previous import COLUMNS
 from semihand.steps.subjects import LABEL_COLUMNS, Template
@@ -69,4 +68,4 @@ def previous_calibration(campaign: Campaign, round_number: int) -> pa.Table | No
     """The calibration set's poses of the round before this one, None in the first."""
     if round_number == 1:
         return None
-    return pq.read_table(kept_file(campaign, round_number - 1, "calibrate", CALIBRATION_LABELS))
+    return pq.read_table(campaign.kept(round_number - 1, "calibrate", CALIBRATION_LABELS))

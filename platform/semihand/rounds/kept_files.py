@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from semihand.rounds.campaign import Campaign
+from semihand.rounds.ledger import Ledger
 from semihand.tables import DamagedTable, files
 
 
@@ -11,14 +11,21 @@ def hashes_of(folder: Path, *names: str) -> dict[str, str]:
     return {name: str(files.sha256(str(folder / name))) for name in names if (folder / name).is_file()}
 
 
-def kept_file(campaign: Campaign, round_number: int, step: str, name: str) -> Path:
+def kept_file(rounds: Path, ledger: Ledger, round_number: int, step: str, name: str) -> Path:
     """A file that a step left, once its bytes are found to be those that the ledger knows.
+
+    Args:
+        rounds: the folder of all rounds.
+        ledger: the campaign's.
+        round_number: whose step.
+        step: as the ledger names it.
+        name: of the file.
 
     Raises:
         DamagedTable: it is gone or not what was left.
     """
-    path = campaign.round_folder(round_number) / name
-    done = campaign.ledger.finished(round_number, step)
+    path = rounds / str(round_number) / name
+    done = ledger.finished(round_number, step)
     wanted = None if done is None else done.hashes.get(name)
     if wanted is not None and files.sha256(str(path)) != wanted:
         raise DamagedTable(f"{path}: not what step {step} of round {round_number} left; restore it from a copy")

@@ -2,10 +2,12 @@
 
 import hashlib
 import io
+from pathlib import Path
 
 import polars as pl
 
 from semihand.rounds.campaign import Campaign
+from semihand.rounds.ledger import Ledger
 from semihand.tables import DamagedTable, files, scan
 from semihand.tables.seals import REPEAT_REASON
 
@@ -42,15 +44,25 @@ def read_manifest(campaign: Campaign) -> tuple[pl.DataFrame, str]:
     Raises:
         DamagedTable: the file is gone, or not the one that was written.
     """
-    done = campaign.ledger.finished(0, "ingest")
-    hashes = write_manifest(campaign) if done is None else dict(done.hashes)
-    data = files.read_whole(_place(campaign))
-    if data is None or hashlib.sha256(data).hexdigest() != hashes[FILE_HASH]:
-        raise DamagedTable(
-            f"{_place(campaign)}: {'gone' if data is None else 'not what was listed'}; restore it from a copy, or "
-            "start a new campaign"
-        )
-    return pl.read_parquet(io.BytesIO(data)), hashes["manifest"]
+    path = campaign.folder / MANIFEST
+    if campaign.ledger.finished(0, "ingest") is None:
+        hashes = write_manifest(campaign)
+    else:
+        hashes = check_manifest(path, campaign.ledger)
+    return pl.read_parquet(path), hashes["manifest"]
+
+
+def check_manifest(path: Path, ledger: Ledger) -> dict[str, str]:
+    """Compare a manifest with what the ledger knows of it; what it says there.
+
+    Raises:
+        DamagedTable: the file is gone, or not the one that was written.
+    """
+    done = ledger.finished(0, "ingest")
+    hashes = {} if done is None else dict(done.hashes)
+    if FILE_HASH in hashes and files.sha256(str(path)) != hashes[FILE_HASH]:
+        raise DamagedTable(f"{path}: not what was listed; restore it from a copy, or start a new campaign")
+    return hashes
 
 
 def _place(campaign: Campaign) -> str:

@@ -23,7 +23,7 @@ from semihand.rounds.givens import (
     template_of,
     write_frame,
 )
-from semihand.rounds.kept_files import hashes_of, kept_file
+from semihand.rounds.kept_files import hashes_of
 from semihand.rounds.ledger import Done
 from semihand.rounds.listed import read_manifest
 from semihand.rounds.sets import labelled_data
@@ -128,7 +128,7 @@ class RoundSteps:
 
     def search(self) -> Done:
         """The limits that this round selects by."""
-        errors = pl.read_parquet(kept_file(self.campaign, self.number, "calibrate", ERRORS))
+        errors = pl.read_parquet(self.campaign.kept(self.number, "calibrate", ERRORS))
         return find_rule(self.campaign, self.number, errors)
 
     def select(self, limits: Mapping[str, float]) -> Done:
@@ -177,7 +177,7 @@ class RoundSteps:
 
     def read_calibration(self) -> Calibration | FusedConfidence:
         """What `calibrate` left."""
-        return read_confidence(kept_file(self.campaign, self.number, "calibrate", _CALIBRATION).read_text())
+        return read_confidence(self.campaign.kept(self.number, "calibrate", _CALIBRATION).read_text())
 
     def _fit(self, role: str, start: Path, data: DataSource, curves: str) -> Done:
         config, card = self.campaign.config, read_card(start)

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from semihand.methods.semihand.radii import load_radii
 from semihand.methods.semihand.weights import load_model
+from semihand.rounds.kept_files import kept_file
 from semihand.rounds.ledger import Ledger
-from semihand.rounds.listed import FILE_HASH, MANIFEST
+from semihand.rounds.listed import MANIFEST, check_manifest
 from semihand.steps.checkpoint import CheckpointError, Checkpoints
 from semihand.tables import DamagedTable, Store, files, rounds_of
 from semihand.tables.log import committed_paths, open_table
@@ -73,13 +74,11 @@ def _check_seals(store: Store) -> None:
 
 def _check_kept(store: Store, folder: Path) -> None:
     """Files that the ledger knows by their hash, and models that it names."""
-    for (number, step), done in Ledger(store).all_finished().items():
-        for name, wanted in done.hashes.items():
-            path = folder / "rounds" / str(number) / name
-            if path.suffix and files.sha256(str(path)) != wanted:
-                raise DamagedTable(f"{path}: not what step {step} of round {number} left")
-        manifest = done.hashes.get(FILE_HASH)
-        if manifest is not None and files.sha256(str(folder / MANIFEST)) != manifest:
-            raise DamagedTable(f"{folder / MANIFEST}: not what was listed")
+    ledger = Ledger(store)
+    check_manifest(folder / MANIFEST, ledger)
+    for (number, step), done in ledger.all_finished().items():
+        for name in done.hashes:
+            if Path(name).suffix:
+                kept_file(folder / "rounds", ledger, number, step, name)
         if step in ("train", "control") and done.model_uri is not None and not Path(done.model_uri).is_dir():
             raise DamagedTable(f"{done.model_uri}: the model of round {number}, step {step}, is gone")
