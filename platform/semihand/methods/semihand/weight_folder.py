@@ -77,8 +77,8 @@ def _check_fit(state: dict[str, Tensor], wanted: dict[str, Tensor], path: Path) 
     """Refuse tensors that are not those of the network, by the name of the first."""
     if strays := sorted(wanted.keys() ^ state.keys()):
         lacks = "is missing" if strays[0] in wanted else "is no tensor of the network that its card describes"
-        raise ValueError(f"{path}: {shown(strays[0])} {lacks}. Name another model.")
-    for name, value in state.items():
+        raise ValueError(f"{path}: {shown(strays[0], 130)} {lacks}. Name another model.")
+    for name, value in sorted(state.items()):
         needs = wanted[name]
         if value.shape != needs.shape or value.dtype not in _STORED_AS.get(needs.dtype, (needs.dtype,)):
             raise ValueError(
