@@ -72,3 +72,7 @@ class CampaignTracker:
     def champion(self) -> int | None:
         """The version under the alias; None where there is none or MLflow does not answer."""
         return self._outbox.champion()
+
+    def versions(self, folder: Path) -> dict[int, bool]:
+        """Every registered version, and whether it is of this model folder; none where MLflow does not answer."""
+        return self._outbox.versions(folder)

@@ -14,7 +14,7 @@ from mlflow.data.meta_dataset import MetaDataset
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 
 from semihand.tracking.environment import StoreLocation
-from semihand.tracking.registry import champion_version, move_champion, register_version
+from semihand.tracking.registry import champion_version, move_champion, register_version, versions_of
 from semihand.tracking.spool import Entry, RunKey
 
 # MLflow's limits for one request.
@@ -69,6 +69,11 @@ def run_id(connection: Connection, round: RunKey, start_ms: int | None = None) -
 def champion(connection: Connection) -> int | None:
     """The version under the alias ``champion``, if there is one."""
     return champion_version(connection.client, connection.model_name)
+
+
+def versions(connection: Connection, folder: Path) -> dict[int, bool]:
+    """Every registered version of the campaign's model, and whether it is this folder's."""
+    return versions_of(connection.client, connection.model_name, folder)
 
 
 def _put_parameters(connection: Connection, round: RunKey, values: Mapping[str, str]) -> None:

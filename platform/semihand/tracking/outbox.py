@@ -104,12 +104,20 @@ class Outbox:
 
     def champion(self) -> int | None:
         """The version under the alias; None where there is none or MLflow does not answer."""
+        version: int | None = self._asked(lambda connection: self._delivery.champion(connection))
+        return version
+
+    def versions(self, folder: Path) -> dict[int, bool]:
+        """Every registered version, and whether it is this folder's; none where MLflow does not answer."""
+        return self._asked(lambda connection: self._delivery.versions(connection, folder)) or {}
+
+    def _asked(self, ask: Callable[[Any], Any]) -> Any:
         self.open()
         if self._connection is None:
             return None
         began_s = time.monotonic()
         try:
-            return self._delivery.champion(self._connection)
+            return ask(self._connection)
         except self._failures.FAILURES as error:
             self._hang_up(error, began_s)
             return None

@@ -89,6 +89,13 @@ def champion_version(client: MlflowClient, name: str) -> int | None:
         raise
 
 
+def versions_of(client: MlflowClient, name: str, folder: Path) -> dict[int, bool]:
+    """Every version of a model, and whether it is this folder's."""
+    digest = folder_sha256(folder)
+    found = client.search_model_versions(f"name = '{name}'")
+    return {int(version.version): version.tags.get("sha256") == digest for version in found}
+
+
 def folder_sha256(folder: Path) -> str:
     """Digest of a model folder: names and contents of its files.
 

@@ -1,0 +1,96 @@
+"""The proof: an undisturbed campaign, then disturbed ones until the time is up, and a table of what they suffered."""
+
+import random
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from semihand.failpoints import STEPS
+from semihand.frames.errors import InputError
+from semihand.proof.driver import draw_plan, run_campaign
+from semihand.proof.oracle import num_rows, violations
+from semihand.words import counted
+
+
+class ProofConfig(BaseSettings):
+    """How long campaigns are killed, and how often."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid")
+
+    out: Path = Field(Path("proof"), description="a folder that does not exist yet, for the campaigns and their logs")
+    minutes: PositiveFloat = Field(60.0, description="no campaign is begun after so many minutes")
+    kills: PositiveInt | None = Field(None, description="or after so many deaths, whatever the time")
+    seed: int = Field(0, description="another seed kills others, elsewhere")
+    every_s: PositiveFloat = Field(12.0, description="mean time between two deaths of workers, s")
+    recipe: str = Field("proof", description="what the campaigns are, as jobs/semihand_round.py reads it")
+
+
+@dataclass
+class Proof:
+    """What came of it."""
+
+    landed: Counter[tuple[str, str]] = field(default_factory=Counter)  # deaths by step and kind of process
+    campaigns: int = 0
+    starts: int = 0
+    rows: int = 0  # compared
+    violations: list[str] = field(default_factory=list)
+
+    def table(self) -> str:
+        """Deaths by step and kind, and the result."""
+        kinds = sorted({kind for _, kind in self.landed})
+        lines = [" | ".join(["step", *kinds, "all"]), " | ".join(["---"] * (len(kinds) + 2))]
+        for step in STEPS:
+            each = [self.landed[step, kind] for kind in kinds]
+            lines.append(" | ".join(map(str, [step, *each, sum(each)])))
+        result = f"{counted(len(self.violations), 'violation')}" + "".join(f"\n  {line}" for line in self.violations)
+        return "\n".join([
+            *(f"| {line} |" for line in lines),
+            f"{self.landed.total()} deaths in {self.campaigns} disturbed campaigns, {self.starts} starts; "
+            f"{self.rows} rows compared with the undisturbed campaign's: {result}",
+        ])  # fmt: skip
+
+
+def prove(config: ProofConfig, job: Path, say: Callable[[str], None] = print) -> Proof:
+    """Run an undisturbed campaign and disturbed ones, and compare.
+
+    Args:
+        config: how long and how often.
+        job: `jobs/semihand_round.py`.
+        say: told of every campaign.
+
+    Raises:
+        InputError: the folder is there.
+        BrokenProofError: a campaign ended with an error.
+    """
+    if config.out.exists():
+        raise InputError(f"--out {config.out} exists. Name a folder that does not.")
+    folder = config.out.expanduser().resolve()
+    command, begun = [str(job), "--recipe", config.recipe], time.monotonic()
+    undisturbed = run_campaign(command, folder / "undisturbed", {}, None, config.seed).campaign
+    say(f"undisturbed: {num_rows(undisturbed)} rows in {time.monotonic() - begun:.0f} s; seed {config.seed}")
+    proof, rng = Proof(), random.Random(config.seed)
+    while not _is_enough(proof, config, time.monotonic() - begun):
+        number = proof.campaigns + 1
+        run = run_campaign(
+            command, folder / f"disturbed-{number}", draw_plan(rng), config.every_s, rng.randrange(2**31)
+        )
+        found = [f"disturbed-{number}: {line}" for line in violations(run.campaign, undisturbed)]
+        proof.landed += run.landed
+        proof.violations += found
+        proof.campaigns, proof.starts = number, proof.starts + run.starts
+        proof.rows += num_rows(run.campaign)
+        missed = f"; nothing came to {', '.join(run.missed)}" if run.missed else ""
+        deaths, broken = counted(run.landed.total(), "death"), counted(len(found), "violation")
+        say(f"disturbed-{number}: {deaths}, {run.starts} starts, {broken}{missed}")
+    return proof
+
+
+def _is_enough(proof: Proof, config: ProofConfig, passed_s: float) -> bool:
+    if config.kills is not None:
+        return proof.landed.total() >= config.kills
+    return proof.campaigns > 0 and passed_s > 60 * config.minutes
