@@ -11,7 +11,7 @@ export RAY_USAGE_STATS_ENABLED := 0
 export MLFLOW_DISABLE_TELEMETRY := true
 export HF_HUB_OFFLINE := 1
 
-.PHONY: demo check test bench lock audit clean
+.PHONY: demo check test chaos bench lock audit clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -33,7 +33,11 @@ check: $(STAMP)
 
 # Everything.
 test: check
-	$(RUN)/pytest tests/integration tests/e2e
+	$(RUN)/pytest tests/integration tests/e2e tests/chaos
+
+# Everything that kills, under Ray: an hour.
+chaos: $(STAMP)
+	$(RUN)/pytest tests/chaos -m "chaos or not chaos" -s
 
 # Speeds, as ratios and rates; never part of a test.
 bench: $(STAMP)

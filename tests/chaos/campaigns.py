@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from driving import drive
 
@@ -19,10 +20,10 @@ WORDS = {
     "data.num_source": 40, "network.width": 8, "calibrate.num_frames": 20, "label.views.num_views": 4,
     "pretrain.num_steps": 4, "pretrain.source_batch": 4, "pretrain.cell": 4, "pretrain.report_every": 2,
     "train.num_steps": 4, "train.source_batch": 4, "train.target_batch": 4, "train.cell": 4, "train.report_every": 2,
-    "select.num_trials": 2, "select.max_label_error_mm": 1000, "cluster.train.checkpoint_every": 1,
+    "select.num_trials": 1, "select.max_label_error_mm": 1000, "cluster.train.checkpoint_every": 1,
     "cluster.label.rows_per_shard": 4, "cluster.label.shards_per_commit": 1,
 }  # fmt: skip
-SWITCHES = ("--cluster.alone", "--control")
+CONTROL, ALONE = "--control", "--cluster.alone"
 _MOST_STARTS = 400
 _PATIENCE_S = 240.0
 
@@ -63,8 +64,15 @@ class BrokenCampaignError(AssertionError):
 class Campaigns:
     """Runs campaigns on the same frames, each in a folder of its own, in processes that may be killed."""
 
-    def __init__(self, folder: Path, pool: Path, more: Mapping[str, object] | None = None) -> None:
-        self.folder, self._more = folder, {"frames": pool, **(more or {})}
+    def __init__(
+        self,
+        folder: Path,
+        pool: Path,
+        more: Mapping[str, object] = MappingProxyType({}),
+        switches: tuple[str, ...] = (CONTROL, ALONE),
+    ) -> None:
+        self.folder, self.pool, self._switches = folder, pool, switches
+        self._more = {"frames": pool, **more}
         # The server that forks does not take over this process's search path.
         os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)
         self._context = multiprocessing.get_context("forkserver")
@@ -97,7 +105,7 @@ class Campaigns:
 
     def _start(self, folder: Path, log: Path, failpoints: Path, mutation: str | None) -> int | None:
         words = [f"--{key}={value}" for key, value in {**WORDS, **self._more, "campaign": folder}.items()]
-        process = self._context.Process(target=drive, args=([*words, *SWITCHES], failpoints, log, mutation))
+        process = self._context.Process(target=drive, args=([*words, *self._switches], failpoints, log, mutation))
         process.start()
         process.join(_PATIENCE_S)
         if process.is_alive():

@@ -15,6 +15,8 @@ def _one_record(tmp_path_factory):
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path_factory.mktemp('record')}/mlflow.db")
         patch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("RAY_AUTH_TOKEN", "0123456789abcdef" * 4)
+        patch.setenv("RAY_worker_niceness", "0")  # beside other tests, workers at a lower one would starve
         patch.setenv("OMP_WAIT_POLICY", "PASSIVE")
         patch.delenv("RAY_ADDRESS", raising=False)
         patch.setenv("PYTHONPATH", os.environ.get("PYTHONPATH", ""))  # the campaigns change it
@@ -33,6 +35,18 @@ def campaigns(tmp_path_factory):
     frames = generate_frames(SyntheticConfig(domain="target", num_frames=12, seed=11), range(12))
     write_pictures(folder / "pool", frames, 12)
     return Campaigns(folder, folder / "pool")
+
+
+@pytest.fixture(scope="package")
+def under_ray(campaigns):
+    """The same campaigns, each start with a Ray of its own."""
+    from campaigns import CONTROL, Campaigns
+
+    more = {
+        "cluster.num_cpus": 4, "cluster.object_store_mb": 100, "cluster.label.num_actors": 1,
+        "cluster.train.cpus_per_worker": 1, "cluster.train.max_failures": 20,
+    }  # fmt: skip
+    return Campaigns(campaigns.folder, campaigns.pool, more, (CONTROL,))
 
 
 @pytest.fixture(scope="package")

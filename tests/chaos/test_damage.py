@@ -1,6 +1,7 @@
 """What a bit that flips does: it is named before anything is believed; and what maintenance leaves is the same rows."""
 
 import random
+import re
 import shutil
 
 import pytest
@@ -35,7 +36,7 @@ def test_maintenance_keeps_every_row_and_leaves_fewer_files(campaign, undisturbe
     for words in ({"task": "compact"}, {"task": "vacuum", "older_than_hours": 0}, {"task": "sweep"}):
         assert maintain(MaintainConfig(campaign=campaign, apply=True, **words)) >= 0
     said = capsys.readouterr().out
-    assert "labels, round 1: 3 files fewer" in said
-    assert "labels, round 2: 3 files fewer" in said
+    for number in (1, 2):
+        assert re.search(rf"labels, round {number}: [1-9] files? fewer", said)
     assert list(damages(campaign)) == []
     assert differences(campaign, undisturbed.folder) == []

@@ -2,7 +2,8 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
-from campaigns import Ended
+import pytest
+from campaigns import Campaigns, Ended, Kill
 from oracle import check_same
 from plans import ONCE, all_plans
 
@@ -11,20 +12,36 @@ from semihand.failpoints import POINTS, arrivals
 SEED = 20261122
 
 
-def test_every_failpoint_kills_once_and_twice_and_nothing_is_lost_doubled_or_left(campaigns, undisturbed):
-    plans = all_plans(arrivals(undisturbed.failpoints), SEED)
-    killed = {(kill.name, kill.kills) for plan in plans.values() for kill in plan}
+@pytest.fixture(scope="module")
+def plans(undisturbed):
+    """Deaths by the name of the campaign that suffers them; every failpoint is in two of them."""
+    found = all_plans(arrivals(undisturbed.failpoints), SEED)
+    killed = {(kill.name, kill.kills) for plan in found.values() for kill in plan}
     assert {(name, 1) for name in POINTS} | {(name, 2) for name in POINTS if name not in ONCE} <= killed
+    return found
 
-    def run(name: str) -> str:
-        return _judged(campaigns.run(name, plans[name]), name, undisturbed)
 
-    def _judged(ended: Ended, name: str, undisturbed: Ended) -> str:
-        missed = [kill for kill in plans[name] if ended.deaths(kill.name) < kill.kills]
-        assert not missed, f"{name}: not reached: {missed}"
+def suffered(campaigns: Campaigns, name: str, plan: tuple[Kill, ...], undisturbed: Ended) -> Ended:
+    """A campaign that its plan has disturbed, all of it reached, and that is as the undisturbed one."""
+    ended = campaigns.run(name, plan)
+    missed = [kill for kill in plan if ended.deaths(kill.name) < kill.kills]
+    assert not missed, f"{name}: not reached: {missed}"
+    check_same(ended.folder, undisturbed.folder)
+    print(f"{name}: {sum(kill.kills for kill in plan)} deaths, {ended.starts} starts")
+    return ended
+
+
+def test_every_failpoint_kills_once_and_twice_and_nothing_is_lost_doubled_or_left(campaigns, undisturbed, plans):
+    def run(name: str) -> None:
+        ended = suffered(campaigns, name, plans[name], undisturbed)
         assert ended.starts == 1 + sum(kill.kills for kill in plans[name])
-        check_same(ended.folder, undisturbed.folder)
-        return f"{name}: {ended.starts - 1} deaths"
 
     with ThreadPoolExecutor(2) as pool:
-        print(*pool.map(run, plans), sep="\n")
+        list(pool.map(run, plans))
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(7200)
+def test_every_failpoint_kills_drivers_and_workers_of_a_ray_cluster(under_ray, undisturbed, plans):
+    for name, plan in plans.items():
+        suffered(under_ray, f"ray-{name}", plan, undisturbed)

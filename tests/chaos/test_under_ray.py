@@ -1,0 +1,22 @@
+"""The same under Ray: its workers and its driver die, and the tables are those of one process that nobody disturbed."""
+
+import pytest
+from campaigns import Kill
+from oracle import check_same
+
+BY_WORKERS = ("file.shard.named", "file.tensors.half", "fit.listed")
+BY_THE_DRIVER = ("commit.labels.made", "seal.between", "step.promote.done")
+
+
+@pytest.mark.timeout(1200)
+def test_workers_and_drivers_of_a_ray_cluster_die_and_the_tables_are_those_of_one_undisturbed_process(
+    under_ray, undisturbed
+):
+    # The first shard is the source's, the pool's comes second: those after them are of labels.
+    plan = [Kill(name, passes=3 if name == "file.shard.named" else 0) for name in (*BY_WORKERS, *BY_THE_DRIVER)]
+    ended = under_ray.run("under-ray", tuple(plan))
+    assert {name: ended.deaths(name) for name in (*BY_WORKERS, *BY_THE_DRIVER)} == dict.fromkeys(
+        (*BY_WORKERS, *BY_THE_DRIVER), 1
+    )
+    assert 1 + len(BY_THE_DRIVER) <= ended.starts <= 2 + len(BY_THE_DRIVER)
+    check_same(ended.folder, undisturbed.folder)
