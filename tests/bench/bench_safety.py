@@ -1,6 +1,7 @@
 """What hashing and fsync cost labelling: `python tests/bench/bench_safety.py [frames] [repetitions]`.
 
-The same frames are labelled by the real stage in one process, in turn as it is, and with no file hashed or synced. Printed is the ratio of the throughputs, and its spread over the repetitions; 1 is no cost.
+The same frames are labelled by the real stage in one process, in turn as it is, and with no file hashed or synced.
+Printed is the ratio of the throughputs, and its spread over the repetitions; 1 is no cost.
 """
 
 import os

@@ -20,7 +20,7 @@ WORDS = {
     "data.num_source": 40, "network.width": 8, "calibrate.num_frames": 20, "label.views.num_views": 4,
     "pretrain.num_steps": 4, "pretrain.source_batch": 4, "pretrain.cell": 4, "pretrain.report_every": 2,
     "train.num_steps": 4, "train.source_batch": 4, "train.target_batch": 4, "train.cell": 4, "train.report_every": 2,
-    "select.num_trials": 1, "select.max_label_error_mm": 1000, "cluster.train.checkpoint_every": 1,
+    "select.num_trials": 4, "select.max_label_error_mm": 1000, "cluster.train.checkpoint_every": 1,
     "cluster.label.rows_per_shard": 4, "cluster.label.shards_per_commit": 1,
 }  # fmt: skip
 CONTROL, ALONE = "--control", "--cluster.alone"

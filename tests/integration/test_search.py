@@ -10,6 +10,7 @@ from semihand.stages.search import search_rule
 from semihand.steps.calibrate import halves
 from semihand.steps.rules import ErrorLimit, Thresholds
 from semihand.steps.selection import SelectConfig, error_limit_mm, first_rule, score_rule
+from semihand.workforce import working_alone
 
 NUM_LABELS = 600
 
@@ -54,6 +55,16 @@ def test_the_thresholds_found_beat_the_defaults_on_labels_held_out(errors, local
     assert found.share > before.share
     assert score_rule(held_out, Thresholds(max_stability=1e3, max_feasibility_mm=1e3, min_mask_agreement=0),
                             limit_mm).error_mm > found.error_mm  # fmt: skip
+
+
+def test_the_search_is_the_same_by_tune_as_in_one_process_and_again(errors, local_ray, tmp_path):
+    config = SelectConfig(num_trials=24)
+    by_tune = [search_rule(errors, config.default, config, tmp_path / name) for name in ("first", "again")]
+    with working_alone():
+        alone = search_rule(errors, config.default, config, tmp_path)
+    assert by_tune[0][0] == by_tune[1][0] == alone[0]
+    for _, _, trials in by_tune:
+        assert trials.select(sorted(trials.columns)).equals(alone[2].select(sorted(trials.columns)))
 
 
 def test_a_default_beyond_the_calibration_set_is_tried_at_its_edge(errors, local_ray, tmp_path):

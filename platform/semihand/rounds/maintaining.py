@@ -30,8 +30,7 @@ class MaintainConfig(BaseSettings):
     campaign: Path = Field(Path("campaigns/laptop"), description="the campaign's folder")
     task: Task = Field(
         "verify",
-        description="verify: compare every file with its hash; repair: lay torn ends of logs aside; sweep: remove what "
-        "killed processes left; compact: few files for each round; vacuum: remove files that no kept version holds",
+        description="verify hashes, repair torn logs, sweep what the killed left, compact files, vacuum old ones",
     )
     apply: bool = Field(False, description="do it; without, it is only said what would be done")
     older_than_hours: NonNegativeInt = Field(

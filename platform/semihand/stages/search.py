@@ -6,7 +6,9 @@ from typing import NamedTuple
 
 import optuna
 import polars as pl
+from optuna.distributions import BaseDistribution, FloatDistribution
 from ray import tune
+from ray.tune.search import ConcurrencyLimiter
 from ray.tune.search.optuna import OptunaSearch
 
 from semihand.steps.rules import read_rule
@@ -15,6 +17,7 @@ from semihand.waiting import watched
 from semihand.workforce import in_words, is_alone
 
 _AT_ONCE = 2
+_MOST_DEATHS = 100  # of a trial; it is over in no time, so what kills it is not the trial
 
 
 class _Trial(tune.Trainable):  # type: ignore[misc]  # Ray is untyped
@@ -58,7 +61,7 @@ def search_rule(
     try_all = _tried_alone if is_alone() else _tried_by_tune
     with watched("trials of limits", in_words) as progress:
         rows = try_all(_Task(errors, limit_mm, bounds, first), config, folder, progress)
-    trials = pl.DataFrame(rows).sort("value", descending=True)
+    trials = pl.DataFrame(rows).sort("value", descending=True, maintain_order=True)
     best = trials.row(0, named=True)
     rule = type(start).model_validate({name: best[name] for name in bounds})
     return rule, score_rule(errors, rule, limit_mm), trials
@@ -105,8 +108,10 @@ def _tried_by_tune(
             metric="value",
             mode="max",
             num_samples=max(config.num_trials, 1),
-            search_alg=OptunaSearch(points_to_evaluate=[task.first], seed=config.seed),
-            max_concurrent_trials=_AT_ONCE,
+            # In batches: what is tried next must not depend on which of two trials ends first.
+            search_alg=ConcurrencyLimiter(
+                OptunaSearch(points_to_evaluate=[task.first], seed=config.seed), max_concurrent=_AT_ONCE, batch=True
+            ),
             reuse_actors=True,
         ),
         run_config=tune.RunConfig(
@@ -114,6 +119,7 @@ def _tried_by_tune(
             storage_path=str(folder),
             verbose=0,
             callbacks=[_Telling(progress)],
+            failure_config=tune.FailureConfig(max_failures=_MOST_DEATHS),
             # Tune asks every class for a checkpoint at its end; a trial has nothing to keep.
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
         ),
@@ -131,15 +137,15 @@ def _tried_alone(
     """The same by Optuna in this process, one trial after the other; it keeps nothing in the folder."""
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=config.seed))
     study.enqueue_trial(task.first)
-    rows = []
-    for _ in range(max(config.num_trials, 1)):
-        trial = study.ask()
-        limits = {
-            name: trial.suggest_float(name, low, high, log=not task.is_linear(name))
-            for name, (low, high) in task.bounds.items()
-        }
-        score = score_rule(task.errors, read_rule(limits), task.limit_mm)
-        study.tell(trial, score.value)
-        progress()
-        rows.append(limits | score._asdict())
+    space: dict[str, BaseDistribution] = {
+        name: FloatDistribution(low, high, log=not task.is_linear(name)) for name, (low, high) in task.bounds.items()
+    }
+    rows: list[dict[str, float]] = []
+    while (left := max(config.num_trials, 1) - len(rows)) > 0:
+        asked = [study.ask(space) for _ in range(min(_AT_ONCE, left))]
+        scores = [score_rule(task.errors, read_rule(trial.params), task.limit_mm) for trial in asked]
+        for trial, score in zip(asked, scores, strict=True):
+            study.tell(trial, score.value)
+            rows.append(trial.params | score._asdict())
+            progress()
     return rows

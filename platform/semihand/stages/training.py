@@ -1,11 +1,13 @@
 """Train on a cluster: a fit inside Ray Train, one to many workers; killed ones are replaced, and take it up."""
 
+import logging
 import shutil
 import threading
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -20,6 +22,8 @@ from semihand.steps.fitting import ALONE, Crew, Fit, Fitted, fitted, forget_dive
 from semihand.steps.train import World
 from semihand.waiting import watched
 from semihand.workforce import in_words, is_alone
+
+logger = logging.getLogger(__name__)
 
 _LOOK_EVERY_S = 10.0
 
@@ -75,9 +79,23 @@ def _own_device() -> torch.device:
 
 
 def _work_by_ray(job: Fit, cluster: TrainClusterConfig) -> None:
-    cpus = cluster.cpus_per_worker or _cpus_each(cluster.num_workers)
+    """Ray Train replaces workers that die, but not the actor that watches over them: so that is begun again, too."""
     attempts = job.place / "attempts"  # Ray's own notes; it refuses a torn one, and what resumes here are ours
-    trainer = ray.train.torch.TorchTrainer(
+    for deaths in range(cluster.max_failures + 1):
+        shutil.rmtree(attempts, ignore_errors=True)
+        try:
+            _trainer(job, cluster, attempts).fit()
+            break
+        except ray.exceptions.RayActorError:
+            if deaths == cluster.max_failures:
+                raise
+            logger.warning("the controller of fit %s died; it goes on from its last checkpoint", job.name)
+    shutil.rmtree(attempts, ignore_errors=True)
+
+
+def _trainer(job: Fit, cluster: TrainClusterConfig, attempts: Path) -> ray.train.torch.TorchTrainer:
+    cpus = cluster.cpus_per_worker or _cpus_each(cluster.num_workers)
+    return ray.train.torch.TorchTrainer(
         _work,
         train_loop_config={"job": job, "checkpoint_every": cluster.checkpoint_every, "threads": max(1, int(cpus))},
         scaling_config=ray.train.ScalingConfig(
@@ -91,9 +109,6 @@ def _work_by_ray(job: Fit, cluster: TrainClusterConfig) -> None:
             failure_config=ray.train.FailureConfig(max_failures=cluster.max_failures),
         ),
     )
-    shutil.rmtree(attempts, ignore_errors=True)
-    trainer.fit()
-    shutil.rmtree(attempts, ignore_errors=True)
 
 
 def _cpus_each(num_workers: int) -> int:
