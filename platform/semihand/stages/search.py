@@ -1,5 +1,6 @@
 """Search a rule's limits: Optuna over labels whose error is known, its trials by Ray Tune where Ray runs."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -49,7 +50,7 @@ def search_rule(
             by fits that have not seen the row.
         start: says also which limits are searched over.
         config: limit, number of trials and seed.
-        folder: where Tune keeps its state.
+        folder: where Tune keeps its state while it searches; it is gone afterwards.
 
     Returns:
         The best rule, its score, and every trial as a table.
@@ -97,6 +98,7 @@ def _tried_by_tune(
     task: _Task, config: SelectConfig, folder: Path, progress: Callable[[], None]
 ) -> list[dict[str, float]]:
     """What Tune's actors find, two trials at a time."""
+    shutil.rmtree(folder, ignore_errors=True)  # of a search that was killed; what was chosen stands in the ledger
     space = {
         name: tune.uniform(low, high) if task.is_linear(name) else tune.loguniform(low, high)
         for name, (low, high) in task.bounds.items()
@@ -124,11 +126,13 @@ def _tried_by_tune(
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
         ),
     )
-    return [
+    rows = [
         result.config | {name: result.metrics[name] for name in Score._fields}
         for result in tuner.fit()
         if result.metrics and "value" in result.metrics
     ]
+    shutil.rmtree(folder)
+    return rows
 
 
 def _tried_alone(
