@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 from driving import drive
 
-from semihand.failpoints import TRAIL, arm, deaths
+from semihand.failpoints import TRAIL, VARIABLE, arm, deaths
 
 WORDS = {
     "recipe": "tiny", "rounds": 2, "hand": "right", "source": "source",
@@ -25,7 +25,7 @@ WORDS = {
 }  # fmt: skip
 CONTROL, ALONE = "--control", "--cluster.alone"
 _MOST_STARTS = 400
-_PATIENCE_S = 240.0
+_PATIENCE_S = 600.0
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,9 @@ class Campaigns:
         pool: Path,
         more: Mapping[str, object] = MappingProxyType({}),
         switches: tuple[str, ...] = (CONTROL, ALONE),
+        environment: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        self.folder, self.pool, self._switches = folder, pool, switches
+        self.folder, self.pool, self._switches, self._environment = folder, pool, switches, dict(environment)
         self._more = {"frames": pool, **more}
         # The server that forks does not take over this process's search path.
         os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)
@@ -105,7 +106,8 @@ class Campaigns:
 
     def _start(self, folder: Path, log: Path, failpoints: Path, mutation: str | None) -> int | None:
         words = [f"--{key}={value}" for key, value in {**WORDS, **self._more, "campaign": folder}.items()]
-        process = self._context.Process(target=drive, args=([*words, *self._switches], failpoints, log, mutation))
+        environment = {VARIABLE: str(failpoints), **self._environment}
+        process = self._context.Process(target=drive, args=([*words, *self._switches], environment, log, mutation))
         process.start()
         process.join(_PATIENCE_S)
         if process.is_alive():

@@ -12,7 +12,6 @@ from mutations import MUTATIONS
 
 import semihand.tracking.delivery
 from semihand.command_line import read_config
-from semihand.failpoints import VARIABLE
 from semihand.rounds.config import RoundConfig
 from semihand.rounds.run import run_rounds
 
@@ -21,17 +20,17 @@ _IMPORTED_BY = os.getpid()
 PRELOADED = (matplotlib.pyplot, mlflow, semihand.tracking.delivery)  # their imports take longer than a round
 
 
-def drive(words: list[str], failpoints: Path, log: Path, mutation: str | None = None) -> None:
+def drive(words: list[str], environment: dict[str, str], log: Path, mutation: str | None = None) -> None:
     """Run a campaign, or go on with it, and say what it says in the log.
 
     Args:
         words: the command line.
-        failpoints: the folder that arms them.
+        environment: what is to be set in it.
         log: its lines are added to.
         mutation: one of `MUTATIONS`, to be made in what keeps a campaign whole.
     """
     assert os.getpid() != _IMPORTED_BY, "the server that forks did not find this module, and says nothing about it"
-    os.environ[VARIABLE] = str(failpoints)
+    os.environ.update(environment)
     handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for stream in (sys.stdout, sys.stderr):
         stream.flush()

@@ -44,4 +44,4 @@ def test_every_failpoint_kills_once_and_twice_and_nothing_is_lost_doubled_or_lef
 @pytest.mark.timeout(7200)
 def test_every_failpoint_kills_drivers_and_workers_of_a_ray_cluster(under_ray, undisturbed, plans):
     for name, plan in plans.items():
-        suffered(under_ray, f"ray-{name}", plan, undisturbed)
+        suffered(under_ray(), f"ray-{name}", plan, undisturbed)

@@ -1,9 +1,17 @@
 """The same under Ray: its workers and its driver die, and the tables are those of one process that nobody disturbed."""
 
+import json
+
 import pytest
 from campaigns import Kill
 from oracle import check_same
 
+# A call in four is lost: on its way, on the way of its answer, or in between.
+LOST = {"num_failures": -1, "req_failure_prob": 9, "resp_failure_prob": 8, "in_flight_failure_prob": 8}
+LOSSES = {
+    "CoreWorkerService.grpc_client.PushTask": LOST,
+    "NodeManagerService.grpc_client.RequestWorkerLease": LOST,
+}
 BY_WORKERS = ("file.shard.named", "file.tensors.half", "fit.listed")
 BY_THE_DRIVER = ("commit.labels.made", "seal.between", "step.promote.done")
 
@@ -14,9 +22,17 @@ def test_workers_and_drivers_of_a_ray_cluster_die_and_the_tables_are_those_of_on
 ):
     # The first shard is the source's, the pool's comes second: those after them are of labels.
     plan = [Kill(name, passes=3 if name == "file.shard.named" else 0) for name in (*BY_WORKERS, *BY_THE_DRIVER)]
-    ended = under_ray.run("under-ray", tuple(plan))
+    ended = under_ray().run("under-ray", tuple(plan))
     assert {name: ended.deaths(name) for name in (*BY_WORKERS, *BY_THE_DRIVER)} == dict.fromkeys(
         (*BY_WORKERS, *BY_THE_DRIVER), 1
     )
     assert 1 + len(BY_THE_DRIVER) <= ended.starts <= 2 + len(BY_THE_DRIVER)
+    check_same(ended.folder, undisturbed.folder)
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(1800)
+def test_a_quarter_of_the_calls_between_processes_is_lost_and_the_tables_are_the_same(under_ray, undisturbed):
+    ended = under_ray(RAY_testing_rpc_failure=json.dumps(LOSSES)).run("lossy")
+    assert ended.starts == 1
     check_same(ended.folder, undisturbed.folder)

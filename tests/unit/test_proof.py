@@ -1,0 +1,87 @@
+"""proof/: who is killed, what a campaign is at, and what is said of it."""
+
+import random
+import subprocess
+import sys
+import time
+from collections import Counter
+
+import pytest
+
+from semihand.failpoints import POINTS, STEPS, VARIABLE
+from semihand.frames.errors import InputError
+from semihand.proof.driver import BrokenProofError, draw_plan, places_of, run_campaign, step_at_work
+from semihand.proof.killer import Killer
+from semihand.proof.run import Proof, ProofConfig, prove
+from semihand.rounds.ledger import Done, Ledger
+from semihand.tables import Store
+
+WORKER = (
+    "import ctypes, time; ctypes.CDLL(None).prctl(15, b'ray::Labelling'); print('ready', flush=True); time.sleep(60)"
+)
+
+
+def worker(failpoints):
+    process = subprocess.Popen(
+        [sys.executable, "-c", WORKER], env={VARIABLE: str(failpoints)}, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def test_workers_of_this_campaign_are_killed_and_no_others(tmp_path):
+    ours, theirs = worker(tmp_path / "ours"), worker(tmp_path / "theirs")
+    try:
+        with Killer(tmp_path / "ours", 0.01, 1, lambda: "label") as killer:
+            ours.wait(30)
+            time.sleep(0.5)
+            assert theirs.poll() is None
+        assert killer.landed == Counter({("label", "Labelling"): 1})
+    finally:
+        for process in (ours, theirs):
+            process.kill()
+            process.wait()
+            process.stdout.close()
+
+
+def test_a_plan_has_a_place_for_every_step_and_all_places_are_drawn():
+    drawn = [draw_plan(random.Random(seed)) for seed in range(300)]
+    assert all(tuple(plan) == STEPS for plan in drawn)
+    places = {step: {plan[step] for plan in drawn} for step in STEPS}
+    assert places == {step: set(places_of(step)) for step in STEPS}
+    assert set().union(*places.values()) <= set(POINTS)
+
+
+def test_what_a_campaign_is_at_is_what_follows_the_last_step_that_is_done(tmp_path):
+    assert step_at_work(tmp_path / "nothing") == "ingest"
+    store = Store(tmp_path)
+    store.create()
+    ledger, seen = Ledger(store), []
+    for number, step in ((0, "ingest"), (0, "train"), (0, "promote"), (1, "subjects"), (1, "calibrate"), (1, "select"),
+                         (1, "promote"), (1, "control"), (2, "subjects")):  # fmt: skip
+        ledger.once(number, step, Done)
+        seen.append(step_at_work(tmp_path))
+    assert seen == ["train"] * 3 + ["calibrate", "label", "train", "control", "control", "calibrate"]
+
+
+def test_a_job_that_ends_with_an_error_ends_the_proof(tmp_path):
+    job = tmp_path / "job.py"
+    job.write_text("import sys; print('no'); sys.exit(3)")
+    with pytest.raises(BrokenProofError, match=r"start 1 ended with 3; see .*campaign-failpoints\.log"):
+        run_campaign([str(job)], tmp_path / "campaign", {}, None, 0)
+    with pytest.raises(InputError, match=r"exists. Name a folder that does not"):
+        prove(ProofConfig(out=tmp_path), job)
+
+
+def test_a_table_counts_deaths_by_step_and_kind_and_names_what_is_violated():
+    proof = Proof(
+        Counter({("label", "at a failpoint"): 2, ("label", "MapWorker"): 5, ("train", "MapWorker"): 1}), 3, 9, 70
+    )
+    proof.violations.append("disturbed-2: labels: 8 rows and 9")
+    table = proof.table().splitlines()
+    assert table[0] == "| step | MapWorker | at a failpoint | all |"
+    assert "| label | 5 | 2 | 7 |" in table
+    assert "| seal | 0 | 0 | 0 |" in table
+    assert table[-2].endswith("8 deaths in 3 disturbed campaigns, 9 starts; 70 rows compared with the undisturbed "
+                              "campaign's: 1 violation")  # fmt: skip
+    assert table[-1] == "  disturbed-2: labels: 8 rows and 9"
