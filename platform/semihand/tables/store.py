@@ -87,8 +87,9 @@ class Store:
             if not DeltaTable.is_deltatable(self.path(name)):
                 raise
             return
-        table = open_table(self.path(name))
-        witness(table.uri, table_id(table), table.version())
+        # Not by open_table: what was noted of a table that was deleted is no word against this one.
+        table = DeltaTable(self.path(name))
+        witness(self.path(name), table_id(table), table.version())
 
     def version(self, name: str) -> int:
         """The latest version of a table."""
