@@ -204,7 +204,7 @@ def test_a_round_runs_on_frames_that_say_neither_box_nor_side(
     assert Counter(of_round["reason"]) == {"no_hand": 1, "truncated": 1}
     assert Store(config.campaign).is_sealed(1)
     ingested = scan(config.campaign, "rounds").filter(pl.col("step") == "ingest").collect().row(0, named=True)
-    assert sorted(json.loads(ingested["hashes"])) == ["localiser", "teacher"]
+    assert sorted(json.loads(ingested["hashes"])) == ["localiser", "manifest", "manifest_file", "teacher"]
     again = run_rounds(config)
     assert json.dumps(again.rounds, sort_keys=True) == json.dumps(summary.rounds, sort_keys=True)
 

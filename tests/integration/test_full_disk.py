@@ -60,7 +60,7 @@ def test_a_campaign_whose_disk_fills_again_and_again_ends_as_an_undisturbed_one(
             refused[size_mb] = str(error)
             assert list(config.campaign.rglob(UNFINISHED)) == []
     assert len(refused) >= 4, refused
-    assert any(re.search(r"part-\w+-\w+\.parquet \([\d,]+ bytes\)", said) for said in refused.values())
+    assert any(re.search(r"/[\w.-]+\.(parquet|safetensors) \([\d,]+ bytes\)", said) for said in refused.values())
     for size_mb, said in refused.items():
         assert "there is no room left" in said
         assert str(config.campaign) in said
