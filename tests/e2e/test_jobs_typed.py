@@ -36,7 +36,7 @@ def mistakes(folder):
     return {
         "a missing path": (["--frames", folder / "nowhere"], [str(folder / "nowhere"), "give a manifest"]),
         "an unknown key": (["--recipe", folder / "odd.toml"], ["'train.num_stepz'", "Remove it"]),
-        "an unknown recipe": (["--recipe", "tinny"], ["tinny", "laptop, tiny"]),
+        "an unknown recipe": (["--recipe", "tinny"], ["tinny", "laptop, proof, tiny"]),
         "a focal length below zero": (["--frames", manifest(folder / "lens.jsonl", **lens)], ["fx", "-500", "px"]),
         "a manifest without hand": (["--frames", manifest(folder / "handless.jsonl")], ["hand", "right"]),
         "pictures without hand": (["--frames", folder / "pictures"], [str(folder / "pictures"), "--hand left|right"]),
