@@ -1,11 +1,7 @@
 """Servers that the tests of this folder share."""
 
-import shutil
-import tempfile
-from pathlib import Path
-
 import pytest
-from servers import RayHead, Server, free_ports
+from servers import Server, free_ports, running_head
 
 
 @pytest.fixture
@@ -20,11 +16,5 @@ def server(tmp_path):
 @pytest.fixture(scope="module")
 def head():
     """A Ray cluster of one machine, started in the root of the repository."""
-    folder = Path(tempfile.mkdtemp(prefix="r", dir="/tmp"))
-    head = RayHead(folder)
-    try:
-        head.start()
+    with running_head() as head:
         yield head
-    finally:
-        head.stop()
-        shutil.rmtree(folder, ignore_errors=True)

@@ -3,14 +3,16 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
@@ -77,6 +79,19 @@ class Server:
             metrics = {metric["key"]: metric["value"] for metric in run["data"].get("metrics", [])}
             listed[tags["round"]] = (run["info"]["status"], metrics)
         return listed
+
+
+@contextlib.contextmanager
+def running_head(**options: object) -> Iterator["RayHead"]:
+    """A head while it is needed, in a folder whose path is short."""
+    folder = Path(tempfile.mkdtemp(prefix="r", dir="/tmp"))
+    head = RayHead(folder, **options)
+    try:
+        head.start()
+        yield head
+    finally:
+        head.stop()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 class RayHead:

@@ -1,14 +1,11 @@
 """Real Ray clusters with and without a guard: which of them a job works on, and what a Ray of its own listens to."""
 
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
-from pathlib import Path
 
 import pytest
-from servers import ROOT, RayHead
+from servers import ROOT, running_head
 
 TIMEOUT_S = 300
 LISTENING = """
@@ -28,14 +25,8 @@ with connected(ClusterConfig(num_cpus=2, object_store_mb=100)):
 @pytest.fixture(scope="module")
 def open_head():
     """A cluster that obeys anybody, on loopback."""
-    folder = Path(tempfile.mkdtemp(prefix="o", dir="/tmp"))
-    head = RayHead(folder, token=None)
-    try:
-        head.start()
+    with running_head(token=None) as head:
         yield head
-    finally:
-        head.stop()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def make_set(head, out, *words, **environment):

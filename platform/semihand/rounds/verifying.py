@@ -1,6 +1,7 @@
 """Is a campaign what it was? Every file that is known by its hash, compared with it; nothing is changed."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from semihand.methods.semihand.radii import load_radii
@@ -30,18 +31,18 @@ def damages(folder: Path) -> Iterator[str]:
     """
     forget_logs()
     for uri in tables_below(folder):
-        yield from _of(lambda uri=uri: _check_table(uri))  # type: ignore[misc]
+        yield from _of(partial(_check_table, uri))
     store = Store(folder)
     for pattern in _RECORDS:
         for path in sorted(folder.glob(pattern)):
-            yield from _of(lambda path=path: _check_record(path))  # type: ignore[misc]
-    yield from _of(lambda: _check_seals(store))
-    yield from _of(lambda: _check_kept(store, folder))
+            yield from _of(partial(read_record, str(path)))
+    yield from _of(partial(_check_seals, store))
+    yield from _of(partial(_check_kept, store, folder))
     for open_folder, pattern in ((load_model, "models/*"), (load_radii, "radii/*")):
         for path in sorted(folder.glob(pattern)):
-            yield from _of(lambda path=path, opened=open_folder: opened(path))  # type: ignore[misc]
+            yield from _of(partial(open_folder, path))
     for path in sorted(folder.glob("fits/*/")):
-        yield from _of(lambda path=path: Checkpoints(path).check())  # type: ignore[misc]
+        yield from _of(Checkpoints(path).check)
 
 
 def _of(check: Callable[[], object]) -> Iterator[str]:
@@ -61,10 +62,6 @@ def _check_table(uri: str) -> None:
         file = files.join(uri, path)
         if file in held or files.size(file) is not None:
             check_digest(file)
-
-
-def _check_record(path: Path) -> None:
-    read_record(str(path))
 
 
 def _check_seals(store: Store) -> None:
