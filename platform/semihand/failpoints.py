@@ -86,6 +86,11 @@ def arm(folder: Path, name: str, kills: int = 1, passes: int = 0, losses: int = 
             (folder / f"{name}.{kind}.{number}").touch()
 
 
+def variables() -> dict[str, str]:
+    """What the processes of a cluster must have in their environment to come to the failpoints of this one."""
+    return {VARIABLE: os.environ[VARIABLE]} if os.environ.get(VARIABLE) else {}
+
+
 def deaths(folder: Path, name: str) -> int:
     """How many processes have died at this place."""
     return len(list(folder.glob(f"{name}.killed.*")))

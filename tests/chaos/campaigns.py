@@ -79,13 +79,21 @@ class Campaigns:
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(["driving"])
 
+    def campaign(self, name: str) -> Path:
+        """The folder of a campaign."""
+        return self.folder / name / f"campaign-{name}"
+
+    def failpoints(self, name: str) -> Path:
+        """Where its deaths are written down."""
+        return self.folder / name / "failpoints"
+
     def run(self, name: str, plan: tuple[Kill, ...] = (), trail: bool = False, mutation: str | None = None) -> Ended:
         """Start a campaign again and again until it is done.
 
         Raises:
             BrokenCampaignError: something but SIGKILL ended it.
         """
-        folder, failpoints = self.folder / name / f"campaign-{name}", self.folder / name / "failpoints"
+        folder, failpoints = self.campaign(name), self.failpoints(name)
         failpoints.mkdir(parents=True)
         if trail:
             (failpoints / TRAIL).touch()

@@ -19,6 +19,7 @@ from semihand.tables import (
     read_rows,
     scan,
 )
+from semihand.tables.witness import forget_logs
 
 IDS = ids(8)
 
@@ -161,6 +162,19 @@ def test_a_missing_file_is_found_and_named(store):
     victim.unlink()
     with pytest.raises(DamagedTable, match=f"{victim.name}: sha256 of a missing file"):
         scan(store, "labels", check=True)
+
+
+@pytest.mark.parametrize("elsewhere", ["../frames/part.parquet", "file:///srv/part.parquet", "/srv/part.parquet"])
+def test_a_log_that_names_a_file_outside_its_table_is_refused(store, elsewhere):
+    store.append("labels", label_rows(IDS), 1)
+    entry = sorted(Path(store.path("labels"), "_delta_log").glob("*.json"))[-1]
+    [name] = [path.relative_to(store.path("labels")).as_posix() for path in data_files(store)]
+    assert name in entry.read_text()
+    entry.write_text(entry.read_text().replace(name, elsewhere))
+    Path(store.folder, "witness", "labels.json").unlink()  # as of a table that another tool wrote
+    forget_logs()
+    with pytest.raises(DamagedTable, match=rf"names {elsewhere}, outside the table"):
+        scan(store, "labels")
 
 
 def test_vacuum_takes_no_shard_between_its_writing_and_its_commit(store):

@@ -15,6 +15,7 @@ from ray._private.log import PlainRayHandler
 from ray._raylet import Config  # type: ignore[attr-defined]
 
 import semihand
+from semihand import failpoints
 from semihand.frames.errors import InputError
 from semihand.rounds.auth_token import make_token
 from semihand.rounds.config import ClusterConfig
@@ -77,9 +78,9 @@ def _join(address: str, insecure: bool) -> None:
         refuse_strangers_token(address)
         use_token()
     # Workers of a cluster do not have this checkout; those of a Ray started here inherit the path.
-    package = str(Path(semihand.__file__).parent)
+    environment = {"py_modules": [str(Path(semihand.__file__).parent)], "env_vars": failpoints.variables()}
     with _silent_core():
-        ray.init(runtime_env={"py_modules": [package]}, log_to_driver=False, logging_level=logging.WARNING)
+        ray.init(runtime_env=environment, log_to_driver=False, logging_level=logging.WARNING)
 
 
 def _start(config: ClusterConfig, mode: str) -> None:

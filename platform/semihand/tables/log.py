@@ -1,6 +1,7 @@
 """The Delta log of a table, opened with suspicion: a torn entry loses rows without a sound."""
 
 from typing import Any
+from urllib.parse import unquote
 
 import pyarrow as pa
 from deltalake import DeltaTable
@@ -21,11 +22,17 @@ class Table(DeltaTable):  # type: ignore[misc]
         self.name = uri.rsplit("/", 1)[-1]
 
     def data_files(self) -> dict[int | None, list[str]]:
-        """The files of this version by round; None stands for a table that is not partitioned."""
+        """The files of this version by round; None stands for a table that is not partitioned.
+
+        Raises:
+            DamagedTable: the log names a file elsewhere, which Delta allows and nothing of ours does.
+        """
         actions = adds(self)
         rounds = actions["round"].to_pylist() if "round" in actions.column_names else [None] * len(actions)
         found: dict[int | None, list[str]] = {}
         for round, path in sorted(zip(rounds, actions["path"].to_pylist(), strict=True)):
+            if _is_elsewhere(path):
+                raise DamagedTable(f"{self.uri}: its log names {path}, outside the table; restore the log from a copy")
             found.setdefault(round, []).append(files.join(self.uri, path))
         return found
 
@@ -88,6 +95,11 @@ def num_rows(table: DeltaTable, round: int | None = None) -> int:
     counts = actions["num_records"].to_pylist() if actions.num_rows else []
     rounds = actions["round"].to_pylist() if round is not None and actions.num_rows else [round] * len(counts)
     return sum(count or 0 for count, of in zip(counts, rounds, strict=True) if of == round)
+
+
+def _is_elsewhere(path: str) -> bool:
+    plain = unquote(path)
+    return "://" in plain or plain.startswith("/") or ".." in plain.split("/")
 
 
 def _check_held(table: Table) -> None:

@@ -1,0 +1,62 @@
+"""Nodes of a cluster are lost and replaced, its GCS is killed and comes back, and the tables are the same."""
+
+from contextlib import ExitStack
+from functools import partial
+from itertools import count
+
+import pytest
+from campaigns import CONTROL, Campaigns, Kill
+from clusters import RayCluster, at_any_time, meanwhile, once_a_round
+from oracle import check_same
+
+from semihand.proof.driver import step_at_work
+from semihand.proof.killer import Killer
+
+SEED = 20261122
+ROUNDS = 20
+DRIVERS_DIE_AT = ("commit.labels.made", "step.search.done", "step.train.recorded")
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    """A cluster whose parts may be killed."""
+    cluster = RayCluster(tmp_path, SEED)
+    yield cluster
+    cluster.end()
+
+
+@pytest.fixture
+def joining(campaigns, cluster):
+    """Makes campaigns that join it; takes words of theirs."""
+    more = {"cluster.label.num_actors": 2, "cluster.train.cpus_per_worker": 1, "cluster.train.max_failures": 100}
+    address = {"RAY_ADDRESS": cluster.address}
+    return lambda **words: Campaigns(campaigns.folder, campaigns.pool, more | words, (CONTROL,), address)
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(3000)
+def test_nodes_the_gcs_workers_and_drivers_die_at_any_time_and_the_tables_are_the_same(cluster, joining, undisturbed):
+    torn = joining()
+    for number in count():
+        name = f"torn-{number}"
+        killer = Killer(torn.failpoints(name), 8.0, number, partial(step_at_work, torn.campaign(name)))
+        with ExitStack() as stack:
+            stack.enter_context(killer)
+            stack.enter_context(meanwhile(at_any_time(cluster, 12.0, number)))
+            ended = torn.run(name, tuple(map(Kill, DRIVERS_DIE_AT)))
+        check_same(ended.folder, undisturbed.folder)
+        print(f"{name}: {dict(cluster.losses)}, {killer.landed.total()} workers, {ended.starts} starts")
+        if min(cluster.losses["node"], cluster.losses["gcs"]) >= 3:
+            return
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(3000)
+def test_the_gcs_dies_in_every_round_and_every_round_ends_as_if_it_had_not(cluster, joining, campaigns):
+    long, hit = joining(rounds=ROUNDS), set()
+    with meanwhile(once_a_round(cluster, long.campaign("without-gcs"), "gcs", SEED, hit)):
+        ended = long.run("without-gcs")
+    assert hit == set(range(1, ROUNDS + 1))
+    assert ended.starts == 1
+    alone = Campaigns(campaigns.folder, campaigns.pool, {"rounds": ROUNDS}).run("alone")
+    check_same(ended.folder, alone.folder)
