@@ -35,7 +35,7 @@ from semihand.steps.subjects import UNNAMED, Lengths
 from semihand.tables import as_numpy
 from semihand.tables.rows import filter_rows
 
-SEED, PER_RECORDING = 9000, 10
+SEED, PER_RECORDING = 9000, 4
 NUM_CHECKED, NUM_TESTED, NUM_SOURCE = 200, 600, 400
 LABEL = AblationConfig().all_plans()["all_additions"].label
 

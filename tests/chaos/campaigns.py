@@ -23,6 +23,8 @@ WORDS = {
     "select.num_trials": 4, "select.max_label_error_mm": 1000, "cluster.train.checkpoint_every": 1,
     "cluster.label.rows_per_shard": 4, "cluster.label.shards_per_commit": 1,
 }  # fmt: skip
+#: What a campaign takes of a cluster, and how often its fits may fail there.
+SMALL = {"cluster.label.num_actors": 1, "cluster.train.cpus_per_worker": 1, "cluster.train.max_failures": 100}
 CONTROL, ALONE = "--control", "--cluster.alone"
 _MOST_STARTS = 400
 _PATIENCE_S = 600.0

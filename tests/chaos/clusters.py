@@ -25,18 +25,20 @@ _WITHIN_A_ROUND_S = 6.0
 
 
 class RayCluster:
-    """A cluster of three nodes on this machine, in a process of its own.
+    """A cluster on this machine, in a process of its own.
 
     Args:
         folder: for its log and what its GCS keeps.
+        nodes: how many there are besides the head.
+        cpus: what each of them says it has.
         seed: of the choice of what dies.
     """
 
-    def __init__(self, folder: Path, seed: int) -> None:
+    def __init__(self, folder: Path, nodes: int, cpus: int, seed: int) -> None:
         self.losses: Counter[str] = Counter()
         self._log = (folder / "cluster.log").open("wb")
         self._process = subprocess.Popen(
-            [sys.executable, str(_PROCESS), str(seed)],
+            [sys.executable, str(_PROCESS), *map(str, (nodes, cpus, seed))],
             env={**os.environ, **_SETTINGS, "RAY_gcs_storage_path": str(folder / "gcs")},
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, text=True,
         )  # fmt: skip

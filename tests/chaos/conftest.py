@@ -40,12 +40,9 @@ def campaigns(tmp_path_factory):
 @pytest.fixture(scope="package")
 def under_ray(campaigns):
     """The same campaigns, each start with a Ray of its own; takes what is to be set in its environment."""
-    from campaigns import CONTROL, Campaigns
+    from campaigns import CONTROL, SMALL, Campaigns
 
-    more = {
-        "cluster.num_cpus": 4, "cluster.object_store_mb": 100, "cluster.label.num_actors": 1,
-        "cluster.train.cpus_per_worker": 1, "cluster.train.max_failures": 20,
-    }  # fmt: skip
+    more = {**SMALL, "cluster.num_cpus": 4, "cluster.object_store_mb": 100}
     return lambda **environment: Campaigns(campaigns.folder, campaigns.pool, more, (CONTROL,), environment)
 
 

@@ -5,7 +5,7 @@ from functools import partial
 from itertools import count
 
 import pytest
-from campaigns import CONTROL, Campaigns, Kill
+from campaigns import CONTROL, SMALL, Campaigns, Kill
 from clusters import RayCluster, at_any_time, meanwhile, once_a_round
 from oracle import check_same
 
@@ -14,13 +14,14 @@ from semihand.proof.killer import Killer
 
 SEED = 20261122
 ROUNDS = 20
+WORKERS_DIE_EVERY_S, NODES_DIE_EVERY_S = 15.0, 30.0
 DRIVERS_DIE_AT = ("commit.labels.made", "step.search.done", "step.train.recorded")
 
 
 @pytest.fixture
 def cluster(tmp_path):
     """A cluster whose parts may be killed."""
-    cluster = RayCluster(tmp_path, SEED)
+    cluster = RayCluster(tmp_path, nodes=2, cpus=2, seed=SEED)
     yield cluster
     cluster.end()
 
@@ -28,7 +29,7 @@ def cluster(tmp_path):
 @pytest.fixture
 def joining(campaigns, cluster):
     """Makes campaigns that join it; takes words of theirs."""
-    more = {"cluster.label.num_actors": 2, "cluster.train.cpus_per_worker": 1, "cluster.train.max_failures": 100}
+    more = {**SMALL, "cluster.label.num_actors": 2}
     address = {"RAY_ADDRESS": cluster.address}
     return lambda **words: Campaigns(campaigns.folder, campaigns.pool, more | words, (CONTROL,), address)
 
@@ -39,10 +40,10 @@ def test_nodes_the_gcs_workers_and_drivers_die_at_any_time_and_the_tables_are_th
     torn = joining()
     for number in count():
         name = f"torn-{number}"
-        killer = Killer(torn.failpoints(name), 8.0, number, partial(step_at_work, torn.campaign(name)))
+        killer = Killer(torn.failpoints(name), WORKERS_DIE_EVERY_S, number, partial(step_at_work, torn.campaign(name)))
         with ExitStack() as stack:
             stack.enter_context(killer)
-            stack.enter_context(meanwhile(at_any_time(cluster, 12.0, number)))
+            stack.enter_context(meanwhile(at_any_time(cluster, NODES_DIE_EVERY_S, number)))
             ended = torn.run(name, tuple(map(Kill, DRIVERS_DIE_AT)))
         check_same(ended.folder, undisturbed.folder)
         print(f"{name}: {dict(cluster.losses)}, {killer.landed.total()} workers, {ended.starts} starts")

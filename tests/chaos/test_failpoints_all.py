@@ -3,7 +3,8 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from campaigns import Campaigns, Ended, Kill
+from campaigns import CONTROL, SMALL, Campaigns, Ended, Kill
+from clusters import RayCluster
 from oracle import check_same
 from plans import ONCE, all_plans
 
@@ -42,6 +43,11 @@ def test_every_failpoint_kills_once_and_twice_and_nothing_is_lost_doubled_or_lef
 
 @pytest.mark.chaos
 @pytest.mark.timeout(7200)
-def test_every_failpoint_kills_drivers_and_workers_of_a_ray_cluster(under_ray, undisturbed, plans):
-    for name, plan in plans.items():
-        suffered(under_ray(), f"ray-{name}", plan, undisturbed)
+def test_every_failpoint_kills_drivers_and_workers_on_a_ray_cluster(campaigns, undisturbed, plans, tmp_path):
+    cluster = RayCluster(tmp_path, nodes=0, cpus=8, seed=SEED)
+    joining = Campaigns(campaigns.folder, campaigns.pool, SMALL, (CONTROL,), {"RAY_ADDRESS": cluster.address})
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(lambda name: suffered(joining, f"ray-{name}", plans[name], undisturbed), plans))
+    finally:
+        cluster.end()

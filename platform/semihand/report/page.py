@@ -29,7 +29,7 @@ figure img { max-width: 100%; height: auto; background: white; border: 1px solid
 def round_page(
     title: str,
     summary_rows: Sequence[tuple[str, object]],
-    figures: Mapping[str, Figure],
+    figures: Mapping[str, Figure | bytes],
     notes: Sequence[str] = (),
     tables: Mapping[str, str] | None = None,
 ) -> str:
@@ -38,7 +38,7 @@ def round_page(
     Args:
         title: heading.
         summary_rows: what and how much; numbers are shown with four digits.
-        figures: caption to figure, in order.
+        figures: caption to figure, or its PNG, in order.
         notes: a paragraph each, under the summary.
         tables: heading to a table made by `html_table`.
     """
@@ -65,7 +65,12 @@ def html_page(title: str, opening: str, sections: Mapping[str, str]) -> str:
     )
 
 
-def html_figures(figures: Mapping[str, Figure]) -> str:
+def pictures_drawn(figures: Mapping[str, Figure]) -> dict[str, Figure | bytes]:
+    """Figures that hold pictures as PNG, drawn once for all who show them; curves as they are."""
+    return {name: _png(figure) if _has_pictures(figure) else figure for name, figure in figures.items()}
+
+
+def html_figures(figures: Mapping[str, Figure | bytes]) -> str:
     """Figures side by side, each above its caption."""
     images = "\n".join(_figure_html(caption, figure) for caption, figure in figures.items())
     return f'<div class="figures">\n{images}\n</div>'
@@ -89,19 +94,32 @@ def html_table(columns: Sequence[str], rows: Sequence[Sequence[object]], has_hea
     return f'<div class="scroll"><table>{head_html}<tbody>\n{body}\n</tbody></table></div>'
 
 
-def _figure_html(caption: str, figure: Figure) -> str:
+def _figure_html(caption: str, figure: Figure | bytes) -> str:
     # Curves stay sharp as SVG; pictures would be larger in it than as PNG.
-    has_pictures = any(axes.images for axes in figure.axes)
-    kind = "png" if has_pictures else "svg"
+    if isinstance(figure, bytes) or _has_pictures(figure):
+        mime, drawn = "image/png", figure if isinstance(figure, bytes) else _png(figure)
+    else:
+        mime, drawn = "image/svg+xml", _svg(figure)
+    text = escape(caption)
+    image = f'<img alt="{text}" src="data:{mime};base64,{base64.b64encode(drawn).decode()}">'
+    return f"<figure>{image}<figcaption>{text}</figcaption></figure>"
+
+
+def _has_pictures(figure: Figure) -> bool:
+    return any(axes.images for axes in figure.axes)
+
+
+def _png(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def _svg(figure: Figure) -> bytes:
     buffer = io.BytesIO()
     with matplotlib.rc_context({"svg.hashsalt": "semihand"}):
-        metadata: dict[str, str | None] = {"Software": None} if has_pictures else {"Date": None, "Creator": None}
-        figure.savefig(buffer, format=kind, dpi=110, metadata=metadata)
-    mime = "image/png" if has_pictures else "image/svg+xml"
-    data = base64.b64encode(buffer.getvalue()).decode()
-    text = escape(caption)
-    image = f'<img alt="{text}" src="data:{mime};base64,{data}">'
-    return f"<figure>{image}<figcaption>{text}</figcaption></figure>"
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    return buffer.getvalue()
 
 
 def _cell(tag: str, text: str, is_right: bool) -> str:

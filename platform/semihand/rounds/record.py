@@ -20,7 +20,7 @@ from semihand.report.campaign_figures import bone_lengths_figure, threshold_sear
 from semihand.report.curves import loss_curves, pck_curve, reliability_figure, risk_coverage_curve
 from semihand.report.movement import movement_grid
 from semihand.report.overlays import overlay_grid
-from semihand.report.page import round_page
+from semihand.report.page import pictures_drawn, round_page
 from semihand.rounds.campaign import Campaign
 from semihand.rounds.choosing import TRIALS
 from semihand.rounds.config import RoundConfig
@@ -61,7 +61,7 @@ def record_round(
         store = campaign.store
         tables = ("frames", "labels", "selections", "quarantine", "subjects")
         run.log_inputs({name: (store.path(name), store.version(name)) for name in tables})
-        figures = round_figures(steps, student, evaluation)
+        figures = pictures_drawn(round_figures(steps, student, evaluation))
         for name, figure in figures.items():
             run.log_figure(name, figure)
         _log_curves(run, steps.folder / CURVES, "")

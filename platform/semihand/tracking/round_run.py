@@ -90,11 +90,13 @@ class RoundRun:
         text = json.dumps({"columns": table.columns, "data": rows}, default=str, allow_nan=False)
         self._send_artifact(f"tables/{_file_name(name)}.json", text.encode(), is_table=True)
 
-    def log_figure(self, name: str, figure: Figure) -> None:
-        """Log a figure as ``figures/<name>.png``."""
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", dpi=120, metadata={"Software": None})
-        self._send_artifact(f"figures/{_file_name(name)}.png", buffer.getvalue())
+    def log_figure(self, name: str, figure: Figure | bytes) -> None:
+        """Log a figure, or its PNG, as ``figures/<name>.png``."""
+        if isinstance(figure, Figure):
+            buffer = io.BytesIO()
+            figure.savefig(buffer, format="png", dpi=120, metadata={"Software": None})
+            figure = buffer.getvalue()
+        self._send_artifact(f"figures/{_file_name(name)}.png", figure)
 
     def log_text(self, name: str, text: str) -> None:
         """Log a text as the artifact ``<name>``, which holds its ending."""
