@@ -10,7 +10,7 @@ import pytest
 
 from semihand.failpoints import POINTS, STEPS, VARIABLE
 from semihand.frames.errors import InputError
-from semihand.proof.driver import BrokenProofError, draw_plan, places_of, run_campaign, step_at_work
+from semihand.proof.driver import draw_plan, places_of, run_campaign, step_at_work
 from semihand.proof.killer import Killer
 from semihand.proof.run import Proof, ProofConfig, prove
 from semihand.rounds.ledger import Done, Ledger
@@ -64,11 +64,28 @@ def test_what_a_campaign_is_at_is_what_follows_the_last_step_that_is_done(tmp_pa
     assert seen == ["train"] * 3 + ["calibrate", "label", "train", "control", "control", "calibrate"]
 
 
-def test_a_job_that_ends_with_an_error_ends_the_proof(tmp_path):
-    job = tmp_path / "job.py"
-    job.write_text("import sys; print('no'); sys.exit(3)")
-    with pytest.raises(BrokenProofError, match=r"start 1 ended with 3; see .*campaign-failpoints\.log"):
-        run_campaign([str(job)], tmp_path / "campaign", {}, None, 0)
+@pytest.fixture
+def job(tmp_path):
+    """A job that does nothing well, but for campaigns of one name."""
+    path = tmp_path / "job.py"
+    path.write_text("import sys; sys.exit(0 if sys.argv[-1].endswith('undisturbed') else 3)")
+    return path
+
+
+def test_a_job_that_ends_with_an_error_is_not_started_again(job, tmp_path):
+    run = run_campaign([str(job)], tmp_path / "campaign", {}, None, 0)
+    assert run.starts == 1
+    assert run.error == f"start 1 ended with 3; see {tmp_path / 'campaign-failpoints.log'}"
+
+
+def test_an_error_of_a_disturbed_campaign_is_a_violation_and_of_the_undisturbed_one_the_end(job, tmp_path, monkeypatch):
+    monkeypatch.setattr("semihand.proof.run.num_rows", lambda campaign: 0)
+    proof = prove(ProofConfig(out=tmp_path / "proof", minutes=1e-6), job)
+    assert len(proof.violations) == proof.campaigns == 1
+    assert "disturbed-1: start 1 ended with 3; see" in proof.table()
+    job.write_text("import sys; sys.exit(3)")
+    with pytest.raises(InputError, match="the undisturbed campaign is not done: start 1 ended with 3"):
+        prove(ProofConfig(out=tmp_path / "again"), job)
     with pytest.raises(InputError, match=r"exists. Name a folder that does not"):
         prove(ProofConfig(out=tmp_path), job)
 

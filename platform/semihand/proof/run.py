@@ -64,14 +64,15 @@ def prove(config: ProofConfig, job: Path, say: Callable[[str], None] = print) ->
         say: told of every campaign.
 
     Raises:
-        InputError: the folder is there.
-        BrokenProofError: a campaign ended with an error.
+        InputError: the folder is there, or the undisturbed campaign ended with an error.
     """
     if config.out.exists():
         raise InputError(f"--out {config.out} exists. Name a folder that does not.")
     folder = config.out.expanduser().resolve()
     command, begun = [str(job), "--recipe", config.recipe], time.monotonic()
-    undisturbed = run_campaign(command, folder / "undisturbed", {}, None, config.seed).campaign
+    undisturbed, _, error, *_ = run_campaign(command, folder / "undisturbed", {}, None, config.seed)
+    if error is not None:
+        raise InputError(f"the undisturbed campaign is not done: {error}")
     say(f"undisturbed: {num_rows(undisturbed)} rows in {time.monotonic() - begun:.0f} s; seed {config.seed}")
     proof, rng = Proof(), random.Random(config.seed)
     while not _is_enough(proof, config, time.monotonic() - begun):
@@ -79,11 +80,12 @@ def prove(config: ProofConfig, job: Path, say: Callable[[str], None] = print) ->
         run = run_campaign(
             command, folder / f"disturbed-{number}", draw_plan(rng), config.every_s, rng.randrange(2**31)
         )
-        found = [f"disturbed-{number}: {line}" for line in violations(run.campaign, undisturbed)]
+        lines = violations(run.campaign, undisturbed) if run.error is None else [run.error]
+        found = [f"disturbed-{number}: {line}" for line in lines]
         proof.landed += run.landed
         proof.violations += found
         proof.campaigns, proof.starts = number, proof.starts + run.starts
-        proof.rows += num_rows(run.campaign)
+        proof.rows += num_rows(run.campaign) if run.error is None else 0
         missed = f"; nothing came to {', '.join(run.missed)}" if run.missed else ""
         deaths, broken = counted(run.landed.total(), "death"), counted(len(found), "violation")
         say(f"disturbed-{number}: {deaths}, {run.starts} starts, {broken}{missed}")

@@ -24,6 +24,10 @@ from semihand.rounds.preflight import preflight
 from semihand.rounds.session_folder import private_folder
 from semihand.workforce import machines, stall_limit, working_alone
 
+logger = logging.getLogger(__name__)
+_MOST_STARTS = 3
+_TOO_SLOW = "timed out during startup"  # Ray raises a bare Exception
+
 
 @contextmanager
 def connected(config: ClusterConfig, insecure: bool = False) -> Iterator[None]:
@@ -93,16 +97,25 @@ def _start(config: ClusterConfig, mode: str) -> None:
     inherited = os.environ.get("PYTHONPATH")
     package = Path(semihand.__file__).parent
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(package.parent), inherited)))
-    with _silent_core():
-        ray.init(
-            address="local",
-            num_cpus=config.num_cpus,
-            object_store_memory=config.object_store_mb * 1024**2,
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.WARNING,
-            _temp_dir=private_folder(),
-        )
+    for starts_left in reversed(range(_MOST_STARTS)):
+        try:
+            with _silent_core():
+                ray.init(
+                    address="local",
+                    num_cpus=config.num_cpus,
+                    object_store_memory=config.object_store_mb * 1024**2,
+                    include_dashboard=False,
+                    log_to_driver=False,
+                    logging_level=logging.WARNING,
+                    _temp_dir=private_folder(),
+                )
+        except Exception as error:
+            if not starts_left or _TOO_SLOW not in str(error):
+                raise
+            logger.warning("Ray took too long to start, as it may on a machine that is busy; it is started again")
+            ray.shutdown()
+        else:
+            return
 
 
 def use_token() -> None:
