@@ -51,7 +51,7 @@ class RayCluster:
         assert self._line() == what
         self.losses[what] += 1
 
-    def end(self) -> None:
+    def close(self) -> None:
         """End all of its processes."""
         assert self._process.stdin is not None
         self._process.stdin.close()

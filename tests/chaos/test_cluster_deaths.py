@@ -1,6 +1,6 @@
 """Nodes of a cluster are lost and replaced, its GCS is killed and comes back, and the tables are the same."""
 
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from functools import partial
 from itertools import count
 
@@ -21,9 +21,8 @@ DRIVERS_DIE_AT = ("commit.labels.made", "step.search.done", "step.train.recorded
 @pytest.fixture
 def cluster(tmp_path):
     """A cluster whose parts may be killed."""
-    cluster = RayCluster(tmp_path, nodes=2, cpus=2, seed=SEED)
-    yield cluster
-    cluster.end()
+    with closing(RayCluster(tmp_path, nodes=2, cpus=2, seed=SEED)) as cluster:
+        yield cluster
 
 
 @pytest.fixture
@@ -55,8 +54,8 @@ def test_nodes_the_gcs_workers_and_drivers_die_at_any_time_and_the_tables_are_th
 @pytest.mark.timeout(3000)
 def test_the_gcs_dies_in_every_round_and_every_round_ends_as_if_it_had_not(cluster, joining, campaigns):
     long, hit = joining(rounds=ROUNDS), set()
-    with meanwhile(once_a_round(cluster, long.campaign("without-gcs"), "gcs", SEED, hit)):
-        ended = long.run("without-gcs")
+    with meanwhile(once_a_round(cluster, long.campaign("gcs-dies"), "gcs", SEED, hit)):
+        ended = long.run("gcs-dies")
     assert hit == set(range(1, ROUNDS + 1))
     assert ended.starts == 1
     alone = Campaigns(campaigns.folder, campaigns.pool, {"rounds": ROUNDS}).run("alone")

@@ -1,6 +1,7 @@
 """Whatever dies, wherever, once or twice: the campaign ends as if nothing had happened."""
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import pytest
 from campaigns import CONTROL, SMALL, Campaigns, Ended, Kill
@@ -13,8 +14,7 @@ from semihand.failpoints import POINTS, arrivals
 SEED = 20261122
 
 
-@pytest.fixture(scope="module")
-def plans(undisturbed):
+def plans_for(undisturbed: Ended) -> dict[str, tuple[Kill, ...]]:
     """Deaths by the name of the campaign that suffers them; every failpoint is in two of them."""
     found = all_plans(arrivals(undisturbed.failpoints), SEED)
     killed = {(kill.name, kill.kills) for plan in found.values() for kill in plan}
@@ -32,7 +32,9 @@ def suffered(campaigns: Campaigns, name: str, plan: tuple[Kill, ...], undisturbe
     return ended
 
 
-def test_every_failpoint_kills_once_and_twice_and_nothing_is_lost_doubled_or_left(campaigns, undisturbed, plans):
+def test_every_failpoint_kills_once_and_twice_and_nothing_is_lost_doubled_or_left(campaigns, undisturbed):
+    plans = plans_for(undisturbed)
+
     def run(name: str) -> None:
         ended = suffered(campaigns, name, plans[name], undisturbed)
         assert ended.starts == 1 + sum(kill.kills for kill in plans[name])
@@ -43,11 +45,11 @@ def test_every_failpoint_kills_once_and_twice_and_nothing_is_lost_doubled_or_lef
 
 @pytest.mark.chaos
 @pytest.mark.timeout(7200)
-def test_every_failpoint_kills_drivers_and_workers_on_a_ray_cluster(campaigns, undisturbed, plans, tmp_path):
-    cluster = RayCluster(tmp_path, nodes=0, cpus=8, seed=SEED)
-    joining = Campaigns(campaigns.folder, campaigns.pool, SMALL, (CONTROL,), {"RAY_ADDRESS": cluster.address})
-    try:
-        with ThreadPoolExecutor(2) as pool:
-            list(pool.map(lambda name: suffered(joining, f"ray-{name}", plans[name], undisturbed), plans))
-    finally:
-        cluster.end()
+def test_every_failpoint_kills_drivers_and_workers_on_a_ray_cluster(campaigns, tmp_path):
+    one_round = {"rounds": 1}
+    undisturbed = Campaigns(campaigns.folder, campaigns.pool, one_round).run("one-round", trail=True)
+    plans = plans_for(undisturbed)
+    with closing(RayCluster(tmp_path, nodes=0, cpus=8, seed=SEED)) as cluster, ThreadPoolExecutor(2) as pool:
+        address = {"RAY_ADDRESS": cluster.address}
+        joining = Campaigns(campaigns.folder, campaigns.pool, {**SMALL, **one_round}, (CONTROL,), address)
+        list(pool.map(lambda name: suffered(joining, f"ray-{name}", plans[name], undisturbed), plans))
