@@ -16,7 +16,7 @@ from semihand.frames.errors import InputError
 from semihand.methods.semihand.weights import read_card
 from semihand.rounds.campaign import open_campaign
 from semihand.rounds.config import RoundConfig
-from semihand.rounds.givens import accepted_labels, keep_calibration, previous_calibration
+from semihand.rounds.givens import CALIBRATION_LABELS, accepted_labels, keep_calibration, previous_calibration
 from semihand.steps.calibrate import Calibration
 from semihand.steps.previous import PreviousLabels
 from semihand.tables import SELECTIONS, as_numpy, rows_of
@@ -34,6 +34,14 @@ def test_the_calibration_labels_of_a_round_are_the_nexts_previous_ones(tmp_path)
     found = PreviousLabels(previous_calibration(campaign, 2)).rows(ids(5))
     np.testing.assert_array_equal(found.corrected_mm, as_numpy(labels["corrected_mm"]))
     np.testing.assert_array_equal(found.joints_mm, as_numpy(labels["joints_mm"]))
+
+
+def test_the_calibration_labels_are_the_same_file_whichever_actor_was_first(tmp_path):
+    labels, kept = label_rows(ids(5)), []
+    for order in ([0, 1, 2, 3, 4], [3, 4, 0, 2, 1]):
+        keep_calibration(take_rows(labels, order), tmp_path)
+        kept.append((tmp_path / CALIBRATION_LABELS).read_bytes())
+    assert kept[0] == kept[1]
 
 
 def test_accepted_labels_come_by_id_whatever_order_they_were_written_in(tmp_path):

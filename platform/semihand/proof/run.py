@@ -88,7 +88,7 @@ def prove(config: ProofConfig, job: Path, say: Callable[[str], None] = print) ->
         proof.rows += num_rows(run.campaign) if run.error is None else 0
         missed = f"; nothing came to {', '.join(run.missed)}" if run.missed else ""
         deaths, broken = counted(run.landed.total(), "death"), counted(len(found), "violation")
-        say(f"disturbed-{number}: {deaths}, {run.starts} starts, {broken}{missed}")
+        say("\n  ".join([f"disturbed-{number}: {deaths}, {run.starts} starts, {broken}{missed}", *lines]))
     return proof
 
 

@@ -16,6 +16,7 @@ from semihand.steps.label import LABELLER
 from semihand.steps.previous import COLUMNS
 from semihand.steps.subjects import LABEL_COLUMNS, Template
 from semihand.tables import files, scan
+from semihand.tables.rows import take_rows
 
 CALIBRATION_LABELS = "calibration_labels.parquet"
 
@@ -51,9 +52,13 @@ def previous_labels(campaign: Campaign, round_number: int) -> pa.Table | None:
 
 
 def keep_calibration(labels: pa.Table, folder: Path) -> None:
-    """Leave a round's labels of the calibration set for the next one, which carries them as it does the pool's."""
+    """Leave a round's labels of the calibration set for the next one, which carries them as it does the pool's.
+
+    Actors give their blocks in no order, and the file's hash is in the ledger: its rows go by frame.
+    """
     sink = pa.BufferOutputStream()
-    pq.write_table(labels.select(COLUMNS), sink)
+    by_frame = np.argsort(labels["frame_id"].to_numpy(zero_copy_only=False), kind="stable").tolist()
+    pq.write_table(take_rows(labels.select(COLUMNS), by_frame), sink)
     files.write_whole(str(folder / CALIBRATION_LABELS), sink.getvalue().to_pybytes(), "state")
 
 
