@@ -5,7 +5,7 @@ from functools import partial
 from itertools import count
 
 import pytest
-from campaigns import CONTROL, SMALL, Campaigns, Kill
+from campaigns import ALONE, CONTROL, SMALL, Campaigns, Kill
 from clusters import RayCluster, at_any_time, meanwhile, once_a_round
 from oracle import check_same
 
@@ -27,16 +27,16 @@ def cluster(tmp_path):
 
 @pytest.fixture
 def joining(campaigns, cluster):
-    """Makes campaigns that join it; takes words of theirs."""
+    """Makes campaigns that join it; takes words and switches of theirs."""
     more = {**SMALL, "cluster.label.num_actors": 2}
     address = {"RAY_ADDRESS": cluster.address}
-    return lambda **words: Campaigns(campaigns.folder, campaigns.pool, more | words, (CONTROL,), address)
+    return lambda *switches, **words: Campaigns(campaigns.folder, campaigns.pool, more | words, switches, address)
 
 
 @pytest.mark.chaos
 @pytest.mark.timeout(3000)
 def test_nodes_the_gcs_workers_and_drivers_die_at_any_time_and_the_tables_are_the_same(cluster, joining, undisturbed):
-    torn = joining()
+    torn = joining(CONTROL)
     for number in count():
         name = f"torn-{number}"
         killer = Killer(torn.failpoints(name), WORKERS_DIE_EVERY_S, number, partial(step_at_work, torn.campaign(name)))
@@ -58,5 +58,5 @@ def test_the_gcs_dies_in_every_round_and_every_round_ends_as_if_it_had_not(clust
         ended = long.run("gcs-dies")
     assert hit == set(range(1, ROUNDS + 1))
     assert ended.starts == 1
-    alone = Campaigns(campaigns.folder, campaigns.pool, {"rounds": ROUNDS}).run("alone")
+    alone = Campaigns(campaigns.folder, campaigns.pool, {"rounds": ROUNDS}, (ALONE,)).run("alone")
     check_same(ended.folder, alone.folder)
