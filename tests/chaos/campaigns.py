@@ -27,7 +27,6 @@ WORDS = {
 SMALL = {"cluster.label.num_actors": 1, "cluster.train.cpus_per_worker": 1, "cluster.train.max_failures": 100}
 CONTROL, ALONE = "--control", "--cluster.alone"
 _MOST_STARTS = 400
-_PATIENCE_S = 600.0
 
 
 @dataclass(frozen=True)
@@ -73,9 +72,10 @@ class Campaigns:
         more: Mapping[str, object] = MappingProxyType({}),
         switches: tuple[str, ...] = (CONTROL, ALONE),
         environment: Mapping[str, str] = MappingProxyType({}),
+        patience_s: float = 600.0,
     ) -> None:
         self.folder, self.pool, self._switches, self._environment = folder, pool, switches, dict(environment)
-        self._more = {"frames": pool, **more}
+        self._more, self._patience_s = {"frames": pool, **more}, patience_s
         # The server that forks does not take over this process's search path.
         os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)
         self._context = multiprocessing.get_context("forkserver")
@@ -119,8 +119,8 @@ class Campaigns:
         environment = {VARIABLE: str(failpoints), **self._environment}
         process = self._context.Process(target=drive, args=([*words, *self._switches], environment, log, mutation))
         process.start()
-        process.join(_PATIENCE_S)
+        process.join(self._patience_s)
         if process.is_alive():
             process.kill()
-            raise BrokenCampaignError(f"a start took over {_PATIENCE_S:.0f} s:\n{log.read_text()[-4000:]}")
+            raise BrokenCampaignError(f"a start took over {self._patience_s:.0f} s:\n{log.read_text()[-4000:]}")
         return process.exitcode

@@ -14,6 +14,7 @@ from semihand.proof.killer import Killer
 
 SEED = 20261122
 ROUNDS = 20
+PATIENCE_S = 2400.0
 WORKERS_DIE_EVERY_S, NODES_DIE_EVERY_S = 15.0, 30.0
 DRIVERS_DIE_AT = ("commit.labels.made", "step.search.done", "step.train.recorded")
 
@@ -30,7 +31,9 @@ def joining(campaigns, cluster):
     """Makes campaigns that join it; takes words and switches of theirs."""
     more = {**SMALL, "cluster.label.num_actors": 2}
     address = {"RAY_ADDRESS": cluster.address}
-    return lambda *switches, **words: Campaigns(campaigns.folder, campaigns.pool, more | words, switches, address)
+    return lambda *switches, **words: Campaigns(
+        campaigns.folder, campaigns.pool, more | words, switches, address, PATIENCE_S
+    )
 
 
 @pytest.mark.chaos
