@@ -91,14 +91,15 @@ def test_an_error_of_a_disturbed_campaign_is_a_violation_and_of_the_undisturbed_
 
 
 def test_a_table_counts_deaths_by_step_and_kind_and_names_what_is_violated():
-    proof = Proof(
-        Counter({("label", "at a failpoint"): 2, ("label", "MapWorker"): 5, ("train", "MapWorker"): 1}), 3, 9, 70
-    )
+    landed = {("label", "at a failpoint"): 2, ("label", "MapWorker.submit"): 4, ("label", "MapWorker"): 1,
+              ("train", "Trainer"): 1}  # fmt: skip
+    proof = Proof(Counter(landed), 3, 9, 70)
     proof.violations.append("disturbed-2: labels: 8 rows and 9")
     table = proof.table().splitlines()
-    assert table[0] == "| step | MapWorker | at a failpoint | all |"
-    assert "| label | 5 | 2 | 7 |" in table
+    assert table[0] == "| step | at a failpoint | workers, at any time | all |"
+    assert "| label | 2 | 5 | 7 |" in table
     assert "| seal | 0 | 0 | 0 |" in table
+    assert table[-3] == "workers: 5 MapWorker, 1 Trainer"
     assert table[-2].endswith("8 deaths in 3 disturbed campaigns, 9 starts; 70 rows compared with the undisturbed "
                               "campaign's: 1 violation")  # fmt: skip
     assert table[-1] == "  disturbed-2: labels: 8 rows and 9"

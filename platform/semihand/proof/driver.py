@@ -30,7 +30,7 @@ _WITHIN = {
 }
 # In the order of a round: what follows the last step that is done is at work.
 _IN_ORDER = ("ingest", "subjects", "calibrate", "label", "seal", "search", "select", "train", "evaluate", "promote")
-_AT_A_PLACE = "at a failpoint"
+AT_A_PLACE = "at a failpoint"  # a kind of death, beside the kinds of workers
 
 
 class Run(NamedTuple):
@@ -78,7 +78,7 @@ def run_campaign(job: Sequence[str], campaign: Path, plan: dict[str, str], every
     killer = None if every_s is None else Killer(failpoints, every_s, seed, lambda: step_at_work(campaign))
     with killer or nullcontext():
         starts, error = _start_until_done([sys.executable, *job, "--campaign", str(campaign)], failpoints)
-    landed = Counter({(step, _AT_A_PLACE): deaths(failpoints, name) for step, name in plan.items()})
+    landed = Counter({(step, AT_A_PLACE): deaths(failpoints, name) for step, name in plan.items()})
     missed = [name for name in plan.values() if not deaths(failpoints, name)]
     return Run(campaign, starts, error, +landed + (Counter() if killer is None else killer.landed), missed)
 

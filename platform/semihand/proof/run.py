@@ -12,7 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from semihand.failpoints import STEPS
 from semihand.frames.errors import InputError
-from semihand.proof.driver import draw_plan, run_campaign
+from semihand.proof.driver import AT_A_PLACE, draw_plan, run_campaign
 from semihand.proof.oracle import num_rows, violations
 from semihand.words import counted
 
@@ -41,15 +41,20 @@ class Proof:
     violations: list[str] = field(default_factory=list)
 
     def table(self) -> str:
-        """Deaths by step and kind, and the result."""
-        kinds = sorted({kind for _, kind in self.landed})
-        lines = [" | ".join(["step", *kinds, "all"]), " | ".join(["---"] * (len(kinds) + 2))]
+        """Deaths by step, and of which processes, and the result."""
+        lines = ["| step | at a failpoint | workers, at any time | all |", "| --- | --- | --- | --- |"]
         for step in STEPS:
-            each = [self.landed[step, kind] for kind in kinds]
-            lines.append(" | ".join(map(str, [step, *each, sum(each)])))
+            by_kind = {kind: num for (where, kind), num in self.landed.items() if where == step}
+            planned, all_of_step = by_kind.get(AT_A_PLACE, 0), sum(by_kind.values())
+            lines.append(f"| {step} | {planned} | {all_of_step - planned} | {all_of_step} |")
+        kinds = Counter[str]()
+        for (_, kind), num in self.landed.items():
+            kinds[kind.partition(".")[0]] += num  # a worker's title has the method after its class
+        del kinds[AT_A_PLACE]
         result = f"{counted(len(self.violations), 'violation')}" + "".join(f"\n  {line}" for line in self.violations)
         return "\n".join([
-            *(f"| {line} |" for line in lines),
+            *lines,
+            f"workers: {', '.join(f'{num} {kind}' for kind, num in kinds.most_common())}",
             f"{self.landed.total()} deaths in {self.campaigns} disturbed campaigns, {self.starts} starts; "
             f"{self.rows} rows compared with the undisturbed campaign's: {result}",
         ])  # fmt: skip
