@@ -33,7 +33,8 @@ check: $(STAMP)
 
 # Everything.
 test: check
-	$(RUN)/pytest tests/integration tests/e2e tests/chaos
+	$(RUN)/pytest tests/integration tests/e2e
+	$(RUN)/pytest tests/chaos --numprocesses 2 --dist worksteal
 
 # Everything that kills, under Ray: an hour.
 chaos: $(STAMP)

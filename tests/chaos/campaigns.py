@@ -25,6 +25,7 @@ WORDS = {
 }  # fmt: skip
 #: What a campaign takes of a cluster, and how often its fits may fail there.
 SMALL = {"cluster.label.num_actors": 1, "cluster.train.cpus_per_worker": 1, "cluster.train.max_failures": 100}
+ONE_ROUND = {"rounds": 1}
 CONTROL, ALONE = "--control", "--cluster.alone"
 _MOST_STARTS = 400
 

@@ -39,10 +39,10 @@ def campaigns(tmp_path_factory):
 
 @pytest.fixture(scope="package")
 def under_ray(campaigns):
-    """The same campaigns, each start with a Ray of its own; takes what is to be set in its environment."""
-    from campaigns import CONTROL, SMALL, Campaigns
+    """Campaigns of one round, each start with a Ray of its own; takes what is to be set in its environment."""
+    from campaigns import CONTROL, ONE_ROUND, SMALL, Campaigns
 
-    more = {**SMALL, "cluster.num_cpus": 4, "cluster.object_store_mb": 100}
+    more = {**SMALL, **ONE_ROUND, "cluster.num_cpus": 4, "cluster.object_store_mb": 100}
     return lambda **environment: Campaigns(campaigns.folder, campaigns.pool, more, (CONTROL,), environment)
 
 
@@ -50,3 +50,11 @@ def under_ray(campaigns):
 def undisturbed(campaigns):
     """The campaign as it should end, and the failpoints that it came to on its way."""
     return campaigns.run("undisturbed", trail=True)
+
+
+@pytest.fixture(scope="package")
+def undisturbed_round(campaigns):
+    """The same, of one round: what takes longer is compared with it."""
+    from campaigns import ONE_ROUND, Campaigns
+
+    return Campaigns(campaigns.folder, campaigns.pool, ONE_ROUND).run("undisturbed-round", trail=True)

@@ -7,7 +7,8 @@ from pathlib import Path
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import matplotlib.pyplot
-import mlflow
+import mlflow.store.tracking.sqlalchemy_store
+import transformers.models.resnet.modeling_resnet
 from mutations import MUTATIONS
 
 import semihand.tracking.delivery
@@ -17,7 +18,12 @@ from semihand.rounds.run import run_rounds
 
 RECIPES = Path(__file__).resolve().parents[2] / "jobs" / "recipes"
 _IMPORTED_BY = os.getpid()
-PRELOADED = (matplotlib.pyplot, mlflow, semihand.tracking.delivery)  # their imports take longer than a round
+PRELOADED = (
+    matplotlib.pyplot,
+    mlflow,
+    semihand.tracking.delivery,
+    transformers,
+)  # their imports take longer than a round
 
 
 def drive(words: list[str], environment: dict[str, str], log: Path, mutation: str | None = None) -> None:

@@ -5,9 +5,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from semihand.failpoints import reach
-from semihand.rounds import ledger
 from semihand.rounds.ledger import Done, Ledger
-from semihand.tables import ROUNDS, Store, commits, files, rows_of
+from semihand.tables import Store, commits, files
 
 
 def _without_the_guard() -> None:
@@ -37,8 +36,7 @@ def _with_the_mark_first() -> None:
         found = self.finished(round_number, step)
         if found is not None:
             return found
-        row = rows_of(ROUNDS, ledger._columns(round_number, step, datetime.now(UTC), Done()))
-        self._store.append("rounds", row, round_number)
+        self._write(round_number, step, datetime.now(UTC), Done())
         return do()
 
     Ledger.once = once

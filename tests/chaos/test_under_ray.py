@@ -18,7 +18,7 @@ BY_THE_DRIVER = ("commit.labels.made", "seal.between", "step.promote.done")
 
 @pytest.mark.timeout(1200)
 def test_workers_and_drivers_of_a_ray_cluster_die_and_the_tables_are_those_of_one_undisturbed_process(
-    under_ray, undisturbed
+    under_ray, undisturbed_round
 ):
     # The first shard is the source's, the pool's comes second: those after them are of labels.
     plan = [Kill(name, passes=3 if name == "file.shard.named" else 0) for name in (*BY_WORKERS, *BY_THE_DRIVER)]
@@ -27,12 +27,12 @@ def test_workers_and_drivers_of_a_ray_cluster_die_and_the_tables_are_those_of_on
         (*BY_WORKERS, *BY_THE_DRIVER), 1
     )
     assert 1 + len(BY_THE_DRIVER) <= ended.starts <= 2 + len(BY_THE_DRIVER)
-    check_same(ended.folder, undisturbed.folder)
+    check_same(ended.folder, undisturbed_round.folder)
 
 
 @pytest.mark.chaos
 @pytest.mark.timeout(1800)
-def test_a_quarter_of_the_calls_between_processes_is_lost_and_the_tables_are_the_same(under_ray, undisturbed):
+def test_a_quarter_of_the_calls_between_processes_is_lost_and_the_tables_are_the_same(under_ray, undisturbed_round):
     ended = under_ray(RAY_testing_rpc_failure=json.dumps(LOSSES)).run("lossy")
     assert ended.starts == 1
-    check_same(ended.folder, undisturbed.folder)
+    check_same(ended.folder, undisturbed_round.folder)

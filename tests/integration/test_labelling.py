@@ -39,7 +39,7 @@ def pool(tiny_campaign):
 
 @pytest.fixture(scope="module")
 def job(tiny_campaign, teacher):
-    steps = RoundSteps(tiny_campaign, 1, teacher, tiny_campaign.folder / "source", pa.table({}))
+    steps = RoundSteps(tiny_campaign, 1, teacher, tiny_campaign.folder / "source", lambda: pa.table({}))
     subjects = scan(tiny_campaign.store, "subjects").filter(pl.col("round") == 1).collect().to_arrow()
     return Labelling(tiny_campaign.config.label, teacher, Lengths.of(subjects), steps.read_calibration(), 1)
 

@@ -44,7 +44,7 @@ def labelled_and_selected(tiny_campaign, teacher, frames, folder):
     told = {"campaign": folder / "campaign", "frames": folder / "pool", "source": str(source)}
     campaign = open_campaign(tiny_campaign.config.model_copy(update=told))
     ingest_pool(campaign)
-    steps = RoundSteps(campaign, 1, teacher, source, pa.table({}))
+    steps = RoundSteps(campaign, 1, teacher, source, lambda: pa.table({}))
     shutil.copy(tiny_campaign.round_folder(1) / "calibration.json", steps.folder)
     steps.measure()
     steps.label()

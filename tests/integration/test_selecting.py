@@ -82,7 +82,7 @@ def test_a_campaign_that_has_come_to_rest_ends_and_says_why(finished):
 
 def test_labels_know_the_error_expected_of_them_and_of_their_joints(finished, teacher):
     labels = scan(finished.store, "labels").filter(pl.col("round") == 1).collect()
-    steps = RoundSteps(finished, 1, teacher, finished.folder / "source", pl.DataFrame().to_arrow())
+    steps = RoundSteps(finished, 1, teacher, finished.folder / "source", pl.DataFrame().to_arrow)
     model = steps.read_calibration()
     assert isinstance(model, FusedConfidence)
     assert {"stability", "feasibility_mm", "mask_agreement", "spread"} <= set(model.components)

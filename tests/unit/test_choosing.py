@@ -66,7 +66,7 @@ def campaign_of(tmp_path):
 
 
 def selected(campaign, number: int) -> pl.DataFrame:
-    RoundSteps(campaign, number, campaign.folder, campaign.folder, pa.table({})).select(LOOSE.model_dump())
+    RoundSteps(campaign, number, campaign.folder, campaign.folder, lambda: pa.table({})).select(LOOSE.model_dump())
     return scan(campaign.store, "selections").filter(pl.col("round") == number).sort("frame_id").collect()
 
 
@@ -136,7 +136,7 @@ def test_a_round_accepts_its_share_of_the_pools_labels(campaign_of, kind, column
     for number, num in ((1, 10), (2, 20)):
         done = find_rule(campaign, number, errors)
         assert 0 <= done.metrics["calibration_share"] <= 1
-        steps = RoundSteps(campaign, number, campaign.folder, campaign.folder, pa.table({}))
+        steps = RoundSteps(campaign, number, campaign.folder, campaign.folder, lambda: pa.table({}))
         assert steps.select(done.thresholds).metrics["selected"] == num
     found = scan(campaign.store, "labels").filter(pl.col("round") == 2).sort("frame_id").collect()
     chosen = scan(campaign.store, "selections").filter(pl.col("round") == 2).sort("frame_id").collect()["selected"]

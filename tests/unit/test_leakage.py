@@ -97,7 +97,7 @@ def test_the_sets_made_by_code_show_the_same_people_and_are_not_refused_but_said
     people = set(pool["subject_id"].to_pylist()) & set(evaluation["subject_id"].to_pylist())
     assert people
     campaign = campaign_with_pool(tmp_path, pool)
-    tags = check_leakage(campaign, source, evaluation, evaluation)
+    tags = check_leakage(campaign, source, evaluation, lambda: evaluation)
     assert tags["transductive"] == "false"
     assert tags["shared_with_evaluation"].startswith(f"{len(people)} subjects (target-")
     assert tags["shared_with_calibration"] == "nothing"
@@ -107,10 +107,10 @@ def test_in_a_round_the_pool_as_it_is_by_then_is_compared(source, tmp_path):
     begun = campaign_with_pool(tmp_path, made("target", 1001, 12, num_subjects=6))
     campaign = replace(begun, config=begun.config.model_copy(update={"evaluation": tmp_path}))
     judge = made("target", 5, 6, first_subject=6, num_subjects=3)
-    assert check_leakage(campaign, source, judge, judge)["shared_with_evaluation"] == "nothing"
+    assert check_leakage(campaign, source, judge, lambda: judge)["shared_with_evaluation"] == "nothing"
     campaign.store.append("frames", made("target", 7, 1, first_subject=8))
     with pytest.raises(InputError, match=r"--evaluation .* shares 1 subject \(target-008\) with"):
-        check_leakage(campaign, source, judge, judge)
+        check_leakage(campaign, source, judge, lambda: judge)
 
 
 def test_frames_held_out_of_the_source_calibrate_and_may_not_be_in_the_pool(tmp_path, source):

@@ -26,21 +26,29 @@ class Done:
 
 
 class Ledger:
-    """The ROUNDS table, one row per step and event."""
+    """The ROUNDS table, one row per step and event; read once, and again after what is added here."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._read: dict[tuple[int, str], Done] | None = None
 
     def finished(self, round_number: int, step: str) -> Done | None:
         """What a step left, or None when it has not finished yet."""
-        mine = (pl.col("round") == round_number) & (pl.col("step") == step) & (pl.col("status") == "finished")
-        rows = scan(self._store, "rounds").filter(mine).sort("finished").collect()
-        return _done(rows.row(-1, named=True)) if len(rows) else None
+        return self._finished().get((round_number, step))
 
     def all_finished(self) -> dict[tuple[int, str], Done]:
         """What every finished step left, by round and step."""
-        rows = scan(self._store, "rounds").filter(pl.col("status") == "finished").sort("round", "finished").collect()
-        return {(row["round"], row["step"]): _done(row) for row in rows.iter_rows(named=True)}
+        return dict(self._finished())
+
+    def _write(self, round_number: int, step: str, started: datetime, done: Done) -> None:
+        self._read = None
+        self._store.append("rounds", rows_of(ROUNDS, _columns(round_number, step, started, done)), round_number)
+
+    def _finished(self) -> dict[tuple[int, str], Done]:
+        if self._read is None:
+            rows = scan(self._store, "rounds").filter(pl.col("status") == "finished").sort("round", "finished")
+            self._read = {(row["round"], row["step"]): _done(row) for row in rows.collect().iter_rows(named=True)}
+        return self._read
 
     def champion(self) -> Path | None:
         """The model that was promoted last, None before the first."""
@@ -58,7 +66,7 @@ class Ledger:
         started = datetime.now(UTC)
         done = do()
         reach(f"step.{step}.done")
-        self._store.append("rounds", rows_of(ROUNDS, _columns(round_number, step, started, done)), round_number)
+        self._write(round_number, step, started, done)
         reach(f"step.{step}.recorded")
         return done
 

@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pyarrow as pa
@@ -62,7 +63,7 @@ def run_rounds(config: RoundConfig) -> Summary:
             campaign.ledger.once(0, "ingest", lambda: ingest_pool(campaign))
         source = source_folder(campaign)
         evaluation = evaluation_frames(campaign)
-        calibration = calibration_frames(campaign, source)
+        calibration = cache(lambda: calibration_frames(campaign, source))
         check_leakage(campaign, source, evaluation, calibration)
         summary = Summary(evaluated=evaluation is not None)
         pretrained = pretrain(campaign, source, evaluation, summary)

@@ -154,7 +154,7 @@ def _ingest_listed(campaign: Campaign, path: Path) -> Counter[str]:
 
 
 def check_leakage(
-    campaign: Campaign, source: Path, evaluation: pa.Table | None, calibration: pa.Table
+    campaign: Campaign, source: Path, evaluation: pa.Table | None, calibration: Callable[[], pa.Table]
 ) -> dict[str, str]:
     """What the campaign's pool, as it is now, shares with the sets it is judged by, as tags of the record.
 
@@ -168,8 +168,10 @@ def check_leakage(
         pool = pa.concat_tables([pool, scan(points, "frames").select(WHO).collect().to_arrow()])
     if config.calibration is None:  # the frames as they were before they were hardened
         held_out = scan(source, "frames").sort("frame_id").head(config.calibrate.num_frames)
-        calibration = held_out.select(WHO).collect().to_arrow()
-    return refuse_leakage(config, pool, {"evaluation": evaluation, "calibration": calibration})
+        checked = held_out.select(WHO).collect().to_arrow()
+    else:
+        checked = calibration()
+    return refuse_leakage(config, pool, {"evaluation": evaluation, "calibration": checked})
 
 
 def make_set(config: SyntheticConfig, folder: Path) -> int:

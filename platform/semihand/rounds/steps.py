@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -57,7 +57,7 @@ class RoundSteps:
     number: int
     teacher: Path
     source: Path
-    calibration: pa.Table
+    calibration: Callable[[], pa.Table]  # made when asked for the first time
     tags: Mapping[str, str] = field(default_factory=dict)  # of the round's record
     source_2d: Path | None = None
 
@@ -78,11 +78,11 @@ class RoundSteps:
         """Label the calibration set as the pool will be, and fit what its confidence means in mm."""
         config = self.campaign.config
         job = self._job(None)._replace(previous=previous_calibration(self.campaign, self.number))
-        labelled = labelled_blocks(without_truth(_unboxed(self.calibration)), job, config.cluster.label)
+        labelled = labelled_blocks(without_truth(_unboxed(self.calibration())), job, config.cluster.label)
         labels, _ = split_labelled(pa.concat_tables(labelled))
         keep_calibration(labels, self.folder)
         kind, guarantee = config.calibrate.confidence, config.select.guarantee
-        model, errors = fit_expected(label_errors(labels, self.calibration), kind, guarantee)
+        model, errors = fit_expected(label_errors(labels, self.calibration()), kind, guarantee)
         write_frame(errors, self.folder / ERRORS)
         _write(self.folder / _CALIBRATION, model.model_dump_json())
         report = confidence_report(rows_to_judge(errors, guarantee)) if kind == "fused" else {}
@@ -166,8 +166,8 @@ class RoundSteps:
         """The gate: no worse than allowed on the calibration set, and trained on what this round sealed."""
         limit = self.campaign.config.promote.max_relative_error
         protocol = PROTOCOLS["default"]
-        old = evaluate(self.calibration, self.teacher, protocol, limits=self._limits).metrics["epe_mm"]
-        new = evaluate(self.calibration, student, protocol, limits=self._limits).metrics["epe_mm"]
+        old = evaluate(self.calibration(), self.teacher, protocol, limits=self._limits).metrics["epe_mm"]
+        new = evaluate(self.calibration(), student, protocol, limits=self._limits).metrics["epe_mm"]
         store = self.campaign.store
         record = store.seal_record(self.number)
         consistent = record is not None and trained_on["labels"] == record.labels_version
