@@ -28,7 +28,7 @@ from semihand.steps.components import EXPECTED
 from semihand.steps.confidence import error_components, fit_confidence
 from semihand.steps.confidence_report import confidence_report
 from semihand.steps.harden import HardenConfig, harden_frames
-from semihand.steps.label import FrameLabeller
+from semihand.steps.label import FrameLabeller, LabelConfig
 from semihand.steps.label_rows import split_labelled
 from semihand.steps.previous import PreviousLabels
 from semihand.steps.subjects import UNNAMED, Lengths
@@ -37,7 +37,6 @@ from semihand.tables.rows import filter_rows
 
 SEED, PER_RECORDING = 9000, 4
 NUM_CHECKED, NUM_TESTED, NUM_SOURCE = 200, 600, 400
-LABEL = AblationConfig().all_plans()["all_additions"].label
 
 
 def frames_of(domain: str, seed: int, num: int, kind: str = "sequences") -> pa.Table:
@@ -59,6 +58,7 @@ class Models(NamedTuple):
     model: Path
     previous: Path | None
     second: Path | None
+    label: LabelConfig
 
 
 def errors_of(models: Models, frames: pa.Table) -> pl.DataFrame:
@@ -66,9 +66,11 @@ def errors_of(models: Models, frames: pa.Table) -> pl.DataFrame:
     lengths = Lengths({UNNAMED: np.array(read_card(models.model).template_mm)})
     before = None
     if models.previous is not None:
-        labels, _ = split_labelled(FrameLabeller(LABEL, models.previous, lengths, None, 1)(frames))
+        labels, _ = split_labelled(FrameLabeller(models.label, models.previous, lengths, None, 1)(frames))
         before = PreviousLabels(labels)
-    labeller = FrameLabeller(LABEL, models.model, lengths, None, 2, second_teacher=models.second, previous=before)
+    labeller = FrameLabeller(
+        models.label, models.model, lengths, None, 2, second_teacher=models.second, previous=before
+    )
     return label_errors(split_labelled(labeller(frames))[0], open_truth(frames))
 
 
@@ -99,5 +101,7 @@ if __name__ == "__main__":
     parser.add_argument("domains", nargs="+")
     parser.add_argument("--previous", type=Path, help="model of the round before")
     parser.add_argument("--second", type=Path, help="model of a second teacher")
+    parser.add_argument("--row", default="all_additions", help="the row of the ablation that labels are made as in")
     asked = parser.parse_args()
-    main(Models(asked.model, asked.previous, asked.second), asked.domains)
+    label = AblationConfig().all_plans()[asked.row].label
+    main(Models(asked.model, asked.previous, asked.second, label), asked.domains)

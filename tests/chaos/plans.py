@@ -19,6 +19,8 @@ ONCE = {
     "file.settings.kept": "file.shard.begun",
     "step.ingest.recorded": "file.shard.begun",
 }
+#: Each step is recorded once a round: these plans take two.
+LONG = ("twice-kept",)
 
 
 def all_plans(arrivals: Iterable[str], seed: int) -> dict[str, tuple[Kill, ...]]:

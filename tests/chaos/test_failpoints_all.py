@@ -7,7 +7,7 @@ import pytest
 from campaigns import CONTROL, ONE_ROUND, SMALL, Campaigns, Ended, Kill
 from clusters import RayCluster
 from oracle import check_same
-from plans import ONCE, all_plans
+from plans import LONG, ONCE, all_plans
 
 from semihand.failpoints import POINTS, arrivals
 
@@ -35,26 +35,35 @@ def suffered(campaigns: Campaigns, name: str, plan: tuple[Kill, ...], undisturbe
 def test_every_failpoint_kills_once_and_twice_and_nothing_is_lost_doubled_or_left(
     campaigns, undisturbed, undisturbed_round
 ):
-    short = Campaigns(campaigns.folder, campaigns.pool, ONE_ROUND)
-    once = {name: plan for name, plan in plans_for(undisturbed).items() if name.startswith("once")}
-    twice = {name: plan for name, plan in plans_for(undisturbed_round).items() if name not in once}
+    # Once over two rounds, of which the second builds on what the first left.
+    long = {name: plan for name, plan in plans_for(undisturbed).items() if name.startswith("once") or name in LONG}
+    short = {name: plan for name, plan in plans_for(undisturbed_round).items() if name not in long}
+    of_one_round = Campaigns(campaigns.folder, campaigns.pool, ONE_ROUND)
 
     def run(name: str) -> None:
-        if name in once:  # over two rounds, of which the second builds on what the first left
-            ended = suffered(campaigns, name, once[name], undisturbed)
+        if name in long:
+            ended = suffered(campaigns, name, long[name], undisturbed)
         else:
-            ended = suffered(short, name, twice[name], undisturbed_round)
-        assert ended.starts == 1 + sum(kill.kills for kill in {**once, **twice}[name])
+            ended = suffered(of_one_round, name, short[name], undisturbed_round)
+        assert ended.starts == 1 + sum(kill.kills for kill in {**long, **short}[name])
 
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(run, [*once, *twice]))
+        list(pool.map(run, [*long, *short]))
 
 
 @pytest.mark.chaos
 @pytest.mark.timeout(7200)
-def test_every_failpoint_kills_drivers_and_workers_on_a_ray_cluster(campaigns, undisturbed_round, tmp_path):
+def test_every_failpoint_kills_drivers_and_workers_on_a_ray_cluster(
+    campaigns, undisturbed, undisturbed_round, tmp_path
+):
     plans = plans_for(undisturbed_round)
     with closing(RayCluster(tmp_path, nodes=0, cpus=8, seed=SEED)) as cluster, ThreadPoolExecutor(2) as pool:
-        address = {"RAY_ADDRESS": cluster.address}
-        joining = Campaigns(campaigns.folder, campaigns.pool, {**SMALL, **ONE_ROUND}, (CONTROL,), address)
-        list(pool.map(lambda name: suffered(joining, f"ray-{name}", plans[name], undisturbed_round), plans))
+
+        def run(name: str) -> None:
+            rounds, same = ({}, undisturbed) if name in LONG else (ONE_ROUND, undisturbed_round)
+            joining = Campaigns(
+                campaigns.folder, campaigns.pool, {**SMALL, **rounds}, (CONTROL,), {"RAY_ADDRESS": cluster.address}
+            )
+            suffered(joining, f"ray-{name}", plans[name], same)
+
+        list(pool.map(run, plans))

@@ -66,6 +66,16 @@ def test_a_commit_of_which_nothing_was_noted_yet_counts_and_is_noted_with_the_ne
     assert noted_version(store.path("labels")) == 5
 
 
+def test_a_log_whose_last_driver_died_before_the_note_is_noted_by_whoever_goes_on(store):
+    note = Path(store.folder) / "witness" / "labels.json"
+    before = note.read_bytes()
+    store.append("labels", label_rows(ids(2, 20)), 1)
+    for lost in (lambda: note.write_bytes(before), note.unlink):
+        lost()
+        Store(store.folder).create()
+        assert noted_version(store.path("labels")) == 4
+
+
 def test_a_checkpoint_of_the_log_that_says_something_else_is_refused(store):
     uri = store.path("labels")
     DeltaTable(uri).create_checkpoint()

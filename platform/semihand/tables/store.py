@@ -21,7 +21,7 @@ from semihand.tables.readers import scan, schema_of
 from semihand.tables.schemas import SCHEMAS
 from semihand.tables.seals import REPEAT_REASON, SealRecord, read_seal, seal
 from semihand.tables.validation import check_round, checked_rows
-from semihand.tables.witness import witness
+from semihand.tables.witness import noted_version, witness
 
 # Time travel to any round, and no vacuum that takes a shard between its writing and its commit.
 _RETENTION = "interval 3650 days"
@@ -56,7 +56,9 @@ class Store:
         return table_uri(self.folder, name)
 
     def create(self, names: Iterable[str] = tuple(SCHEMAS)) -> None:
-        """Make the tables that are missing; safe to call again, and by several processes at once.
+        """Make the tables that are missing, and the notes of logs that somebody died over.
+
+        Safe to call again, and by several processes at once.
 
         Args:
             names: which tables; a set of frames by itself needs no other.
@@ -68,12 +70,16 @@ class Store:
             schema = schema_of(name)
             if not DeltaTable.is_deltatable(self.path(name)):
                 self._create_table(name, schema)
-            there, wanted = open_table(self.path(name)).schema(), Schema.from_arrow(schema)
+            table = open_table(self.path(name))
+            there, wanted = table.schema(), Schema.from_arrow(schema)
             if there != wanted:
                 raise ValueError(
                     f"{self.path(name)}: made with other columns than this version of semihand has "
                     f"({_difference(there, wanted)}); start a new campaign folder"
                 )
+            noted = noted_version(table.uri)
+            if noted is None or noted < table.version():  # whoever committed last died before the note
+                witness(table.uri, table_id(table), table.version())
 
     def _create_table(self, name: str, schema: pa.Schema) -> None:
         try:
