@@ -1,5 +1,6 @@
 """Clusters asked as strangers: servers that speak Ray's protocol, with and without a guard."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
@@ -34,11 +35,11 @@ class Everything(grpc.GenericRpcHandler):
 
 
 @contextmanager
-def cluster(token=None):
+def cluster(token=None, port=0):
     """The address of a cluster, and what it was asked."""
     asked = []
     server = grpc.server(ThreadPoolExecutor(2), handlers=[Everything(token, asked)])
-    port = server.add_insecure_port("127.0.0.1:0")
+    port = server.add_insecure_port(f"127.0.0.1:{port}")
     server.start()
     try:
         yield f"127.0.0.1:{port}", asked
@@ -78,9 +79,22 @@ def test_a_cluster_that_does_not_know_the_question_is_no_guarded_one(monkeypatch
         assert obeys(address)
 
 
-def test_a_cluster_that_is_not_there_is_named():
+def test_a_cluster_that_is_not_there_is_named(monkeypatch):
+    monkeypatch.setattr(openness, "_PATIENCE_S", 0.2)
     with pytest.raises(InputError, match=r"no Ray cluster answers at 127\.0\.0\.1:1\. .*RAY_ADDRESS"):
         refuse_open("127.0.0.1:1")
+
+
+def test_a_head_that_is_starting_again_is_waited_for():
+    with cluster(SECRET) as (address, _):
+        pass
+    with ThreadPoolExecutor(1) as pool:
+        passed = pool.submit(refuse_open, address)
+        time.sleep(0.5)
+        assert not passed.done()
+        with cluster(SECRET, address.rpartition(":")[2]) as (_, asked):
+            passed.result()
+            assert len(asked) == 1
 
 
 def test_over_tls_nothing_is_asked(monkeypatch):

@@ -14,7 +14,7 @@ _QUESTION = "/ray.rpc.NodeInfoGcsService/GetClusterId"
 _QUESTION_TO_PROXY = "/ray.rpc.RayletDriver/ClusterInfo"
 _REFUSALS = frozenset({grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED})
 _NO_ANSWERS = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED})
-_PATIENCE_S = 20.0
+_PATIENCE_S = 20.0  # a head that was lost is there again by then
 
 
 def address_of(named: str) -> str:
@@ -73,7 +73,7 @@ def obeys(address: str, token: str | None = None) -> bool:
     options = (("grpc.enable_http_proxy", 0),)  # as Ray itself goes
     with grpc.insecure_channel(address.removeprefix(_CLIENT), options) as channel:
         try:
-            channel.unary_unary(question)(b"", timeout=_PATIENCE_S, metadata=carried)
+            channel.unary_unary(question)(b"", timeout=_PATIENCE_S, metadata=carried, wait_for_ready=True)
         except grpc.RpcError as error:
             if error.code() in _NO_ANSWERS:
                 raise InputError(
