@@ -91,6 +91,10 @@ def test_labels_are_made_on_the_device_of_the_row(teacher: Path, card, monkeypat
     assert FrameLabeller(LabelConfig(), teacher, lengths, None, 1, device="cpu").device == "cpu"
 
 
+def quality_of(labels: pa.Table) -> dict[str, float]:
+    return label_quality(Labelled(labels, labels, SELECTIONS.empty_table(), None), Sets(*[Path("unused")] * 5))
+
+
 def test_labels_are_measured_before_and_after_correction_and_what_cannot_be_said_is_left_out(
     monkeypatch: pytest.MonkeyPatch,
 ):
@@ -102,8 +106,10 @@ def test_labels_are_measured_before_and_after_correction_and_what_cannot_be_said
     said_mm = {"joints_mm": true_mm + 4 * off_mm, "corrected_mm": true_mm, "label_mm": true_mm + off_mm}
     for name, values in said_mm.items():
         labels = with_column(labels, name, fixed_list_column(values.astype(np.float32)))
-    figures = label_quality(Labelled(labels, labels, SELECTIONS.empty_table(), None), Sets(*[Path("unused")] * 5))
+    figures = quality_of(labels)
     assert figures["corrected_label_mm"] == pytest.approx(0, abs=1e-3)
+    rejected = with_column(labels, "correction_kept", pa.array([False] * 12))
+    assert quality_of(rejected)["corrected_label_mm"] == pytest.approx(figures["raw_label_mm"])
     assert figures["raw_label_mm"] > figures["label_mm"] > 0.5
     assert figures["acceptance"] == 0
     assert "selected_label_mm" not in figures

@@ -76,6 +76,14 @@ def test_what_two_teachers_do_is_refused_of_one(asks: dict[str, object]):
     assert Plan.model_validate({"about": "", "learns_from": "labels", "second_teacher": True, **asks})
 
 
+def test_all_additions_hold_what_they_take_in_whole():
+    config = AblationConfig()
+    plans, base = config.all_plans(), config.compared_with()
+    held = {name for name in base if plans["all_additions"].takes_in(plans[name], plans[base[name]])}
+    assert held >= {"fresh_labels", "mean_teacher", "smoothed_views", "mode_of_views", "label_heatmaps", "robust"}
+    assert not held & {"adaptive_ema", "corrector", "thinning", "by_cluster", "soft_weights"}
+
+
 def test_an_addition_changes_something_of_the_row_it_is_compared_with():
     config = AblationConfig()
     plans, bases = config.plans(), config.compared_with()

@@ -24,6 +24,9 @@ def plan(kind: str = "method") -> Plan:
     return Plan.model_validate({"about": "what it is", "learns_from": "labels", "kind": kind})
 
 
+ROWS = {name: plan() for name in ("semihand", "all_additions")}
+
+
 def write(results: ResultFolder, cell: Cell, epe_mm: float, plan: str = PLAN, **more: float) -> None:
     """A result whose frames scatter alike in all rows."""
     spread = np.random.default_rng(0).normal(0, 3, 200)
@@ -42,7 +45,7 @@ def filled(folder: Path, errors_mm: dict[str, float]) -> tuple[ResultFolder, pl.
 
 def test_gap_closed_and_paired_gain_are_what_the_numbers_say(tmp_path: Path):
     results, figures = filled(tmp_path, GAP)
-    plans = {name: plan("addition" if name == "better" else "method") for name in GAP}
+    plans = {name: plan("addition" if name == "better" else "method") for name in (*GAP, "all_additions")}
     summary = summarise(results, figures, plans, {"better": "semihand"})
     rows = {row["name"]: row for row in summary["rows"]}
     assert [rows[name]["gap_closed"] for name in GAP] == pytest.approx([0.0, 0.4, 0.6, 1.0])
@@ -56,8 +59,9 @@ def test_gap_closed_and_paired_gain_are_what_the_numbers_say(tmp_path: Path):
     assert rows["better"]["gain"]["b"]["mean_mm"] == pytest.approx(4.0)
     assert rows["better"]["on_by_default"]
     assert "gain" not in rows["semihand"]
+    assert summary["commits"] == {rows["semihand"]["runs"][0]["commit"]: 16}
     table = markdown(summary)
-    assert "| better | semihand | +2.00 ± 0.00 (0.00) | +4.00 ± 0.00 (0.00) | yes |" in table
+    assert "| better | semihand | +2.00 ± 0.00 (0.00) | +4.00 ± 0.00 (0.00) | yes | yes |" in table
     assert "| semihand: what it is | 25.12 ± 0.53 | 40 ± 0 % |" in table
     assert "Off: none." in table
 
@@ -67,7 +71,7 @@ def test_an_addition_that_gains_nothing_clear_is_off_and_the_table_says_so(tmp_p
     gain = paired_gain(results, figures, ("same", "semihand"), "a")
     assert gain is not None
     assert (gain["mean_mm"], gain["num_frames"], gain["num_seeds"]) == (0.0, 400, 2)
-    summary = summarise(results, figures, {"same": plan("addition")}, {"same": "semihand"})
+    summary = summarise(results, figures, {"same": plan("addition")} | ROWS, {"same": "semihand"})
     assert not summary["rows"][0]["on_by_default"]
     assert "Off: same." in markdown(summary)
     assert paired_gain(results, figures, ("same", "never run"), "a") is None
@@ -91,12 +95,14 @@ def test_a_gain_shows_the_noise_of_as_many_seeds_as_it_has(tmp_path: Path):
     for cell, error in cells.items():
         write(results, cell, error)
     figures = results.read(dict.fromkeys(cells, PLAN))
-    summary = summarise(results, figures, {"better": plan("addition")}, {"better": "semihand"})
+    summary = summarise(results, figures, {"better": plan("addition")} | ROWS, {"better": "semihand"})
     assert summary["domains"]["a"]["training_noise_mm"] == pytest.approx(0.5)
     assert summary["rows"][0]["gain"]["a"]["training_noise_mm"] == pytest.approx(0.5 * np.sqrt(2))
     assert "+1.00 ± 0.00 (0.71)" in markdown(summary)
     alone = figures.filter(seed=0)
-    assert "(unknown)" in markdown(summarise(results, alone, {"better": plan("addition")}, {"better": "semihand"}))
+    assert "(unknown)" in markdown(
+        summarise(results, alone, {"better": plan("addition")} | ROWS, {"better": "semihand"})
+    )
 
 
 def test_a_result_counts_for_the_plan_domain_and_seed_it_was_run_by(tmp_path: Path):
@@ -115,7 +121,7 @@ def test_no_result_is_a_table_that_says_so(tmp_path: Path):
     assert len(run_ablation(config, said.append)) == len(config.cells(config.plans()))
     assert not (tmp_path / "sets").exists()
     report = write_report(config)
-    assert (report.summary, report.figure) == ({"rows": [], "domains": {}}, None)
+    assert (report.summary, report.figure) == ({"rows": [], "domains": {}, "commits": {}}, None)
     assert (tmp_path / "table.md").read_text() == "No row is finished.\n"
 
 

@@ -37,6 +37,7 @@ def labels_of(frames, joints_mm, stability=4.0):
             "joints_mm": fixed_list_column(joints_mm.astype(np.float32)),
             "stability": np.full(num, stability, np.float32),
             "mask_agreement": np.linspace(0.8, 1.0, num, dtype=np.float32),
+            "silhouette_overlap": np.linspace(0.6, 0.8, num, dtype=np.float32),
         }
     )
 
@@ -51,6 +52,7 @@ def test_a_rigid_hand_that_is_carried_along_has_no_fault():
     assert found["angles_in_limits"] == 1
     assert found["view_error_px"] == pytest.approx(2)  # the root of an instability in px squared
     assert found["mask_agreement"] == pytest.approx(0.9)
+    assert found["silhouette_overlap"] == pytest.approx(0.7)
 
 
 def test_noise_of_a_known_size_is_measured_as_such():

@@ -95,6 +95,8 @@ def test_labels_keep_the_contract_of_their_table(labelled, target_frames):
     assert checked["frame_id"].to_pylist() == target_frames["frame_id"].to_pylist()  # row for row
     assert set(checked["round"].to_pylist()) == {2}
     assert quarantine.num_rows == 0
+    overlap = as_numpy(checked["silhouette_overlap"])
+    assert ((overlap > 0) & (overlap <= 1)).all()
     assert len({str(row) for row in checked["joints_mm"].to_pylist()}) == target_frames.num_rows
 
 

@@ -18,7 +18,7 @@ from semihand.hand.camera import intrinsics_matrix, project, relative_depth
 from semihand.hand.crops import apply_affine
 from semihand.methods.semihand.batches import pose_in_crop, unlabelled
 from semihand.steps.cropping import read_crops
-from semihand.steps.training_set import source_2d_crops, source_crops, target_crops
+from semihand.steps.training_set import kept_corrections, source_2d_crops, source_crops, target_crops
 from semihand.tables import as_numpy, fixed_list_column
 from semihand.tables.rows import take_rows
 
@@ -181,6 +181,13 @@ def test_labels_find_their_frames_whatever_their_order_and_strangers_are_nobodys
     again = target_crops(target_frames, pl.concat([stranger, labels[[2, 0, 1]]]), card)
     for ours, theirs in zip(once, again, strict=True):
         assert torch.equal(ours, theirs)
+
+
+def test_corrections_that_a_test_rejected_are_not_registered():
+    labels = pl.LazyFrame(
+        {"frame_id": ["b", "a", "c"], "corrected_mm": [[2.0], [1.0], [3.0]], "correction_kept": [None, True, False]}
+    )
+    assert kept_corrections(labels).rows() == [("a", [1.0]), ("b", [2.0])]
 
 
 def test_target_crops_never_see_the_truth(target_frames, card):

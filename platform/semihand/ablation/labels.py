@@ -23,6 +23,7 @@ from semihand.steps.previous import PreviousLabels
 from semihand.steps.rules import Rule, Thresholds, accept_share
 from semihand.steps.selection import SelectConfig, select_labels
 from semihand.steps.subjects import LABEL_COLUMNS, Lengths, Template, measure_subjects
+from semihand.tables import as_numpy, fixed_list_column
 from semihand.tables.rows import filter_rows, take_rows
 
 _ALL = Thresholds(max_stability=1e9, max_feasibility_mm=1e9, min_mask_agreement=0.0)
@@ -140,7 +141,7 @@ def label_quality(labelled: Labelled, sets: Sets) -> dict[str, float]:
     """
     labels, truth = labelled.labels, open_truth(read_set(sets.truth))
     errors = label_errors(labels, truth)
-    corrected = label_errors(labels.drop_columns(["label_mm"]).append_column("label_mm", labels["corrected_mm"]), truth)
+    corrected = label_errors(labels.drop_columns(["label_mm"]).append_column("label_mm", _corrected(labels)), truth)
     selected = errors.filter(pl.col("frame_id").is_in(labelled.selected["frame_id"].to_pylist()))
     expected = pl.DataFrame(pl.from_arrow(labelled.labels.select(["frame_id", "predicted_error_mm"])))
     both = errors.join(expected.rename({"predicted_error_mm": "expected"}), on="frame_id")
@@ -153,6 +154,13 @@ def label_quality(labelled: Labelled, sets: Sets) -> dict[str, float]:
         "expected_spearman": float(both.select(pl.corr("expected", "error_mm", method="spearman")).item()),
     }
     return {name: value for name, value in figures.items() if np.isfinite(value)}
+
+
+def _corrected(labels: pa.Table) -> pa.Array:
+    """Corrected poses, and where a test rejected the correction the raw one."""
+    is_kept = as_numpy(labels["correction_kept"].fill_null(True))[:, None, None]
+    raw_mm, corrected_mm = (as_numpy(labels[name]) for name in ("joints_mm", "corrected_mm"))
+    return fixed_list_column(np.where(is_kept, corrected_mm, raw_mm))
 
 
 def _mean(column: pl.Series) -> float:

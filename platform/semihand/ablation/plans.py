@@ -59,6 +59,12 @@ class Plan(BaseModel, frozen=True, extra="forbid"):
         """The share of labels that a round takes."""
         return self.accept_shares[min(round_number, len(self.accept_shares)) - 1]
 
+    def takes_in(self, addition: "Plan", base: "Plan") -> bool:
+        """Whether this plan has all that an addition changes of the row it builds on."""
+        whole, changed, plain = (_leaves(plan.model_dump(mode="json", exclude=NOT_DECIDING))
+                                 for plan in (self, addition, base))  # fmt: skip
+        return changed - plain <= whole
+
     def as_text(self, rounds: int) -> str:
         """What decides the figures of a row: a result is the row's if it was run by this."""
         return json.dumps([rounds, self.model_dump(mode="json", exclude=NOT_DECIDING)], sort_keys=True)
@@ -100,6 +106,15 @@ def plan_of(name: str, rows: Mapping[str, Any], base: Mapping[str, Any]) -> Plan
         problem = error.errors(include_url=False)[0]
         where = ".".join(map(str, ("row", name, *problem["loc"])))
         raise InputError(f"{where}: {problem['msg']}") from error
+
+
+def _leaves(values: Mapping[str, Any], path: str = "") -> set[tuple[str, str]]:
+    """Every setting by its path, and what it is set to."""
+    found: set[tuple[str, str]] = set()
+    for key, value in values.items():
+        inner = f"{path}.{key}"
+        found |= _leaves(value, inner) if isinstance(value, Mapping) else {(inner, json.dumps(value))}
+    return found
 
 
 def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import polars as pl
 
 from semihand.ablation.plans import Cell
+from semihand.ablation.provenance import provenance
 
 
 class RowResult(NamedTuple):
@@ -34,15 +35,18 @@ class ResultFolder:
         path = self._path(cell)
         path.parent.mkdir(parents=True, exist_ok=True)
         result.errors.write_parquet(path.with_suffix(".parquet"))
-        about = cell._asdict() | {"model": result.model.name, "plan": json.loads(plan), "metrics": result.metrics}
-        write_json(path, about)
+        about = cell._asdict() | provenance() | {"model": result.model.name}
+        write_json(path, about | {"plan": json.loads(plan), "metrics": result.metrics})
 
     def read(self, plans: Mapping[Cell, str]) -> pl.DataFrame:
-        """What was run by these plans: row, domain, seed and a column per figure; none is NaN or infinite."""
-        done = [cell for cell, plan in plans.items() if self.is_done(cell, plan)]
-        rows = [cell._asdict() | json.loads(self._path(cell).read_text())["metrics"] for cell in done]
+        """What was run by these plans: row, domain, seed, commit and a column per figure; none is NaN or infinite."""
+        found = {
+            cell: json.loads(self._path(cell).read_text()) for cell, plan in plans.items() if self.is_done(cell, plan)
+        }
+        rows = [cell._asdict() | {"commit": about.get("commit")} | about["metrics"] for cell, about in found.items()]
         if not rows:
-            return pl.DataFrame(schema={"row": pl.String, "domain": pl.String, "seed": pl.Int64, "epe_mm": pl.Float64})
+            strings = dict.fromkeys(("row", "domain", "commit"), pl.String)
+            return pl.DataFrame(schema=strings | {"seed": pl.Int64, "epe_mm": pl.Float64})
         return pl.DataFrame(rows, infer_schema_length=None)
 
     def errors(self, cell: Cell) -> pl.DataFrame:

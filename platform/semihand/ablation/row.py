@@ -21,7 +21,7 @@ from semihand.steps.evaluate import PROTOCOLS, evaluate
 from semihand.steps.protocols import scores
 from semihand.steps.radii import RadiiConfig, train_radii
 from semihand.steps.train import Data, TrainConfig, TrainState, train
-from semihand.steps.training_set import source_crops, target_crops
+from semihand.steps.training_set import kept_corrections, source_crops, target_crops
 from semihand.tables import fixed_list_column
 from semihand.tables.rows import take_rows
 
@@ -58,9 +58,10 @@ def _target(task: Task, labelled: Labelled | None) -> Crops | None:
     if plan.learns_from == "truth":
         return target_crops(pool, _true_labels(task), card)
     assert labelled is not None
-    labels = pl.DataFrame(pl.from_arrow(labelled.labels.select(["frame_id", "label_mm", "corrected_mm"])))
+    columns = ["frame_id", "label_mm", "corrected_mm", "correction_kept"]
+    labels = pl.DataFrame(pl.from_arrow(labelled.labels.select(columns)))
     selected = pl.DataFrame(pl.from_arrow(labelled.selected.select(["frame_id", "joint_weight"])))
-    registered = labels.select("frame_id", "corrected_mm") if plan.train.objective.losses.registration_weight else None
+    registered = kept_corrections(labels.lazy()) if plan.train.objective.losses.registration_weight else None
     return target_crops(pool, labels.join(selected, on="frame_id", how="inner"), card, registered)
 
 

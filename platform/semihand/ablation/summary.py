@@ -9,7 +9,7 @@ import polars as pl
 from semihand.ablation.plans import Cell, Plan
 from semihand.ablation.results import ResultFolder
 
-FIRST, BEST = "source_only", "ceiling"
+FIRST, BEST, ALL = "source_only", "ceiling", "all_additions"
 # The figures of the table: those of the student on unseen frames, then those of its last labels.
 FIGURES = (
     *("epe_mm", "gap_closed", "uv_px", "auc_20_50", "pa_epe_mm"),
@@ -27,14 +27,19 @@ def summarise(
         figures: of `ResultFolder.read`.
         plans: the rows, in the table's order.
         bases: the row that each addition is compared with.
+
+    Returns:
+        `rows`, `domains` with their shifts, and `commits`: how many results each commit of the code made.
     """
     figures = _with_gap_closed(figures)
     rows = [_row(name, plan, figures.filter(row=name)) for name, plan in plans.items() if name in set(figures["row"])]
     for row in rows:
         if row["name"] in bases:
             row |= _gains(row["name"], bases[row["name"]], results, figures)
+            row["in_all_additions"] = plans[ALL].takes_in(plans[row["name"]], plans[row["compared_with"]])
+    commits = figures["commit"].fill_null("unknown").value_counts(sort=True)
     domains = {domain: _domain(figures.filter(domain=domain)) for domain in figures["domain"].unique().sort()}
-    return {"rows": rows, "domains": domains}
+    return {"rows": rows, "domains": domains, "commits": dict(commits.iter_rows())}
 
 
 def _with_gap_closed(figures: pl.DataFrame) -> pl.DataFrame:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from semihand.ablation.summary import BEST, FIGURES, FIRST
+from semihand.ablation.summary import ALL, BEST, FIGURES, FIRST
 
 _HEADINGS = {
     "epe_mm": "EPE mm",
@@ -35,6 +35,9 @@ def markdown(summary: Mapping[str, Any]) -> str:
     if not summary["rows"]:
         return "No row is finished."
     parts = [_rows(summary["rows"]), [_CONVENTIONS], _domains(summary["domains"])]
+    if len(summary["commits"]) > 1:
+        made = ", ".join(f"{count} by {commit}" for commit, count in summary["commits"].items())
+        parts.append([f"The code was not the same for all results: {made}."])
     additions = [row for row in summary["rows"] if row.get("gain")]
     if additions:
         off = [row["name"] for row in additions if not row["on_by_default"]]
@@ -61,10 +64,11 @@ def _domains(domains: Mapping[str, Mapping[str, float | None]]) -> list[str]:
 def _additions(rows: list[dict[str, Any]]) -> Iterator[str]:
     domains = sorted({domain for row in rows for domain in row["gain"]})
     gains = (f"{domain}: gain ± SE mm (training noise)" for domain in domains)
-    yield from _head("addition", "compared with", *gains, "on by default")
+    yield from _head("addition", "compared with", *gains, "on by default", f"in `{ALL}`")
     for row in rows:
         cells = [_gain(row["gain"].get(domain)) for domain in domains]
-        yield _line(row["name"], row["compared_with"], *cells, "yes" if row["on_by_default"] else "no")
+        answers = ("yes" if row[name] else "no" for name in ("on_by_default", "in_all_additions"))
+        yield _line(row["name"], row["compared_with"], *cells, *answers)
 
 
 def _gain(gain: Mapping[str, float | None] | None) -> str:

@@ -15,6 +15,7 @@ DIRECTIONS: dict[str, int] = {
     "stability": 1,
     "feasibility_mm": 1,
     "mask_agreement": -1,
+    "silhouette_overlap": -1,
     "teacher_divergence_mm": 1,
     "moved_since_last_round_mm": 1,
     SPREAD: 1,

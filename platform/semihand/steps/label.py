@@ -23,7 +23,7 @@ from semihand.steps.correct import CorrectConfig, Corrected, Known, correct_pose
 from semihand.steps.cropping import Cameras, ReadCrops, read_crops
 from semihand.steps.label_rows import LABELLED, label_columns, quarantined
 from semihand.steps.lifting import Halves, Poses, divergence_mm, halves, instability_about, lifted
-from semihand.steps.paired_test import Evidence
+from semihand.steps.paired_test import Evidence, silhouette_overlap
 from semihand.steps.previous import Previous, PreviousLabels
 from semihand.steps.subjects import Lengths
 from semihand.tables.rows import take_rows
@@ -130,7 +130,7 @@ class FrameLabeller:
         failures = [(read.rows[i], BadFrame("not_finite", "the pose has no finite place in space")) for i in bad]
         poses, apart, cameras = _at(poses, good), _at(apart, good), _at(read.cameras, good)
         rows = take_rows(rows, good)
-        evidence = Evidence(apart, poses.masks, cameras) if self.config.correct.paired_test else None
+        evidence = Evidence(apart, poses.masks, cameras)
         before = None if self.previous is None else self.previous.rows(rows["frame_id"].to_pylist())
         known = self._known(rows, poses, before)._replace(evidence=evidence)
         corrected = correct_poses(poses.joints_mm, lengths[good], self.config.correct, known)
@@ -140,6 +140,8 @@ class FrameLabeller:
         poses = poses._replace(stability=np.where(corrected.is_carried, about_label, poses.stability))
         about = {"teacher_divergence_mm": None if divergence is None else np.ma.masked_invalid(divergence[good]),
                  "moved_since_last_round_mm": _moved_since(poses, before),
+                 "silhouette_overlap": np.ma.masked_invalid(
+                     silhouette_overlap(corrected.label_mm, lengths[good], evidence)),
                  "bone_square_mm2": crossed_square_lengths(apart.even_mm, apart.odd_mm),
                  "palm_square_mm2": crossed_square_distances(apart.even_mm, apart.odd_mm)}  # fmt: skip
         labels = self._table(rows, poses, corrected, about)

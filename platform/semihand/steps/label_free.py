@@ -51,7 +51,7 @@ def measures(frames: pa.Table, labels: pa.Table) -> dict[str, float]:
 
     Args:
         frames: FRAMES of the labels, and perhaps more.
-        labels: frame_id, joints_mm, stability and mask_agreement of LABELS.
+        labels: frame_id, joints_mm, stability, mask_agreement and silhouette_overlap of LABELS.
 
     Returns:
         `bone_length_variation`, standard deviation over mean of a bone's length within a subject (frames that name
@@ -59,7 +59,7 @@ def measures(frames: pa.Table, labels: pa.Table) -> dict[str, float]:
         `angles_in_limits`, share of joint angles inside the anatomy's limits;
         `view_error_px`, root mean square distance of a view's joints from the consensus of all views, px of a 64 px
         crop: the error of equivariance, relative depth counted as in eq. 8;
-        `mask_agreement`, overlap of the views' masks;
+        `mask_agreement`, overlap of the views' masks; `silhouette_overlap`, of the pose's silhouette with the mask;
         `jitter_mm`, mean second difference of the joints relative to the middle finger's MCP, mm per frame squared,
         over consecutive frames of videos; absent where there are none.
     """
@@ -72,6 +72,7 @@ def measures(frames: pa.Table, labels: pa.Table) -> dict[str, float]:
         "angles_in_limits": float(np.nanmean(np.where(about["hand"] == "left", left, right))),
         "view_error_px": float(np.sqrt(as_numpy(labels["stability"]).mean())),
         "mask_agreement": float(as_numpy(labels["mask_agreement"]).mean()),
+        "silhouette_overlap": float(np.nanmean(as_numpy(labels["silhouette_overlap"], null_as=np.nan))),
     }
     runs = _runs(about, joints_mm)
     return found | ({"jitter_mm": _mean_jitter(runs)} if runs else {})

@@ -70,7 +70,7 @@ class ErrorLimit(BaseModel, frozen=True, extra="forbid"):
 
 
 class InstabilityLimit(BaseModel, frozen=True, extra="forbid"):
-    """A label of no greater instability is accepted: C(p̂) ≤ τ as SemiHand's eq. 8 has it, both terms in one sum."""
+    """A label of no greater instability is accepted: C(p̂) ≤ τ of SemiHand's eq. 8, both terms in one sum."""
 
     max_instability: NonNegativeFloat  # px² of a 64 px crop
 
@@ -80,7 +80,10 @@ class InstabilityLimit(BaseModel, frozen=True, extra="forbid"):
 
 
 def instability(labels: pa.Table) -> Float[np.ndarray, " labels"]:
-    """C(p̂) of SemiHand's eq. 8, px² of a 64 px crop: the stability, and the distance to P(p̂) squared."""
+    """C(p̂) after SemiHand's eq. 8, px² of a 64 px crop: the stability, and the distance to P(p̂) squared.
+
+    The second term takes the mean distance in mm at 3 mm a px, depth as it is; the paper's is its loss, per joint.
+    """
     stability, feasibility_mm = (as_numpy(labels[name]).astype(np.float64) for name in THRESHOLD_COLUMNS[:2])
     total: np.ndarray = stability + np.square(feasibility_mm / _MM_PER_PX)
     return total

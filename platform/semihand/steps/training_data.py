@@ -12,7 +12,7 @@ from semihand.methods.semihand.batches import concatenated
 from semihand.methods.semihand.weights import ModelCard
 from semihand.steps.batching import Data
 from semihand.steps.cropping import read_crops
-from semihand.steps.training_set import source_2d_crops, source_crops, target_crops
+from semihand.steps.training_set import kept_corrections, source_2d_crops, source_crops, target_crops
 from semihand.tables import FRAMES, scan
 
 
@@ -46,7 +46,8 @@ def load_data(data: DataSource, card: ModelCard, with_registered: bool = False) 
     versions = dict(data.versions)
     frames = without_truth(read_frames(data.campaign, version=versions.get("frames")))
     labels = selected_labels(data.campaign, data.round_number, versions)
-    registered = registered_labels(data.campaign, data.round_number, versions) if with_registered else None
+    made = scan(data.campaign, "labels", version=versions.get("labels"), round=data.round_number)
+    registered = kept_corrections(made) if with_registered else None
     return Data(crops, target_crops(frames, labels, card, registered, data.limits))
 
 
@@ -80,13 +81,6 @@ def selected_labels(campaign: str, round_number: int, versions: dict[str, int]) 
     keys = ["frame_id", "round", "labeller"]
     joined = labels.join(chosen, on=keys, how="inner")
     return joined.select("frame_id", "label_mm", "joint_weight").sort("frame_id").collect()
-
-
-def registered_labels(campaign: str, round_number: int, versions: dict[str, int]) -> pl.DataFrame:
-    """frame_id and corrected_mm of a round's labels, selected or not, but for corrections that a test rejected."""
-    kept = pl.col("correction_kept").fill_null(True)
-    labels = scan(campaign, "labels", version=versions.get("labels"), round=round_number).filter(kept)
-    return labels.select("frame_id", "corrected_mm").sort("frame_id").collect()
 
 
 def read_frames(campaign: str | Path, version: int | None = None) -> pa.Table:

@@ -114,6 +114,16 @@ def target_crops(
     )
 
 
+def kept_corrections(labels: pl.LazyFrame) -> pl.DataFrame:
+    """frame_id and corrected_mm of labels, selected or not, but for corrections that a test rejected; by frame_id.
+
+    Args:
+        labels: frame_id, corrected_mm and correction_kept of LABELS.
+    """
+    kept = labels.filter(pl.col("correction_kept").fill_null(True))
+    return kept.select("frame_id", "corrected_mm").sort("frame_id").collect()
+
+
 def _poses(frames: pa.Table, read: ReadCrops, labels: pl.DataFrame, column: str) -> Poses:
     """The labels' poses in the crops; joints weigh what the labels say, or 1, and 0 without a label or place in it."""
     num = len(read.rows)
