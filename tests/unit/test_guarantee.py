@@ -73,7 +73,7 @@ def promises(shift: float) -> tuple[int, int]:
         limit = round(proof.max_predicted_error_mm, 6)
         if limit not in bad_share:
             bad_share[limit] = bad_recordings(others, limit, CONFIG)["bad"].mean()
-        useful += proof.share >= 0.2
+        useful += (others["predicted_error_mm"] <= limit).mean() >= 0.2
         broken += bad_share[limit] > CONFIG.alpha
     return useful, broken
 

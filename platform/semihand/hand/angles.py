@@ -120,7 +120,8 @@ def clamp_to_limits(
 
     The rectifications of abduction and of flexion and extension in the thesis' Algorithm 5.1: a finger is turned
     about the palm's normal by the excess of its abduction, then each joint with all that follows it about the normal
-    of its own bend. Twice, because a finger bent back afterwards may have left the abduction's limits.
+    of its own bend. Twice, because a finger bent back afterwards may have left the abduction's limits. The algorithm's
+    other steps, planar fingers and limits of twist and of the outer joints' abduction, are not taken.
 
     Args:
         joints_mm: joints in any right-handed frame; wrist and finger bases stay where they are.
