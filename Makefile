@@ -31,7 +31,7 @@ check: $(STAMP)
 	$(RUN)/lint-imports --no-cache
 	$(RUN)/pytest tests/unit --numprocesses logical --maxprocesses 4 --dist loadfile
 
-# Everything.
+# Everything but what `chaos` adds.
 test: check
 	$(RUN)/pytest tests/integration tests/e2e
 	$(RUN)/pytest tests/chaos --numprocesses 2 --dist worksteal
