@@ -4,6 +4,7 @@ import argparse
 import os
 import shlex
 import sys
+import tempfile
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -16,13 +17,16 @@ from semihand.frames.errors import InputError, first_line, shown
 from semihand.frames.files import check_input
 from semihand.frames.sets.named import describe_sets
 from semihand.redaction import redact
+from semihand.steps.checkpoint import CheckpointError
 from semihand.switches import refuse_switches
 from semihand.tables import ConcurrentDriver, DamagedTable
+from semihand.tables.records import RecordError
 
 Config = TypeVar("Config", bound=BaseSettings)
 
 _MAX_RECIPE_BYTES = 2**18
-USER_ERRORS = (InputError, ConcurrentDriver, DamagedTable)
+#: What a user can do something about; FloatingPointError: of a fit that diverged, it names step and frames.
+USER_ERRORS = (InputError, ConcurrentDriver, DamagedTable, CheckpointError, RecordError, FloatingPointError)
 
 
 def run_job(config_class: type[Config], main: Callable[[Config], None], recipes: Path, default: str | None) -> None:
@@ -37,6 +41,7 @@ def run_job(config_class: type[Config], main: Callable[[Config], None], recipes:
     try:
         config = read_config(config_class, sys.argv[1:], recipes, default)
         refuse_switches()
+        _check_temporary()
         main(config)
     except USER_ERRORS as error:
         refuse(str(error))
@@ -60,6 +65,17 @@ def read_config(config_class: type[Config], arguments: list[str], recipes: Path,
     except SystemExit:  # after --help
         _leave_output()
         raise
+
+
+def _check_temporary() -> None:
+    """Decoders and what goes to MLflow pass through temporary files."""
+    try:
+        tempfile.gettempdir()
+    except OSError as error:
+        raise InputError(
+            f"no temporary file can be written: {error.strerror}. Make room in one of these folders, or name another "
+            "with TMPDIR."
+        ) from error
 
 
 def where_to_look(campaign: Path) -> str:

@@ -6,7 +6,7 @@ What comes out is the same rows either way; only Ray Data may change the order o
 import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from typing import Any, NamedTuple
 
@@ -18,7 +18,7 @@ from ray.data.exceptions import ExecutionTimeoutError
 from ray.exceptions import RayError
 
 from semihand.frames.errors import InputError, first_line
-from semihand.waiting import watched
+from semihand.waiting import End, Watch, stalled, watched
 
 WRITER_CPUS = 0.25  # of a task that writes what an actor made
 _IS_ALONE: ContextVar[bool] = ContextVar("is_alone", default=False)
@@ -118,11 +118,7 @@ def by_actors(
 
 
 def _check_store(blocks: Sequence[pa.Table]) -> None:
-    """Refuse blocks that Ray could not hold on their way in and out: they would go by the disk, or nowhere.
-
-    Raises:
-        InputError: says how large they are, and what there is.
-    """
+    """Refuse blocks that Ray could not hold on their way in and out: they would go by the disk, or nowhere."""
     largest = max(blocks, key=lambda block: int(block.nbytes))
     room = min(machine.get("object_store_memory", math.inf) for machine in machines())
     if 2 * largest.nbytes > room:
@@ -140,12 +136,7 @@ def _answers(data: ray.data.Dataset, what: str) -> Iterator[pa.Table]:
                 progress()
                 yield block
         except ExecutionTimeoutError as error:
-            limit_s = data.context.execution_no_progress_timeout_s
-            raise InputError(
-                f"no {what} came for {limit_s:g} s, and nothing moved; {in_words()}. Add CPUs or lower "
-                "--cluster.label.num_actors; if the work is that slow, raise --cluster.stall_limit_s. Run again, it "
-                "goes on where it stopped."
-            ) from error
+            raise stalled(what, data.context.execution_no_progress_timeout_s, in_words()) from error
 
 
 class _Unpacking:
@@ -181,7 +172,7 @@ def by_tasks(blocks: Sequence[pa.Table], work: Work, what: str = "blocks") -> It
     yield from _answers(data, what)
 
 
-def by_one_task(work: Callable[..., Any], arguments: tuple[Any, ...], memory: int, what: str = "a task") -> Any:
+def by_one_task(work: Callable[..., Any], arguments: tuple[Any, ...], memory: int, what: str = "answer") -> Any:
     """What a task in a process of its own gives, which ends with it and lets its memory go.
 
     Args:
@@ -189,16 +180,30 @@ def by_one_task(work: Callable[..., Any], arguments: tuple[Any, ...], memory: in
         arguments: of it.
         memory: bytes that it takes; 0: not counted.
         what: the answer is, for the line that says that it does not come.
+
+    Raises:
+        InputError: it did not come; see `stall_limit`.
     """
-    with watched(what, in_words):
-        if is_alone():
+    if is_alone():
+        with watched(what, in_words):
             return work(*arguments)
-        return ray.get(ray.remote(max_calls=1, memory=memory or None)(work).remote(*arguments))
+    task = ray.remote(max_calls=1, memory=memory or None)(work).remote(*arguments)
+    with watched_cluster(what, lambda: ray.cancel(task, force=True)):
+        return ray.get(task)
+
+
+def watched_cluster(what: str, give_up: Callable[[], None]) -> AbstractContextManager[Watch]:
+    """Have somebody watch a wait for Ray, and give it up when nothing moves for as long as `stall_limit` says.
+
+    It is given up by another thread. Alone, this process does the work itself, and takes as long as it takes.
+    """
+    limit_s = ray.data.DataContext.get_current().execution_no_progress_timeout_s
+    return watched(what, in_words, end=None if is_alone() else End(limit_s, give_up))
 
 
 @contextmanager
 def stall_limit(seconds: float) -> Iterator[None]:
-    """Have work by actors and tasks end with an error when none of its blocks moves for so long."""
+    """Have waits for Ray end with an error when nothing moves for so long: no block, no trial, no report of a fit."""
     context = ray.data.DataContext.get_current()
     before, context.execution_no_progress_timeout_s = context.execution_no_progress_timeout_s, seconds
     try:

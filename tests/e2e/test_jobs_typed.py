@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import resource
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -96,3 +98,15 @@ def test_a_job_prints_its_own_lines_and_nothing_of_rays(tmp_path):
     assert progress == "  synthetic-source-single-0: 40 of 40 frames"
     assert speed.startswith("40 frames in ")
     assert str(out) in where
+
+
+def test_where_no_temporary_file_can_be_written_a_job_says_so(tmp_path):
+    def no_files():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+
+    words = [sys.executable, str(ROOT / "jobs" / "semihand_round.py"), "--recipe=tiny", f"--campaign={tmp_path}/new"]
+    ended = subprocess.run(words, capture_output=True, text=True, timeout=TIMEOUT_S, check=False, preexec_fn=no_files)
+    assert ended.returncode == 2, ended.stderr
+    assert re.search(r"^error: no temporary file can be written: .*/tmp.*TMPDIR\.$", ended.stderr, re.MULTILINE)
+    assert "Traceback" not in ended.stderr
+    assert list(tmp_path.iterdir()) == []

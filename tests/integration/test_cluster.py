@@ -23,6 +23,11 @@ def asking(num_actors=1, cpus_per_actor=0.5, gpus_per_actor=0.0, **train):
         (asking(num_workers=3), {"CPU": 2.0}, "3 training workers.*--cluster.train.num_workers"),
         (asking(gpus_per_worker=1.0), {"CPU": 4.0}, "1 GPUs are asked for, but the cluster has 0"),
         (asking(gpus_per_actor=0.5, num_actors=3), {"CPU": 4.0, "GPU": 1.0}, r"1\.5 GPUs"),
+        (
+            asking(),
+            {"CPU": 4.0, "object_store_memory": 1e6},
+            r"128 labels take 1 MB.*has 1 MB.*object_store_mb",
+        ),
     ],
 )
 def test_what_a_cluster_cannot_hold_is_refused(config, resources, said):

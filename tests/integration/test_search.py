@@ -5,12 +5,14 @@ import hashlib
 import numpy as np
 import polars as pl
 import pytest
+import ray
 
+from semihand.frames.errors import InputError
 from semihand.stages.search import search_rule
 from semihand.steps.calibrate import halves
 from semihand.steps.rules import ErrorLimit, Thresholds
 from semihand.steps.selection import SelectConfig, error_limit_mm, first_rule, score_rule
-from semihand.workforce import working_alone
+from semihand.workforce import stall_limit, working_alone
 
 NUM_LABELS = 600
 
@@ -84,3 +86,22 @@ def test_a_limit_on_the_expected_error_is_searched_too(errors, local_ray, tmp_pa
     assert start.max_predicted_error_mm in trials["max_predicted_error_mm"]
     assert score.error_mm <= error_limit_mm(told, config)
     assert score.share > score_rule(told, start, error_limit_mm(told, config)).share
+
+
+def test_trials_that_no_cpu_is_left_for_are_given_up_and_the_next_search_finds_its_rule(errors, local_ray, tmp_path):
+    config = SelectConfig(num_trials=2)
+
+    @ray.remote(num_cpus=4)
+    class Everything:
+        pass
+
+    taken = Everything.remote()
+    ray.get(taken.__ray_ready__.remote())
+    with (
+        stall_limit(4.0),
+        pytest.raises(InputError, match=r"no trials of limits came for 4 s.*0 of 4 CPUs are free.*stall_limit_s"),
+    ):
+        search_rule(errors, config.default, config, tmp_path / "search")
+    ray.kill(taken)
+    _, _, trials = search_rule(errors, config.default, config, tmp_path / "search")
+    assert len(trials) == config.num_trials

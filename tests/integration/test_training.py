@@ -10,8 +10,10 @@ from typing import Any, ClassVar
 import numpy as np
 import psutil
 import pytest
+import ray
 import torch
 
+from semihand.frames.errors import InputError
 from semihand.methods.semihand.losses import LossConfig
 from semihand.methods.semihand.network import HandNetwork
 from semihand.methods.semihand.objective import ObjectiveConfig
@@ -23,6 +25,7 @@ from semihand.steps.fitting import Fit, fitted, work
 from semihand.steps.train import TrainConfig, TrainState, train
 from semihand.steps.training_data import DataSource, load_data
 from semihand.tables.records import read_record, write_record
+from semihand.workforce import stall_limit
 
 # Half of a batch is 16 source and 16 target rows, so batch normalisation sees 32 rows per worker, not 64: the one
 # thing that two workers do otherwise. fp32, so that nothing else differs.
@@ -129,6 +132,19 @@ def test_a_fit_that_diverges_ends_with_its_reason(local_ray, data, card, tmp_pat
     with pytest.raises(FloatingPointError, match=r"fit diverging: step \d: .* source frames .*; target frames "):
         fit(job, TrainClusterConfig(num_workers=2, cpus_per_worker=1, checkpoint_every=1))
     assert Checkpoints(job.place).newest() is not None
+
+
+def test_a_fit_whose_workers_find_no_place_is_given_up_and_leaves_nothing_that_waits(local_ray, data, card, tmp_path):
+    job = Fit("waiting", LONG, None, card, DataSource(data.source, data.held_out), tmp_path)
+    with (
+        stall_limit(6.0),
+        pytest.raises(InputError, match=r"no training step reports of waiting came for 6 s.*4 CPUs are.*num_workers"),
+    ):
+        fit(job, TrainClusterConfig(cpus_per_worker=5))
+    deadline_s = time.monotonic() + 30
+    while any(group["state"] != "REMOVED" for group in ray.util.placement_group_table().values()):
+        assert time.monotonic() < deadline_s
+        time.sleep(0.2)
 
 
 class Killer(threading.Thread):

@@ -10,7 +10,7 @@ from ray.data import DataContext
 from counting_actors import Counter, doubled
 from semihand import waiting
 from semihand.frames.errors import InputError
-from semihand.workforce import Actors, by_actors, is_alone, share, stall_limit, working_alone
+from semihand.workforce import Actors, by_actors, by_one_task, is_alone, share, stall_limit, working_alone
 
 BLOCKS = [pa.table({"row": list(range(num))}) for num in (3, 5, 1, 2)]
 
@@ -48,3 +48,23 @@ def test_work_that_no_machine_has_room_for_says_so_and_then_ends_with_the_way_ou
         list(by_actors(BLOCKS, Counter, (share(100),), Actors(1, 5.0), what="sums"))
     assert re.search(r"no progress for \d+ s: waiting for sums; [\d.]+ of 4 CPUs are free", caplog.text)
     assert DataContext.get_current().execution_no_progress_timeout_s == before
+
+
+def test_a_task_that_no_machine_has_room_for_is_given_up(local_ray):
+    assert by_one_task(doubled, (BLOCKS[0],), 0).num_rows == 6
+    with stall_limit(3.0), pytest.raises(InputError, match=r"no rows came for 3 s.*of 4 CPUs are free.*stall_limit_s"):
+        by_one_task(doubled, (BLOCKS[0],), 10**15, "rows")
+
+
+@pytest.mark.parametrize(("num", "cpus"), [(3, 1.25), (1, 3.75), (15, 0.25)])
+def test_a_quarter_of_a_cpu_beside_the_actors_is_enough_for_what_follows_them(local_ray, num, cpus):
+    """What `preflight` counts on: all of the cluster's CPUs are taken, and nothing stalls."""
+    blocks = [pa.table({"row": [row, row]}) for row in range(40)]
+    with stall_limit(60.0):
+        done = list(by_actors(blocks, Counter, (share(1),), Actors(num, cpus), then=doubled))
+    assert sum(block.num_rows for block in done) == 2 * len(blocks)
+
+
+def test_actors_that_take_every_cpu_stall_what_follows_them(local_ray):
+    with stall_limit(4.0), pytest.raises(InputError, match=r"no sums came for 4 s.*0 of 4 CPUs are free"):
+        list(by_actors(BLOCKS * 4, Counter, (share(1),), Actors(4, 1.0), then=doubled, what="sums"))

@@ -134,3 +134,9 @@ def test_a_folder_that_somebody_made_in_our_name_is_refused(home):
     (home / f"semihand-{os.geteuid()}").symlink_to(home / "theirs")
     with pytest.raises(InputError, match=r"belongs to somebody else.*RAY_TMPDIR"):
         private_folder(home)
+
+
+def test_a_place_where_no_folder_can_be_made_is_named(home):
+    (home / "file").touch()
+    with pytest.raises(InputError, match=r"file/semihand-\d+, Ray's temporary folder, cannot be made: Not a .*TMPDIR"):
+        private_folder(home / "file")

@@ -5,6 +5,7 @@ import os
 import pytest
 import ray
 
+from semihand.frames.errors import InputError
 from semihand.rounds import cluster
 from semihand.rounds.config import ClusterConfig
 
@@ -45,6 +46,11 @@ def test_a_start_that_took_too_long_is_tried_again_twice(start, caplog):
 def test_the_third_of_them_is_told(start):
     with pytest.raises(Exception, match="timed out during startup"):
         start(SLOW, SLOW, SLOW, None)
+
+
+def test_what_ray_cannot_be_given_is_named_with_its_options(start):
+    with pytest.raises(InputError, match=r"object_store_mb 512: .*minimum allowed is 78643200 bytes.* Change"):
+        start(ValueError("Attempting to cap object store memory usage; the minimum allowed is 78643200 bytes."))
 
 
 def test_another_error_is_told_at_once(start):

@@ -8,7 +8,9 @@ import sys
 import pytest
 
 from semihand.frames.errors import InputError
+from semihand.rounds.config import ClusterConfig, RoundConfig
 from semihand.rounds.driver import LOCK, only_driver
+from semihand.rounds.run import run_pretraining, run_rounds
 
 HOLDING = """
 import os, sys, time
@@ -65,6 +67,20 @@ def test_a_lock_whose_words_cannot_be_read_still_holds(tmp_path):
         (tmp_path / LOCK).write_text("{")
         with pytest.raises(InputError, match="driven by another process"), only_driver(tmp_path):
             pass
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+@pytest.mark.parametrize("run", [run_rounds, run_pretraining])
+def test_a_second_first_start_settles_nothing(tmp_path, run):
+    """The first holds the folder before it has written a word of its configuration."""
+    process, _ = holder(tmp_path, "alone")
+    try:
+        with pytest.raises(InputError, match=f"driven by process {process.pid}"):
+            run(RoundConfig(campaign=tmp_path, cluster=ClusterConfig(alone=True)))
+        assert [path.name for path in tmp_path.iterdir()] == [LOCK]
     finally:
         process.kill()
         process.wait()

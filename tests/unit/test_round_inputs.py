@@ -154,6 +154,7 @@ def test_a_new_campaign_goes_into_no_folder_that_holds_other_things(tmp_path):
     folder.mkdir()
     (folder / "round.log").write_text("what tee wrote")
     (folder / "config.tmp").write_text("what a start left")
+    (folder / "driver.lock").write_text("what it held")
     open_campaign(RoundConfig(campaign=folder))
     open_campaign(RoundConfig(campaign=folder))
     (tmp_path / "pictures" / "0").mkdir(parents=True)

@@ -1,10 +1,13 @@
-"""A wait without progress says so, and again; one that goes on, or has ended, is silent."""
+"""A wait without progress says so, and again, and may be given up; one that goes on, or has ended, is silent."""
 
 import re
 import threading
 import time
 
-from semihand.waiting import SILENCE_S, watched
+import pytest
+
+from semihand.frames.errors import InputError
+from semihand.waiting import SILENCE_S, End, watched
 
 
 class Listener:
@@ -67,3 +70,64 @@ def test_no_stage_is_silent_for_longer_than_two_minutes(caplog):
     with watched("labels", silence_s=0.1):
         time.sleep(0.3)
     assert "waiting for labels" in caplog.text
+
+
+@pytest.mark.parametrize("error", [RuntimeError("cancelled"), None])
+def test_a_wait_without_progress_is_given_up_and_says_for_how_long_and_the_way_out(error):
+    woken, heard = threading.Event(), Listener()
+
+    def wait():
+        with watched("labels", lambda: "0 CPUs", 0.2, heard.say, End(0.5, woken.set)):
+            assert woken.wait(30)
+            if error is not None:
+                raise error
+
+    with pytest.raises(InputError, match=r"no labels came for 0\.5 s, and nothing moved; 0 CPUs\. .*limit_s") as told:
+        wait()
+    assert heard.lines
+    assert told.value.__cause__ is error
+
+
+def test_a_wait_that_goes_on_is_not_given_up_and_its_own_error_is_told():
+    given_up = threading.Event()
+
+    def work():
+        with watched("labels", end=End(1.0, given_up.set)) as progress:
+            for _ in range(20):
+                time.sleep(0.1)
+                progress()
+            raise RuntimeError("its own")
+
+    with pytest.raises(RuntimeError, match="its own"):
+        work()
+    assert not given_up.is_set()
+
+
+def test_of_waits_within_one_another_the_innermost_speaks_alone_and_its_end_is_progress():
+    outer, inner = Listener(), Listener()
+    with watched("steps", silence_s=0.5, say=outer.say):
+        with watched("labels", silence_s=0.2, say=inner.say) as progress:
+            inner.wait_for(5)
+            progress()
+        assert outer.lines == []
+        time.sleep(0.3)
+        assert outer.lines == []
+        outer.wait_for(1)
+    num = len(inner.lines)
+    assert "waiting for steps" in outer.lines[0]
+    time.sleep(0.3)
+    assert len(inner.lines) == num
+
+
+def test_a_wait_that_outlives_the_one_around_it_does_not_silence_those_after_it():
+    def blocks():
+        with watched("labels", silence_s=30.0):
+            yield 1
+
+    left = blocks()
+    heard = Listener()
+    with watched("steps", silence_s=0.2, say=heard.say):
+        next(left)
+    left.close()
+    with watched("steps", silence_s=0.2, say=heard.say):
+        heard.wait_for(1)

@@ -9,11 +9,13 @@ import semihand.rounds.config as _config
 from semihand.frames.errors import InputError
 from semihand.frames.json_files import read_json
 from semihand.redaction import redact_all
+from semihand.rounds.driver import LOCK
 from semihand.rounds.inputs import check_inputs
 from semihand.rounds.kept_files import kept_file
 from semihand.rounds.ledger import Ledger
 from semihand.rounds.localiser import keep_localiser
 from semihand.rounds.second_teacher import keep_teacher, kept_teacher
+from semihand.rounds.unwritable import unwritable_told
 from semihand.tables import Store, files
 from semihand.tracking import CampaignTracker
 
@@ -66,24 +68,38 @@ class Campaign:
         print(text, flush=True)
 
 
-def open_campaign(config: _config.RoundConfig) -> Campaign:
-    """Make the folder, or open it again to continue.
+def make_folder(config: _config.RoundConfig) -> Path:
+    """Look at all that the user named, and make the campaign's folder, empty; what goes into it is its driver's.
 
     Raises:
-        InputError: something the user named is missing or unusable; then nothing was made. Or the folder was
-            made with another configuration, or cannot be written.
+        InputError: something is missing or unusable; then nothing was made. Or the folder cannot be made.
     """
     folder = config.campaign.expanduser().resolve()
-    begun = (folder / _SETTLED).is_file()
-    if not begun:
-        _refuse_what_others_keep(folder)
-    check_inputs(config, begun)
+    with unwritable_told(folder):
+        begun = (folder / _SETTLED).is_file()
+        if not begun:
+            _refuse_what_others_keep(folder)
+        check_inputs(config, begun)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(
             f"--campaign {folder} cannot be made: {error.strerror}. Name a folder you may write to."
         ) from error
+    return folder
+
+
+def open_campaign(config: _config.RoundConfig, made: Path | None = None) -> Campaign:
+    """Begin a campaign in its folder, or open it again to continue.
+
+    Args:
+        config: what the user said.
+        made: its folder, which whoever drives it has made and locked; None: it is made.
+
+    Raises:
+        InputError: the folder was made with another configuration; or as `make_folder` says.
+    """
+    folder = made or make_folder(config)
     _settle(config, folder / _SETTLED)
     keep_teacher(config.second_teacher, folder)
     keep_localiser(config.localiser, folder)
@@ -95,7 +111,8 @@ def open_campaign(config: _config.RoundConfig) -> Campaign:
 def _refuse_what_others_keep(folder: Path) -> None:
     """A new campaign goes into no folder of pictures or projects: the first word of a slip of the keyboard."""
     there = folder.iterdir() if folder.is_dir() else ()
-    held = sorted(each.name for each in there if not each.name.startswith(".") and each.suffix not in _OWN_FILES)
+    names = (each.name for each in there if not each.name.startswith(".") and each.suffix not in _OWN_FILES)
+    held = sorted(name for name in names if name != LOCK)
     if held:
         raise InputError(
             f"--campaign {folder} is no campaign and holds other things ({', '.join(held[:3])}"

@@ -16,12 +16,13 @@ from ray._raylet import Config  # type: ignore[attr-defined]
 
 import semihand
 from semihand import failpoints
-from semihand.frames.errors import InputError
+from semihand.frames.errors import InputError, first_line
 from semihand.rounds.auth_token import make_token
 from semihand.rounds.config import ClusterConfig
 from semihand.rounds.openness import address_of, refuse_open, refuse_strangers_token
 from semihand.rounds.preflight import preflight
 from semihand.rounds.session_folder import private_folder
+from semihand.rounds.unwritable import check_temporary
 from semihand.workforce import machines, stall_limit, working_alone
 
 logger = logging.getLogger(__name__)
@@ -97,6 +98,8 @@ def _start(config: ClusterConfig, mode: str) -> None:
     inherited = os.environ.get("PYTHONPATH")
     package = Path(semihand.__file__).parent
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(package.parent), inherited)))
+    temporary = private_folder()
+    check_temporary(temporary)
     for starts_left in reversed(range(_MOST_STARTS)):
         try:
             with _silent_core():
@@ -107,8 +110,13 @@ def _start(config: ClusterConfig, mode: str) -> None:
                     include_dashboard=False,
                     log_to_driver=False,
                     logging_level=logging.WARNING,
-                    _temp_dir=private_folder(),
+                    _temp_dir=temporary,
                 )
+        except ValueError as error:
+            raise InputError(
+                f"Ray cannot start with --cluster.num_cpus {config.num_cpus} and --cluster.object_store_mb "
+                f"{config.object_store_mb}: {first_line(error)} Change what it names."
+            ) from error
         except Exception as error:
             if not starts_left or _TOO_SLOW not in str(error):
                 raise

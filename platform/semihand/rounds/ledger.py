@@ -10,6 +10,8 @@ import polars as pl
 
 from semihand.failpoints import reach
 from semihand.tables import ROUNDS, Store, rows_of, scan
+from semihand.waiting import watched
+from semihand.workforce import in_words
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,8 @@ class Ledger:
         if found is not None:
             return found
         started = datetime.now(UTC)
-        done = do()
+        with watched(f"step {step} of round {round_number}", in_words):
+            done = do()
         reach(f"step.{step}.done")
         self._write(round_number, step, started, done)
         reach(f"step.{step}.recorded")

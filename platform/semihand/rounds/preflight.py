@@ -9,13 +9,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
+import torch
 
 from semihand.frames.errors import InputError
-from semihand.rounds.config import ClusterConfig
+from semihand.methods.semihand.network import HandNetwork
+from semihand.rounds.campaign import Campaign
+from semihand.rounds.config import ClusterConfig, RoundConfig
 from semihand.tables import scan
 from semihand.workforce import WRITER_CPUS
 
 _LABEL_BYTES = 4096  # a LABELS and a SELECTIONS row on disk, the mask among it: 3.1 kB were measured
+_PIXEL_BYTES = 3  # of a frame made by code: 3.2 at 64 px, 2.6 at 128 px, truth and mask among it
 # The student, its copy in MLflow, and two checkpoints of network, teacher and both moments of the optimiser.
 _MODELS_PER_ROUND = 10
 _ROUND_BYTES = 20 * 1024**2  # figures and the page, twice, and the code that MLflow keeps with a model
@@ -26,6 +30,11 @@ Machine = Mapping[str, float]
 def preflight(config: ClusterConfig, machines: Sequence[Machine]) -> None:
     """Refuse a run that would stall.
 
+    Beside the label actors a quarter of a CPU on one machine is enough: those who write the labels are the only tasks
+    that run while actors hold CPUs, and take no more each. Training workers may hold every CPU, for Ray Train's
+    controller takes none. Listing, rendering and trials of limits take whole CPUs, when no actor holds any. The driver
+    is no task of Ray's. `tests/integration/test_workforce.py` fills a cluster so, and finds that a quarter less stalls.
+
     Args:
         config: what the run takes.
         machines: what Ray counts on each of them.
@@ -35,6 +44,7 @@ def preflight(config: ClusterConfig, machines: Sequence[Machine]) -> None:
     """
     _check_actors(config, machines)
     _check_workers(config, machines)
+    _check_store(config, machines)
 
 
 def _check_actors(config: ClusterConfig, machines: Sequence[Machine]) -> None:
@@ -93,6 +103,56 @@ def _check_gpus(asked: float, machines: Sequence[Machine]) -> None:
         )
 
 
+def _check_store(config: ClusterConfig, machines: Sequence[Machine]) -> None:
+    """Labels of a block must have room in Ray's store twice, on their way out of an actor and into a file."""
+    rows, room = config.label.rows_per_shard, min(machine.get("object_store_memory", math.inf) for machine in machines)
+    if 2 * rows * _LABEL_BYTES > room:
+        raise InputError(
+            f"blocks of {rows} labels take {_mb(2 * rows * _LABEL_BYTES)} MB on their way, and Ray's object store has "
+            f"{_mb(room)} MB. Lower --cluster.label.rows_per_shard, or raise --cluster.object_store_mb, or "
+            "--object-store-memory of `ray start`."
+        )
+
+
+def check_disk_to_begin(campaign: Campaign) -> None:
+    """Refuse a campaign that would fill the disk before its first step, by what is known of it then.
+
+    Frames that a user names count from the first round on, when they are listed.
+
+    Raises:
+        InputError: says how many bytes it takes at least, and how many there are.
+    """
+    if campaign.ledger.finished(0, "train") is not None:
+        return
+    config, made = campaign.config, _num_made(campaign.config)
+    labelled = config.data.num_target if config.frames is None else 0
+    each = labelled * _LABEL_BYTES + _MODELS_PER_ROUND * _model_bytes(config) + _ROUND_BYTES
+    wanted = made * _PIXEL_BYTES * config.data.size_px**2 + (1 + config.rounds) * each + _ROOM_BYTES
+    free = shutil.disk_usage(campaign.folder).free
+    if wanted > free:
+        raise InputError(
+            f"a campaign of {config.rounds} rounds takes at least {_mb(wanted)} MB in {campaign.folder}, and "
+            f"{_mb(free)} MB are free on its disk. Make room, lower --rounds or --data.num_source, or name a folder on "
+            "another disk with --campaign."
+        )
+
+
+def _num_made(config: RoundConfig) -> int:
+    """Frames that the campaign makes by code."""
+    data = config.data
+    pool = 0 if config.frames is not None else data.num_target + (data.num_evaluation if not config.evaluation else 0)
+    return pool + (data.num_source if config.source_domain is not None else 0)
+
+
+def _model_bytes(config: RoundConfig) -> int:
+    folder = Path(config.network.backbone) if config.teacher is None else config.teacher
+    if folder.is_dir():  # of a backbone its weights alone, the most of a model
+        return sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+    with torch.device("meta"):  # shapes without memory
+        weights = HandNetwork(config.network).state_dict().values()
+    return sum(each.numel() * each.element_size() for each in weights)
+
+
 def check_disk(folder: Path, teacher: Path, rounds: int) -> None:
     """Refuse rounds that would fill the disk.
 
@@ -135,5 +195,5 @@ def _in_words(machines: Sequence[Machine]) -> str:
     return "; ".join([*each, *(["…"] if len(machines) > 4 else [])])
 
 
-def _mb(num_bytes: int) -> str:
+def _mb(num_bytes: float) -> str:
     return f"{num_bytes / 1e6:,.0f}"

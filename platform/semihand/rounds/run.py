@@ -12,16 +12,15 @@ import pyarrow as pa
 
 from semihand.frames.truth import open_truth
 from semihand.methods.semihand.weights import ModelCard, load_model, read_card, save_model
-from semihand.rounds.campaign import Campaign, open_campaign
+from semihand.rounds.campaign import Campaign, make_folder, open_campaign
 from semihand.rounds.choosing import few_in_words
 from semihand.rounds.cluster import connected
 from semihand.rounds.config import RoundConfig
 from semihand.rounds.convergence import reason_to_end
 from semihand.rounds.driver import only_driver
 from semihand.rounds.finding import models_of_boxes
-from semihand.rounds.full_disk import full_disk_told
 from semihand.rounds.ledger import Done
-from semihand.rounds.preflight import check_disk
+from semihand.rounds.preflight import check_disk, check_disk_to_begin
 from semihand.rounds.record import record_pretraining, record_round
 from semihand.rounds.sets import (
     calibration_frames,
@@ -34,30 +33,32 @@ from semihand.rounds.sets import (
 )
 from semihand.rounds.steps import CURVES, RoundSteps
 from semihand.rounds.summary import Summary, write_summary
+from semihand.rounds.unwritable import unwritable_told
 from semihand.stages.training import fit
 from semihand.steps.evaluate import PROTOCOLS, evaluate
 from semihand.steps.fitting import Fit
 from semihand.steps.subjects import template_of_frames
 from semihand.steps.training_data import read_frames
 from semihand.tables import files
+from semihand.waiting import watched
+from semihand.workforce import in_words
 
 
 @contextmanager
-def _driving(campaign: Campaign) -> Iterator[None]:
-    """The campaign's folder and its workers, for this process alone."""
-    config = campaign.config
-    with (
-        only_driver(campaign.folder),
-        full_disk_told(campaign.folder),
-        connected(config.cluster, config.insecure_cluster),
-    ):
-        yield
+def _driving(config: RoundConfig) -> Iterator[Campaign]:
+    """The campaign, its folder and its workers, for this process alone."""
+    with watched(f"what campaign {config.campaign} does between its steps", in_words):
+        folder = make_folder(config)
+        with unwritable_told(folder), only_driver(folder):
+            campaign = open_campaign(config, folder)
+            check_disk_to_begin(campaign)
+            with connected(config.cluster, config.insecure_cluster):
+                yield campaign
 
 
 def run_rounds(config: RoundConfig) -> Summary:
     """Everything that `jobs/semihand_round.py` does; run again, it goes on where it stopped."""
-    campaign = open_campaign(config)
-    with _driving(campaign):
+    with _driving(config) as campaign:
         campaign.say(f"campaign {campaign.name} in {campaign.folder}")
         if config.localiser is None:
             campaign.ledger.once(0, "ingest", lambda: ingest_pool(campaign))
@@ -86,8 +87,7 @@ def run_rounds(config: RoundConfig) -> Summary:
 
 def run_pretraining(config: RoundConfig) -> Summary:
     """Everything that `jobs/pretrain.py` does: the source, and a teacher trained on it."""
-    campaign = open_campaign(config)
-    with _driving(campaign):
+    with _driving(config) as campaign:
         source = source_folder(campaign)
         evaluation = evaluation_frames(campaign)
         summary = Summary(evaluated=evaluation is not None)

@@ -13,12 +13,17 @@ def private_folder(root: Path = _ROOT) -> str:
     """A folder within one that only this user enters; RAY_TMPDIR names another.
 
     Raises:
-        InputError: somebody else's has its name.
+        InputError: somebody else's has its name, or it cannot be made.
     """
     if given := os.environ.get("RAY_TMPDIR"):
         return given
     closed = root / f"semihand-{os.geteuid()}"
-    closed.mkdir(mode=0o700, exist_ok=True)
+    try:
+        closed.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{closed}, Ray's temporary folder, cannot be made: {error.strerror}. Name another with RAY_TMPDIR."
+        ) from error
     about = closed.lstat()
     if about.st_uid != os.geteuid() or not stat.S_ISDIR(about.st_mode):
         raise InputError(f"{closed} belongs to somebody else. Name a folder of your own with RAY_TMPDIR.")

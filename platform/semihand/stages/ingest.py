@@ -86,7 +86,7 @@ def ingest_set(
     for place, part in enumerate(listed):
         if not seen.isdisjoint(part.ids):
             listed[place] = part._replace(
-                shards=by_one_task(_list_again, (job, parts[place], seen), memory, "a part's list")
+                shards=by_one_task(_list_again, (job, parts[place], seen), memory, "list of a part")
             )
         seen.update(part.ids)
     for name in _TABLES:

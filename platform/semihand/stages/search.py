@@ -14,8 +14,7 @@ from ray.tune.search.optuna import OptunaSearch
 
 from semihand.steps.rules import read_rule
 from semihand.steps.selection import Score, Searched, SelectConfig, error_limit_mm, score_rule, search_space
-from semihand.waiting import watched
-from semihand.workforce import in_words, is_alone
+from semihand.workforce import is_alone, watched_cluster
 
 _AT_ONCE = 2
 _MOST_DEATHS = 100  # of a trial; it is over in no time, so what kills it is not the trial
@@ -54,14 +53,20 @@ def search_rule(
 
     Returns:
         The best rule, its score, and every trial as a table.
+
+    Raises:
+        InputError: no trial ended for as long as Ray is waited for.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     limit_mm = error_limit_mm(errors, config)
     bounds = search_space(errors, start)
     first = {name: min(max(value, bounds[name][0]), bounds[name][1]) for name, value in start.model_dump().items()}
-    try_all = _tried_alone if is_alone() else _tried_by_tune
-    with watched("trials of limits", in_words) as progress:
-        rows = try_all(_Task(errors, limit_mm, bounds, first), config, folder, progress)
+    task, stopper = _Task(errors, limit_mm, bounds, first), _Stopper()
+    with watched_cluster("trials of limits", stopper.give_up) as progress:
+        if is_alone():
+            rows = _tried_alone(task, config, progress)
+        else:
+            rows = _tried_by_tune(task, config, folder, _Telling(progress), stopper)
     trials = pl.DataFrame(rows).sort("value", descending=True, maintain_order=True)
     best = trials.row(0, named=True)
     rule = type(start).model_validate({name: best[name] for name in bounds})
@@ -94,8 +99,24 @@ class _Telling(tune.Callback):  # type: ignore[misc]
         return {"progress": None}
 
 
+class _Stopper(tune.Stopper):  # type: ignore[misc]
+    """Ends a search whose trials do not come."""
+
+    def __init__(self) -> None:
+        self.is_over = False
+
+    def give_up(self) -> None:
+        self.is_over = True
+
+    def __call__(self, trial_id: str, result: dict[str, object]) -> bool:
+        return False
+
+    def stop_all(self) -> bool:
+        return self.is_over
+
+
 def _tried_by_tune(
-    task: _Task, config: SelectConfig, folder: Path, progress: Callable[[], None]
+    task: _Task, config: SelectConfig, folder: Path, telling: _Telling, stopper: _Stopper
 ) -> list[dict[str, float]]:
     """What Tune's actors find, two trials at a time."""
     shutil.rmtree(folder, ignore_errors=True)  # of a search that was killed; what was chosen stands in the ledger
@@ -120,7 +141,8 @@ def _tried_by_tune(
             name="thresholds",
             storage_path=str(folder),
             verbose=0,
-            callbacks=[_Telling(progress)],
+            callbacks=[telling],
+            stop=stopper,
             failure_config=tune.FailureConfig(max_failures=_MOST_DEATHS),
             # Tune asks every class for a checkpoint at its end; a trial has nothing to keep.
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
@@ -135,10 +157,8 @@ def _tried_by_tune(
     return rows
 
 
-def _tried_alone(
-    task: _Task, config: SelectConfig, folder: Path, progress: Callable[[], None]
-) -> list[dict[str, float]]:
-    """The same by Optuna in this process, one trial after the other; it keeps nothing in the folder."""
+def _tried_alone(task: _Task, config: SelectConfig, progress: Callable[[], None]) -> list[dict[str, float]]:
+    """The same by Optuna in this process, one trial after the other."""
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=config.seed))
     study.enqueue_trial(task.first)
     space: dict[str, BaseDistribution] = {

@@ -20,8 +20,7 @@ from pydantic import BaseModel, Field, NonNegativeFloat, NonNegativeInt, Positiv
 from semihand.steps.checkpoint import Checkpoints
 from semihand.steps.fitting import ALONE, Crew, Fit, Fitted, fitted, forget_divergence, progress_file, work
 from semihand.steps.train import World
-from semihand.waiting import watched
-from semihand.workforce import in_words, is_alone
+from semihand.workforce import is_alone, watched_cluster
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +55,7 @@ def fit(job: Fit, cluster: TrainClusterConfig, say: Callable[[str], None] = lamb
         ray.train.TrainingFailedError: it failed more often than `max_failures`.
         FloatingPointError: a loss was not finite; the last checkpoint before that is kept.
         CheckpointError: it was under way, and none of its checkpoints is whole.
+        InputError: its workers reported nothing for as long as Ray is waited for.
     """
     job.config.check_workers(cluster.num_workers)
     forget_divergence(job)
@@ -64,11 +64,15 @@ def fit(job: Fit, cluster: TrainClusterConfig, say: Callable[[str], None] = lamb
     if done is not None:
         return done
     Checkpoints(job.place).newest()  # here, because Ray would try again what cannot get better
-    with _watching(job, say):
+    controllers = _Controllers()
+    with (
+        watched_cluster(f"training step reports of {job.name}", controllers.end) as progress,
+        _telling(job, say, progress),
+    ):
         if is_alone():
             work(job, cluster.checkpoint_every, ALONE._replace(device=_own_device()))
         else:
-            _work_by_ray(job, cluster)
+            _work_by_ray(job, cluster, controllers)
     done = fitted(job)
     assert done is not None, f"fit {job.name} ended and left nothing"
     return done
@@ -78,16 +82,42 @@ def _own_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def _work_by_ray(job: Fit, cluster: TrainClusterConfig) -> None:
+class _Controllers:
+    """The actors that watch over a fit's workers, one after the other; the workers end with them."""
+
+    def __init__(self) -> None:
+        self.handles: list[Any] = []
+        self.are_over = False
+
+    def learn_of(self, trainer: ray.train.torch.TorchTrainer) -> None:
+        """Ray tells its controller to its handler of Ctrl-C alone, and of that in the main thread, where jobs run."""
+        register = trainer._register_sigint_handler
+
+        def registered(controller: Any) -> None:
+            self.handles.append(controller)
+            register(controller)
+
+        trainer._register_sigint_handler = registered
+
+    def end(self) -> None:
+        """None of them is to go on, nor another to follow."""
+        self.are_over = True
+        for handle in self.handles:
+            ray.kill(handle)
+
+
+def _work_by_ray(job: Fit, cluster: TrainClusterConfig, controllers: _Controllers) -> None:
     """Ray Train replaces workers that die, but not the actor that watches over them: so that is begun again, too."""
     attempts = job.place / "attempts"  # Ray's own notes; it refuses a torn one, and what resumes here are ours
     for deaths in range(cluster.max_failures + 1):
         shutil.rmtree(attempts, ignore_errors=True)
         try:
-            _trainer(job, cluster, attempts).fit()
+            trainer = _trainer(job, cluster, attempts)
+            controllers.learn_of(trainer)
+            trainer.fit()
             break
         except ray.exceptions.RayActorError:
-            if deaths == cluster.max_failures:
+            if deaths == cluster.max_failures or controllers.are_over:
                 raise
             logger.warning("the controller of fit %s died; it goes on from its last checkpoint", job.name)
     shutil.rmtree(attempts, ignore_errors=True)
@@ -156,23 +186,22 @@ def _mean(values: torch.Tensor, num_workers: int) -> torch.Tensor:
 
 
 @contextmanager
-def _watching(job: Fit, say: Callable[[str], None]) -> Iterator[None]:
+def _telling(job: Fit, say: Callable[[str], None], progress: Callable[[], None]) -> Iterator[None]:
     """Repeat what the first worker says of its progress: workers do not reach the driver's terminal."""
     path, done = progress_file(job), threading.Event()
     path.parent.mkdir(parents=True, exist_ok=True)
 
     def watch() -> None:
         said = ""
-        with watched(f"training step reports of {job.name}", in_words) as progress:
-            while True:
-                finished = done.wait(_LOOK_EVERY_S)
-                line = path.read_text() if path.is_file() else ""
-                if line and line != said:
-                    progress()
-                    say(line)
-                    said = line
-                if finished:
-                    return
+        while True:
+            finished = done.wait(_LOOK_EVERY_S)
+            line = path.read_text() if path.is_file() else ""
+            if line and line != said:
+                progress()
+                say(line)
+                said = line
+            if finished:
+                return
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()

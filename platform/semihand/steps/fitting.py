@@ -19,6 +19,7 @@ from semihand.steps.radii import RadiiConfig, train_radii
 from semihand.steps.train import Data, DivergenceError, Report, TrainConfig, TrainState, World, train
 from semihand.steps.training_data import DataSource, crop_ids, load_data
 from semihand.tables.records import RecordError, read_record, write_record
+from semihand.waiting import watched
 
 logger = logging.getLogger(__name__)
 
@@ -77,8 +78,10 @@ def work(job: Fit, checkpoint_every: int, crew: Crew = ALONE) -> None:
         ValueError: the workers cannot share a batch.
     """
     losses, is_first = job.config.objective.losses, crew.world.rank == 0
-    data = load_data(job.data, job.card, with_registered=losses.registration_weight > 0)
-    radii = _radii(job, data.source, is_first) if losses.cross_modal_weight else None
+    tell = progress_file(job).write_text if is_first else logger.info
+    with watched(f"the crops of fit {job.name}", say=tell):  # a line that changes: who waits for reports waits on
+        data = load_data(job.data, job.card, with_registered=losses.registration_weight > 0)
+        radii = _radii(job, data.source, is_first) if losses.cross_modal_weight else None
     state = TrainState.start(_network(job), job.config, crew.device, radii)
     checkpoints, curves = Checkpoints(job.place), Curves()
     newest = crew.first_says(checkpoints.newest() if is_first else None)
