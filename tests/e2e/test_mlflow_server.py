@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import torch
-from servers import Server
 
+from mlflow_server import Server
 from semihand.methods.semihand.network import HandNetwork, NetworkConfig
 from semihand.methods.semihand.predictor import Predictor
 from semihand.methods.semihand.weights import ModelCard, save_model
