@@ -52,6 +52,7 @@ def _driving(campaign: Campaign) -> Iterator[None]:
         connected(config.cluster, config.insecure_cluster),
     ):
         yield
+        campaign.tracker.deliver()
 
 
 def run_rounds(config: RoundConfig) -> Summary:
