@@ -111,6 +111,13 @@ class Campaigns:
                 raise BrokenCampaignError(f"start {starts} of {name} ended with {code}:\n{log.read_text()[-4000:]}")
         raise BrokenCampaignError(f"{name} was not done after {_MOST_STARTS} starts: {Counter(k.name for k in plan)}")
 
+    def once_more(self, name: str) -> None:
+        """Start a campaign that is done, by the same command."""
+        log = self.folder / name / "log.txt"
+        code = self._start(self.campaign(name), log, self.failpoints(name), None)
+        if code != 0:
+            raise BrokenCampaignError(f"one more start of {name} ended with {code}:\n{log.read_text()[-4000:]}")
+
     def forget(self, name: str) -> None:
         """Remove a campaign that is looked at no more."""
         shutil.rmtree(self.folder / name)

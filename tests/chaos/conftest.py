@@ -9,10 +9,11 @@ import pytest
 
 
 @pytest.fixture(scope="package", autouse=True)
-def _one_record(tmp_path_factory):
+def one_record(tmp_path_factory):
     """MLflow's database is made once: that takes longer than a round."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path_factory.mktemp('record')}/mlflow.db")
+        record = f"sqlite:///{tmp_path_factory.mktemp('record')}/mlflow.db"
+        patch.setenv("MLFLOW_TRACKING_URI", record)
         patch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patch.setenv("RAY_AUTH_TOKEN", "0123456789abcdef" * 4)
@@ -20,7 +21,7 @@ def _one_record(tmp_path_factory):
         patch.setenv("OMP_WAIT_POLICY", "PASSIVE")
         patch.delenv("RAY_ADDRESS", raising=False)
         patch.setenv("PYTHONPATH", os.environ.get("PYTHONPATH", ""))  # the campaigns change it
-        yield
+        yield record
 
 
 @pytest.fixture(scope="package")

@@ -1,7 +1,9 @@
 """Servers that the tests of this folder share."""
 
 import pytest
-from servers import Server, free_ports, running_head
+from servers import running_head
+
+from mlflow_server import Server, free_ports
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import torch
-from servers import Server
 
+from mlflow_server import Server
 from semihand.methods.semihand.network import HandNetwork, NetworkConfig
 from semihand.methods.semihand.predictor import Predictor
 from semihand.methods.semihand.weights import ModelCard, save_model
@@ -33,7 +33,7 @@ def test_a_server_lists_the_rounds_survives_an_outage_and_serves_the_champion(se
         run.log_table("trials", pl.DataFrame({"threshold": [0.1, 0.2]}))
         run.log_inputs({"labels": (campaign / "tables/labels", 3)})
         registered = run.register_model(model_folder, {"epe_mm": 30.0})
-    tracker.promote(registered.version)
+    run.promote(registered.version)
     assert tracker.champion() == registered.version == 1
     assert not (campaign / "mlflow.db").exists()
 

@@ -1,5 +1,6 @@
 """What a dead MLflow costs, counted in questions and not in seconds; and what it is told when it is back."""
 
+import re
 import time
 from itertools import pairwise
 
@@ -9,6 +10,16 @@ from mlflow import MlflowClient
 from semihand.tracking import CampaignTracker, breaker, outbox
 from semihand.tracking.spool import Entry, Spool
 from silent_server import silent_server
+from slow_server import slow_server
+
+
+@pytest.fixture(scope="module")
+def model_folder(tmp_path_factory):
+    """Two files; MLflow adds this package to them."""
+    folder = tmp_path_factory.mktemp("model")
+    for name in ("model.safetensors", "model.json"):
+        (folder / name).write_text(name)
+    return folder
 
 
 @pytest.fixture
@@ -31,7 +42,7 @@ def log_round(tracker, number):
     with tracker.round_run(number, {"seed": number}) as run:
         run.log_metrics({"epe_mm": 9.0 + number})
         run.log_curve("loss", [0, 1], [2.0, 1.0])
-    tracker.promote(None)
+        run.promote(None)
     assert tracker.champion() is None
 
 
@@ -105,17 +116,79 @@ def test_after_the_breaks_time_a_server_that_is_back_is_told_everything_once(tmp
     assert not (tmp_path / "mlflow_spool.jsonl").exists()
 
 
-def test_a_model_that_is_refused_late_does_not_move_the_alias_to_the_one_before(tmp_path, monkeypatch):
+def test_a_model_that_is_refused_late_does_not_move_the_alias_to_the_one_before(tmp_path, model_folder):
     tracker = CampaignTracker("gone", tmp_path)
-    tracker._outbox.open()
-    tracker._outbox._connection.last_version = 7
+    with tracker.round_run(1, {}) as run:
+        run.promote(run.register_model(model_folder).version)
     values = {"folder": str(tmp_path / "gone"), "tags": {}, "metrics": {}, "timestamp_ms": 1}
     spool = Spool(tmp_path / "mlflow_spool.jsonl")
-    spool.append(Entry("model", 1, values))
-    spool.append(Entry("champion", None, {"version": None}))
-    assert tracker.champion() is None
+    spool.append(Entry("model", 2, values))
+    spool.append(Entry("champion", 2, {"version": None}))
+    assert tracker.champion() == 1
     assert not spool
     assert "gone" in (tmp_path / "mlflow_refused.jsonl").read_text()
+
+
+def test_an_alias_moves_to_its_rounds_model_although_the_server_went_away_between_both(
+    tmp_path, model_folder, monkeypatch
+):
+    spool = Spool(tmp_path / "mlflow_spool.jsonl")
+    values = {"folder": str(model_folder), "tags": {}, "metrics": {}, "timestamp_ms": 1}
+    spool.append(Entry("model", 1, values))
+    spool.append(Entry("champion", 1, {"version": None}))
+    tracker = CampaignTracker("between", tmp_path)
+    with monkeypatch.context() as away:
+        away.setitem(tracker._outbox._delivery._DOORS, "champion", failing)
+        assert tracker.champion() is None
+    assert [entry.kind for entry in spool.read()] == ["champion"]
+    assert CampaignTracker("between", tmp_path).champion() == 1
+
+
+def failing(*arguments):
+    raise ConnectionError("gone")
+
+
+def test_a_round_that_is_recorded_again_has_every_metric_once(tmp_path, model_folder):
+    for _ in range(2):
+        with CampaignTracker("again", tmp_path).round_run(1, {}) as run:
+            run.log_metrics({"epe_mm": 9.0, "labels": 12})
+            run.register_model(model_folder, {"epe_mm": 9.0})
+    client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    for name, value in {"epe_mm": 9.0, "labels": 12.0}.items():
+        assert [point.value for point in client.get_metric_history(run.run_id, name)] == [value]
+
+
+SLOW_S = 0.2
+
+
+@pytest.mark.parametrize("what", ["many small things", "a model of many files"])
+def test_a_slow_server_costs_a_round_what_it_may_and_no_more(what, tmp_path, model_folder, monkeypatch, caplog):
+    """It answers every question within MLflow's own time-out, so none of them fails."""
+    with slow_server(SLOW_S) as server:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", server.url)
+        tracker = CampaignTracker("slow", tmp_path, limit_s=10 * SLOW_S)
+        for number in (1, 2):
+            before = len(server.asked)
+            with tracker.round_run(number, {}) as run:
+                for step in range(50 if what == "many small things" else 0):
+                    run.log_metrics({f"epe_mm_{step}": 1.0})
+                run.register_model(model_folder)
+            assert 1 <= len(server.asked) - before <= 10
+            assert tracker.champion() is None
+        told = server.asked.count("POST /api/2.0/mlflow/runs/log-batch")
+        waiting = [entry.kind for entry in Spool(tmp_path / "mlflow_spool.jsonl").read()]
+    assert waiting.count("model") == 2
+    assert waiting.count("metrics") + told == (100 if what == "many small things" else 0)
+    [said] = [record.message for record in caplog.records if record.name.startswith("semihand")]
+    assert re.search(r"is too slow \(a round waited \d+ s for it; --mlflow_limit_s is 2\)", said)
+
+
+def test_a_start_that_has_only_to_deliver_takes_its_time(tmp_path, monkeypatch):
+    spool = Spool(tmp_path / "mlflow_spool.jsonl")
+    for number in range(30):
+        spool.append(Entry("tags", number, {"seen": "yes"}))
+    CampaignTracker("patient", tmp_path, limit_s=1e-6).deliver()
+    assert not spool
 
 
 def test_an_entry_after_one_that_a_crash_cut_short_is_not_lost(tmp_path):

@@ -160,8 +160,8 @@ def test_the_champion_predicts_in_a_fresh_process_and_nothing_in_it_is_a_pickle(
         assert run.register_model(model_folder, {"epe_mm": 20.0}) == registered
         other = run.register_model(save_random_model(tmp_path, seed=4), {"epe_mm": 25.0})
     assert tracker.champion() is None
-    tracker.promote(other.version)
-    tracker.promote(registered.version)
+    run.promote(other.version)
+    run.promote(registered.version)
     assert tracker.champion() == registered.version == other.version - 1
     pictures = np.random.default_rng(0).integers(0, 256, (3, 48, 64, 3), dtype=np.uint8)
     np.save(tmp_path / "pictures.npy", pictures)
@@ -249,7 +249,7 @@ def test_a_server_that_is_down_warns_once_delays_little_and_is_told_everything_l
         run.log_curve("loss", [0, 1], [2.0, 1.0])
         registered = run.register_model(model_folder)
         assert run.run_id is None
-    away.promote(registered.version)
+    run.promote(registered.version)
     assert away.champion() is None
     assert registered.version is None
     assert registered.uri.startswith("file://")

@@ -1,12 +1,15 @@
 """steps/fitting.py: a fit ends with the same weights however often it dies, is done once, and says why it stopped."""
 
+import signal
 from collections import Counter
 
 import pytest
+from killed_fits import fit_in_child
 
+from semihand.failpoints import arm, deaths
 from semihand.methods.semihand.weights import WEIGHTS, ModelCard, read_card
 from semihand.steps import fitting
-from semihand.steps.checkpoint import CheckpointError
+from semihand.steps.checkpoint import CheckpointError, Checkpoints
 from semihand.steps.fitting import Crew, Fit, fitted, forget_divergence, work
 from semihand.steps.train import TrainConfig
 from semihand.steps.training_data import DataSource
@@ -63,6 +66,24 @@ def test_weights_are_the_same_to_the_bit_however_often_it_dies(job, undisturbed,
     assert fitted(job).sha256 == undisturbed.sha256
     assert fitted(job).curves == undisturbed.curves
     assert [row["step"] for row in undisturbed.curves] == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize("step", [1, 3, CONFIG.num_steps])
+@pytest.mark.parametrize(("place", "kept"), [("file.tensors.begun", False), ("fit.listed", True)])
+def test_weights_are_the_same_to_the_bit_after_sigkill_before_and_after_the_checkpoint_of_a_step(
+    job, undisturbed, step, place, kept, tmp_path
+):
+    failpoints = tmp_path / "failpoints"
+    failpoints.mkdir()
+    arm(failpoints, place, passes=step - 1)
+    assert fit_in_child(job, failpoints) == -signal.SIGKILL
+    assert deaths(failpoints, place) == 1
+    assert fitted(job) is None
+    newest = Checkpoints(job.place).newest()
+    assert (newest.step if newest else 0) == (step if kept else step - 1)
+    assert fit_in_child(job, failpoints) == 0
+    assert fitted(job).sha256 == undisturbed.sha256
+    assert fitted(job).curves == undisturbed.curves
 
 
 def test_a_fit_goes_on_from_its_checkpoint(job, monkeypatch):

@@ -25,7 +25,7 @@ _OWN_FILES = (".tmp", ".log", ".txt", ".toml")  # of a start that was cut off; o
 # what is merely reported.
 _FREE = (
     "campaign", "rounds", "stop", "cluster", "insecure_cluster", "limits", "evaluation", "protocol", "control",
-    "transductive",
+    "transductive", "mlflow_limit_s",
 )  # fmt: skip
 
 
@@ -105,7 +105,7 @@ def open_campaign(config: _config.RoundConfig, made: Path | None = None) -> Camp
     keep_localiser(config.localiser, folder)
     store = Store(folder)
     store.create()
-    return Campaign(config, folder, store, Ledger(store), CampaignTracker(folder.name, folder))
+    return Campaign(config, folder, store, Ledger(store), CampaignTracker(folder.name, folder, config.mlflow_limit_s))
 
 
 def _refuse_what_others_keep(folder: Path) -> None:

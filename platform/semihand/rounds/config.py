@@ -139,6 +139,10 @@ class RoundConfig(BaseSettings):
     stop: StopConfig = Field(StopConfig(), description="when a campaign ends before its last round; by default never")
     cluster: ClusterConfig = Field(ClusterConfig(), description="what is taken of the machine or the cluster")
     insecure_cluster: InsecureCluster = False
+    # A model's hundred files at 0.1 s each, and as much again for the rest.
+    mlflow_limit_s: PositiveFloat = Field(
+        30.0, description="the most that a round waits for MLflow, s; what is left is sent with the next one"
+    )
 
     @classmethod
     def settings_customise_sources(

@@ -45,7 +45,7 @@ def record_pretraining(campaign: Campaign, model: Path, metrics: Mapping[str, fl
         _log_curves(run, campaign.round_folder(0) / CURVES, "")
         registered = run.register_model(model, dict(metrics))
         reach("record.registered")
-        campaign.tracker.promote(registered.version)
+        run.promote(registered.version)
         reach("record.promoted")
         return Done({"promoted": 1.0}, model_sha256=read_card(model).sha256, model_uri=registered.uri,
                     mlflow_run_id=run.run_id)  # fmt: skip
@@ -76,7 +76,7 @@ def record_round(
         registered = run.register_model(student, metrics)
         reach("record.registered")
         if decision.metrics["promoted"]:
-            campaign.tracker.promote(registered.version)
+            run.promote(registered.version)
         reach("record.promoted")
         return replace(decision, mlflow_run_id=run.run_id)
 

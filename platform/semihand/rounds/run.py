@@ -54,6 +54,7 @@ def _driving(config: RoundConfig) -> Iterator[Campaign]:
             check_disk_to_begin(campaign)
             with connected(config.cluster, config.insecure_cluster):
                 yield campaign
+                campaign.tracker.deliver()
 
 
 def run_rounds(config: RoundConfig) -> Summary:

@@ -1,12 +1,12 @@
 """A campaign in MLflow: one experiment, one run a round, one registered model with the alias ``champion``."""
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from semihand.tracking.outbox import Outbox
 from semihand.tracking.round_run import RoundRun
-from semihand.tracking.spool import Entry
 
 
 class CampaignTracker:
@@ -17,8 +17,13 @@ class CampaignTracker:
     missed waits in ``<folder>/mlflow_spool.jsonl`` and is sent when a round begins or ends and it answers.
     """
 
-    def __init__(self, campaign: str, folder: Path) -> None:
+    def __init__(self, campaign: str, folder: Path, limit_s: float = math.inf) -> None:
         """Name the campaign and its folder; nothing is opened yet.
+
+        Args:
+            campaign: its name.
+            folder: where it lies.
+            limit_s: how long a round waits for MLflow in all, one answer's time-out aside.
 
         Raises:
             ValueError: the campaign has no name, sqlite cannot carry the folder's path, or
@@ -26,7 +31,8 @@ class CampaignTracker:
         """
         if not campaign.strip():
             raise ValueError(f"campaign is {campaign!r}; name it with at least one letter or digit")
-        self._outbox = Outbox(campaign.strip(), Path(folder))
+        self._outbox, self._limit_s = Outbox(campaign.strip(), Path(folder)), limit_s
+        self._has_recorded = False
 
     @property
     def model_name(self) -> str:
@@ -52,6 +58,8 @@ class CampaignTracker:
             round: 0 is the pre-training.
             config: settings, may be nested; secrets are redacted.
         """
+        self._has_recorded = True
+        self._outbox.budget.renew(self._limit_s)
         self._outbox.open()
         run = RoundRun(self._outbox, round)
         run.set_status("RUNNING")
@@ -65,9 +73,11 @@ class CampaignTracker:
         if self._outbox.spool:
             self._outbox.open()
 
-    def promote(self, version: int | None) -> None:
-        """Move the alias ``champion`` to a version; None is the last one registered while MLflow was away."""
-        self._outbox.send(Entry("champion", None, {"version": version}))
+    def deliver(self) -> None:
+        """Send what waits, as far as a round's limit goes; a start that has recorded no round has no other work."""
+        if self._outbox.spool:
+            self._outbox.budget.renew(self._limit_s if self._has_recorded else math.inf)
+            self._outbox.open()
 
     def champion(self) -> int | None:
         """The version under the alias; None where there is none or MLflow does not answer."""

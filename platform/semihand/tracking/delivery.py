@@ -14,7 +14,13 @@ from mlflow.data.meta_dataset import MetaDataset
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 
 from semihand.tracking.environment import StoreLocation
-from semihand.tracking.registry import champion_version, move_champion, register_version, versions_of
+from semihand.tracking.registry import (
+    champion_version,
+    move_champion,
+    register_version,
+    version_of_run,
+    versions_of,
+)
 from semihand.tracking.spool import Entry, RunKey
 
 # MLflow's limits for one request.
@@ -32,7 +38,6 @@ class Connection:
     experiment_id: str
     model_name: str
     run_ids: dict[RunKey, str]
-    last_version: int | None = None
 
 
 def connect(campaign: str, model_name: str, location: StoreLocation, run_ids: dict[RunKey, str]) -> Connection:
@@ -97,21 +102,31 @@ def _put_tags(connection: Connection, round: RunKey, values: Mapping[str, str]) 
 
 
 def _put_metrics(connection: Connection, round: RunKey, values: Mapping[str, Any]) -> None:
-    step = values["step"] or 0
-    metrics = [Metric(key, value, values["timestamp_ms"], step) for key, value in values["metrics"].items()]
+    run, step = run_id(connection, round), values["step"] or 0
+    last = connection.client.get_run(run).data.metrics
+    # A resumed round logs its metrics again, at another time: each once.
+    metrics = [
+        Metric(key, value, values["timestamp_ms"], step)
+        for key, value in values["metrics"].items()
+        if last.get(key) != value or (step, value) not in _points(connection, run, key)
+    ]
     for batch in _batches(metrics, _METRICS_PER_BATCH):
-        connection.client.log_batch(run_id(connection, round), metrics=batch)
+        connection.client.log_batch(run, metrics=batch)
 
 
 def _put_curve(connection: Connection, round: RunKey, values: Mapping[str, Any]) -> None:
     run, name = run_id(connection, round), values["name"]
     # A resumed round logs its curve from the start again: each point once.
-    logged = {(point.step, point.value) for point in connection.client.get_metric_history(run, name)}
+    logged = _points(connection, run, name)
     points = dict.fromkeys(zip(values["steps"], values["values"], strict=True))
     missing = [point for point in points if point not in logged]
     fresh = [Metric(name, value, values["timestamp_ms"], step) for step, value in missing]
     for batch in _batches(fresh, _METRICS_PER_BATCH):
         connection.client.log_batch(run, metrics=batch)
+
+
+def _points(connection: Connection, run: str, name: str) -> set[tuple[int, float]]:
+    return {(point.step, point.value) for point in connection.client.get_metric_history(run, name)}
 
 
 def _put_inputs(connection: Connection, round: RunKey, values: Mapping[str, Any]) -> None:
@@ -154,22 +169,21 @@ def _put_status(connection: Connection, round: RunKey, values: Mapping[str, Any]
 
 
 def _put_model(connection: Connection, round: RunKey, values: Mapping[str, Any]) -> int:
-    connection.last_version = None  # one that is refused must not be mistaken for the one before
-    connection.last_version = register_version(
+    return register_version(
         connection.client,
         connection.location.uri,
         connection.model_name,
         run_id(connection, round),
         values,
     )
-    return connection.last_version
 
 
-def _put_champion(connection: Connection, round: RunKey | None, values: Mapping[str, Any]) -> None:
-    # A model registered while the server was down had no version: it is the one that was sent before this.
-    version = values["version"] if values["version"] is not None else connection.last_version
+def _put_champion(connection: Connection, round: RunKey, values: Mapping[str, Any]) -> None:
+    client, name, version = connection.client, connection.model_name, values["version"]
+    if version is None:  # the model waited for the server, too: by now the round has a version, or it was refused
+        version = version_of_run(client, name, run_id(connection, round))
     if version is not None:
-        move_champion(connection.client, connection.model_name, version)
+        move_champion(client, name, version)
 
 
 def _batches(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:

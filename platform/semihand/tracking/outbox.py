@@ -17,6 +17,8 @@ from semihand.waiting import watched
 
 logger = logging.getLogger(__name__)
 
+_NONE = object()  # no answer, which is not the answer None
+
 
 @dataclass(frozen=True)
 class RegisteredModel:
@@ -34,7 +36,11 @@ class RegisteredModel:
 
 
 class Outbox:
-    """One campaign's way to MLflow. After a failure nothing is tried again until `open` is called."""
+    """One campaign's way to MLflow. After a failure nothing is tried again until `open` is called.
+
+    Attributes:
+        budget: what may be waited for MLflow; when it is spent, nothing is tried until it is renewed.
+    """
 
     def __init__(self, campaign: str, folder: Path) -> None:
         self.campaign = campaign
@@ -45,12 +51,13 @@ class Outbox:
         self.refused = Spool(folder / "mlflow_refused.jsonl")
         prepare_environment()
         # MLflow reads its settings while it is imported, so only now.
-        from semihand.tracking import delivery, failures
+        from semihand.tracking import budget, delivery, failures
 
-        self._delivery, self._failures = delivery, failures
+        self._delivery, self._failures, self._budgets = delivery, failures, budget
+        self.budget = budget.Budget()
         self._connection: delivery.Connection | None = None
         self._run_ids: dict[RunKey, str] = {}
-        self._has_warned = False
+        self._warned_of: set[str] = set()
         self._breaker = Breaker()
 
     def open(self) -> bool:
@@ -58,21 +65,9 @@ class Outbox:
 
         A server that failed is not asked again before a hundred times as long has passed as the failure took.
         """
-        if self._connection is None and not self._breaker.may_ask():
+        if self.budget.is_spent or (self._connection is None and not self._breaker.may_ask()):
             return False
-        began_s = time.monotonic()
-        try:
-            if self._connection is None:
-                check_answer(self.location.uri)
-                if self.location.database is not None:
-                    check_database(self.location.database)
-                with self._watched():
-                    self._connection = self._delivery.connect(
-                        self.campaign, self.model_name, self.location, self._run_ids
-                    )
-            self._send_waiting(self._connection)
-        except self._failures.FAILURES as error:
-            self._hang_up(error, began_s)
+        self._answer(self._catch_up)
         return self._connection is not None
 
     def send(self, entry: Entry) -> Any:
@@ -80,26 +75,16 @@ class Outbox:
         if self._connection is None:
             self.spool.append(entry)
             return None
-        began_s = time.monotonic()
-        try:
-            with self._watched():
-                return self._delivery.deliver(self._connection, entry)
-        except self._failures.FAILURES as error:
-            if self._failures.is_refusal(error):
-                self._refuse(entry, error)
-            else:
-                self._hang_up(error, began_s)
-                self.spool.append(entry)
+        answer = self._answer(lambda: self._tell(self._connection, entry, self._failures.FAILURES))
+        if answer is _NONE:
+            self.spool.append(entry)
             return None
+        return answer
 
     def run_id(self, round: RunKey) -> str | None:
         """The MLflow run of a round or name; None where MLflow never answered for it."""
-        began_s = time.monotonic()
         if self._connection is not None and round not in self._run_ids:
-            try:
-                self._delivery.run_id(self._connection, round)
-            except self._failures.FAILURES as error:
-                self._hang_up(error, began_s)
+            self._answer(lambda: self._delivery.run_id(self._connection, round))
         return self._run_ids.get(round)
 
     def champion(self) -> int | None:
@@ -115,45 +100,70 @@ class Outbox:
         self.open()
         if self._connection is None:
             return None
-        began_s = time.monotonic()
-        try:
-            return ask(self._connection)
-        except self._failures.FAILURES as error:
-            self._hang_up(error, began_s)
-            return None
+        answer = self._answer(lambda: ask(self._connection))
+        return None if answer is _NONE else answer
 
-    def _send_waiting(self, connection: Any) -> None:
-        waiting = self.spool.read()
-        for position, entry in enumerate(waiting):
-            try:
-                with self._watched():
-                    self._delivery.deliver(connection, entry)
-            except self._failures.ENTRY_FAILURES as error:
-                if not self._failures.is_refusal(error):
-                    self.spool.keep(waiting[position:])
-                    raise
-                self._refuse(entry, error)
+    def _answer(self, ask: Callable[[], Any]) -> Any:
+        """What MLflow says; `_NONE`, and the end of the connection, where that is an error or takes too long."""
+        began_s, answer = time.monotonic(), _NONE
+        try:
+            with self.budget.spending():
+                answer = ask()
+        except self._failures.FAILURES as error:
+            self._breaker.failed(began_s)
+            self._hang_up("does not answer", _first_line(error))
+        except self._budgets.OverBudgetError:
+            pass
+        if self.budget.is_spent:
+            waited = f"a round waited {self.budget.spent_s:.0f} s for it"
+            self._hang_up("is too slow", f"{waited}; --mlflow_limit_s is {self.budget.limit_s:g}")
+        return answer
+
+    def _catch_up(self) -> None:
+        if self._connection is None:
+            check_answer(self.location.uri)
+            if self.location.database is not None:
+                check_database(self.location.database)
+            with self._watched():
+                self._connection = self._delivery.connect(self.campaign, self.model_name, self.location, self._run_ids)
+        waiting, told = self.spool.read(), 0
+        try:
+            for entry in waiting:
+                self._budgets.check_budget()
+                self._tell(self._connection, entry, self._failures.ENTRY_FAILURES)
+                told += 1
+        finally:
+            self.spool.keep(waiting[told:])
         if waiting:
             logger.info("MLflow answers again: %d waiting entries were sent", len(waiting))
-        self.spool.keep([])
+
+    def _tell(self, connection: Any, entry: Entry, failures: tuple[type[Exception], ...]) -> Any:
+        """What its door returns; None where MLflow refuses it."""
+        try:
+            with self._watched():
+                return self._delivery.deliver(connection, entry)
+        except failures as error:
+            if not self._failures.is_refusal(error):
+                raise
+            self._refuse(entry, error)
+            return None
 
     def _watched(self) -> AbstractContextManager[Callable[[], None]]:
         return watched(f"MLflow at {self.location.shown_uri}")
 
-    def _hang_up(self, error: Exception, began_s: float) -> None:
+    def _hang_up(self, what: str, why: str) -> None:
         """Give the connection up, and say so once."""
         self._connection = None
-        self._breaker.failed(began_s)
-        if self._has_warned:
-            return
-        self._has_warned = True
-        logger.warning(
-            "MLflow at %s does not answer (%s). The work goes on; what it would have logged waits in %s "
-            "and is sent when the campaign is continued and MLflow answers.",
-            self.location.shown_uri,
-            _first_line(error),
-            self.spool.path,
-        )
+        if what not in self._warned_of:
+            self._warned_of.add(what)
+            logger.warning(
+                "MLflow at %s %s (%s). The work goes on; what it would have logged waits in %s "
+                "and is sent when the campaign is continued and MLflow answers.",
+                self.location.shown_uri,
+                what,
+                why,
+                self.spool.path,
+            )
 
     def _refuse(self, entry: Entry, error: Exception) -> None:
         reason = _first_line(error)

@@ -50,7 +50,7 @@ def register_version(client: MlflowClient, store_uri: str, name: str, run_id: st
     """
     folder = Path(values["folder"])
     digest = folder_sha256(folder)
-    known = _known_version(client, name, run_id, digest)
+    known = version_of_run(client, name, run_id, digest)
     if known is not None:
         return known
     model = client.create_logged_model(
@@ -112,9 +112,10 @@ def folder_sha256(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def _known_version(client: MlflowClient, name: str, run_id: str, digest: str) -> int | None:
+def version_of_run(client: MlflowClient, name: str, run_id: str, digest: str | None = None) -> int | None:
+    """The first version of a run's model, or of one of these contents; None where there is none."""
     versions = client.search_model_versions(f"name = '{name}' and run_id = '{run_id}'")
-    same = [int(version.version) for version in versions if version.tags.get("sha256") == digest]
+    same = [int(version.version) for version in versions if digest in (None, version.tags.get("sha256"))]
     return min(same, default=None)
 
 
@@ -166,9 +167,12 @@ def _local_folder(location: str) -> Path | None:
 
 
 def _log_model_metrics(client: MlflowClient, run_id: str, model_id: str, values: Mapping[str, Any]) -> None:
-    metrics = [
-        Metric(key, value, values["timestamp_ms"], 0, model_id=model_id) for key, value in values["metrics"].items()
-    ]
+    """MLflow adds a model's metrics to its run's: at the time of one that is there already, it is the same one."""
+    metrics = []
+    for key, value in values["metrics"].items():
+        logged = (point for point in client.get_metric_history(run_id, key) if (point.step, point.value) == (0, value))
+        time_ms = min((point.timestamp for point in logged), default=values["timestamp_ms"])
+        metrics.append(Metric(key, value, time_ms, 0, model_id=model_id))
     if metrics:
         client.log_batch(run_id, metrics=metrics)
 

@@ -129,6 +129,10 @@ class RoundRun:
             return RegisteredModel(name, None, folder.as_uri())
         return RegisteredModel(name, int(str(version)), f"models:/{name}/{version}")
 
+    def promote(self, version: int | None) -> None:
+        """Move the alias ``champion`` to a version; None is the round's, registered while MLflow was away."""
+        self._send("champion", {"version": version})
+
     def set_status(self, status: str) -> None:
         """RUNNING, FINISHED, FAILED or KILLED."""
         self._send("status", {"status": status, "timestamp_ms": _now_ms()})
