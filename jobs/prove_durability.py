@@ -7,6 +7,9 @@
 Drivers and workers die by SIGKILL, at named places of every step and at any time. Every table must then hold the rows
 of the undisturbed campaign, byte for byte; every model its weights; and nothing of the dead may be left. Ends with 1
 where something is not so.
+
+Only processes of this machine are killed: run it where drivers and workers are. Of a cluster of several machines it
+kills the driver and the workers here, and its table counts no others.
 """
 
 import sys

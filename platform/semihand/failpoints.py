@@ -46,6 +46,7 @@ POINTS: dict[str, str] = {
     "seal.between": "the quarantine is sealed, the labels are not",
     "fit.listed": "a checkpoint is listed, those before it are not swept",
     "fit.modelled": "the model of a fit is there, the fit does not say so",
+    "record.uploaded": "MLflow has the files of the round's model, which is no version yet",
     "record.registered": "MLflow knows the round's model, its alias has not moved",
     "record.promoted": "the alias has moved to the round's model, the ledger does not say so",
 }

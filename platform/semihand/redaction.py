@@ -8,8 +8,11 @@ REDACTED = "[redacted]"
 _TELLING = r"token|secret|passw|credential|signature|authorization"
 # "key" is a secret's name, but keypoints and key frames are what a hand tracker is about.
 _SECRET_NAME = re.compile(rf"{_TELLING}|key(?!_?-?(point|frame))", re.IGNORECASE)
-_USER_INFO = re.compile(r"(?<=://)[^/\s@]+@")
-_PARAMETER = re.compile(rf"(?<=[?&;])([^=&\s;]*(?:{_TELLING}|key|sig)[^=&\s;]*=)[^&\s;'\"]+", re.IGNORECASE)
+# What becomes a path has one slash left; a password may hold an @.
+_USER_INFO = re.compile(r"(?<=:/)(/?)[^/\s?#]+@")
+# Strangers write these texts: a name that held ?, & or ; would be looked through once from each of them.
+_PARAMETER = re.compile(r"(?<=[?&;#])([^=?&;#\s]*=)[^&\s;'\"]+")
+_SECRET_PARAMETER = re.compile(rf"{_TELLING}|key|sig", re.IGNORECASE)
 _BEARER = re.compile(r"\b(bearer|basic)\s+[\w.~+/=-]{8,}", re.IGNORECASE)
 
 
@@ -20,9 +23,13 @@ def is_secret(name: str) -> bool:
 
 def redact(text: str) -> str:
     """Take user names, passwords and tokens out of the URLs and headers in a text."""
-    text = _USER_INFO.sub(f"{REDACTED}@", text)
-    text = _PARAMETER.sub(rf"\g<1>{REDACTED}", text)
+    text = _USER_INFO.sub(rf"\g<1>{REDACTED}@", text)
+    text = _PARAMETER.sub(_without_value, text)
     return _BEARER.sub(rf"\g<1> {REDACTED}", text)
+
+
+def _without_value(found: re.Match[str]) -> str:
+    return f"{found[1]}{REDACTED}" if _SECRET_PARAMETER.search(found[1]) else found[0]
 
 
 def without_secrets(environment: Mapping[str, str]) -> dict[str, str]:

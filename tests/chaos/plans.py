@@ -10,8 +10,8 @@ from semihand.failpoints import POINTS
 
 # Moments of a plan: none of these keeps another from being reached, as a commit that was made is not made again.
 _TOGETHER = (
-    ("begun", "seen", "registered"), ("half", "done", "modelled"), ("unnamed", "made"), ("named", "synced", "between"),
-    ("kept", "recorded", "promoted", "listed"),
+    ("begun", "seen", "registered"), ("half", "done", "modelled", "uploaded"), ("unnamed", "made"),
+    ("named", "synced", "between"), ("kept", "recorded", "promoted", "listed"),
 )  # fmt: skip
 #: What these leave is done for good: recovery does not come there again, and dies where it comes to first.
 ONCE = {

@@ -44,11 +44,11 @@ def test_the_thresholds_found_beat_the_defaults_on_labels_held_out(errors, local
     ours, held_out = (errors[rows] for rows in halves(errors["frame_id"].to_list()))
     assert min(len(ours), len(held_out)) > NUM_LABELS / 3
     config = SelectConfig(num_trials=24)
-    chosen, score, trials = search_rule(ours, config.default, config, tmp_path / "search")
+    chosen, trials = search_rule(ours, config.default, config, tmp_path / "search")
     assert len(trials) == config.num_trials
     default = trials.filter(pl.all_horizontal(pl.col(k) == v for k, v in config.default.model_dump().items()))
     assert len(default) == 1
-    assert score == score_rule(ours, chosen, error_limit_mm(ours, config))
+    score = score_rule(ours, chosen, error_limit_mm(ours, config))
     assert score.value == trials["value"].max() > default["value"].item()
 
     limit_mm = error_limit_mm(ours, config)
@@ -65,13 +65,14 @@ def test_the_search_is_the_same_by_tune_as_in_one_process_and_again(errors, loca
     with working_alone():
         alone = search_rule(errors, config.default, config, tmp_path)
     assert by_tune[0][0] == by_tune[1][0] == alone[0]
-    for _, _, trials in by_tune:
-        assert trials.select(sorted(trials.columns)).equals(alone[2].select(sorted(trials.columns)))
+    for _, trials in by_tune:
+        assert trials.select(sorted(trials.columns)).equals(alone[1].select(sorted(trials.columns)))
 
 
 def test_a_default_beyond_the_calibration_set_is_tried_at_its_edge(errors, local_ray, tmp_path):
     config = SelectConfig(num_trials=1, default=Thresholds(max_stability=1e9))
-    chosen, score, trials = search_rule(errors, config.default, config, tmp_path / "search")
+    chosen, trials = search_rule(errors, config.default, config, tmp_path / "search")
+    score = score_rule(errors, chosen, error_limit_mm(errors, config))
     assert len(trials) == 1
     assert errors["stability"].max() <= chosen.max_stability < errors["stability"].max() + 1
     assert 0 < score.share < 1
@@ -81,7 +82,8 @@ def test_a_limit_on_the_expected_error_is_searched_too(errors, local_ray, tmp_pa
     told = errors.with_columns(predicted_error_mm=6 + 2.2 * pl.col("stability").cast(pl.Float64))
     config = SelectConfig(num_trials=12)
     start = first_rule(told, config, "fused")
-    chosen, score, trials = search_rule(told, start, config, tmp_path / "search")
+    chosen, trials = search_rule(told, start, config, tmp_path / "search")
+    score = score_rule(told, chosen, error_limit_mm(told, config))
     assert isinstance(chosen, ErrorLimit)
     assert start.max_predicted_error_mm in trials["max_predicted_error_mm"]
     assert score.error_mm <= error_limit_mm(told, config)
@@ -103,5 +105,30 @@ def test_trials_that_no_cpu_is_left_for_are_given_up_and_the_next_search_finds_i
     ):
         search_rule(errors, config.default, config, tmp_path / "search")
     ray.kill(taken)
-    _, _, trials = search_rule(errors, config.default, config, tmp_path / "search")
+    _, trials = search_rule(errors, config.default, config, tmp_path / "search")
     assert len(trials) == config.num_trials
+
+
+def test_a_trial_that_is_given_up_ends_the_search_and_the_next_one_is_as_if_it_had_not_been(
+    errors, local_ray, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("semihand.stages.search._MOST_DEATHS", 0)
+    config = SelectConfig(num_trials=6, max_label_error_mm=20)
+    broken = errors.with_columns(error_mm=pl.lit("no number"))  # of which a trial that accepts no label takes no mean
+    with pytest.raises(InputError, match=r"gave up a trial that failed .*run the job again") as told:
+        search_rule(broken, config.default, config, tmp_path / "search")
+    assert "\n" not in str(told.value)
+    again, fresh = (search_rule(errors, config.default, config, tmp_path / name) for name in ("search", "fresh"))
+    assert again[0] == fresh[0]
+
+
+def test_scores_that_are_no_number_are_the_same_by_tune_as_in_one_process(errors, local_ray, tmp_path):
+    config = SelectConfig(num_trials=16, max_label_error_mm=20)
+    worst = errors["stability"] > errors["stability"].quantile(0.7)
+    broken = errors.with_columns(error_mm=pl.when(worst).then(float("nan")).otherwise("error_mm"))
+    by_tune, trials = search_rule(broken, config.default, config, tmp_path / "search")
+    with working_alone():
+        alone, _ = search_rule(broken, config.default, config, tmp_path)
+    assert 0 < trials["value"].is_finite().sum() < len(trials)
+    assert by_tune == alone
+    assert score_rule(broken, by_tune, 20).value == trials["value"].fill_nan(None).max() > 0

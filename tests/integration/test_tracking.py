@@ -16,6 +16,7 @@ import torch
 from matplotlib.figure import Figure
 from mlflow import MlflowClient
 
+from semihand.failpoints import VARIABLE, LostAnswerError, arm
 from semihand.methods.semihand.network import HandNetwork, NetworkConfig
 from semihand.methods.semihand.predictor import Predictor
 from semihand.methods.semihand.weights import ModelCard, save_model
@@ -236,6 +237,32 @@ def imported_packages(source: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             names.add(node.module.split(".")[0])
     return names
+
+
+def test_a_model_that_was_uploaded_and_is_no_version_yet_becomes_one_and_is_not_uploaded_again(
+    folder, tmp_path, monkeypatch
+):
+    model = save_random_model(tmp_path / "models", seed=6)
+    (tmp_path / "failpoints").mkdir()
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "failpoints"))
+    arm(tmp_path / "failpoints", "record.uploaded", kills=0, losses=2)
+    for _ in range(2):
+        tracker = CampaignTracker("uploaded", folder)
+        with pytest.raises(LostAnswerError), tracker.round_run(1, {}) as run:
+            run.register_model(model, {"epe_mm": 20.0})
+        assert tracker.champion() is None
+    tracker = CampaignTracker("uploaded", folder)
+    with tracker.round_run(1, {}) as run:
+        tracker.promote(run.register_model(model, {"epe_mm": 20.0}).version)
+    assert tracker.champion() == 1
+    client = client_of(tracker)
+    experiment = client.get_experiment_by_name("uploaded").experiment_id
+    [uploaded] = client.search_logged_models([experiment])
+    [made] = client.search_model_versions(f"name = '{tracker.model_name}'")
+    assert made.source == f"models:/{uploaded.model_id}"
+    assert tracker.versions(model) == {1: True}
+    assert [output.model_id for output in client.get_run(run.run_id).outputs.model_outputs] == [uploaded.model_id]
+    assert len(list((folder / "mlartifacts").rglob(f"{uploaded.model_id}/artifacts/MLmodel"))) == 1
 
 
 def test_a_server_that_is_down_warns_once_delays_little_and_is_told_everything_later(

@@ -14,7 +14,7 @@ from semihand.rounds.campaign import open_campaign
 from semihand.rounds.choosing import few_in_words, find_rule
 from semihand.rounds.config import RoundConfig
 from semihand.rounds.convergence import label_movements, reason_to_end
-from semihand.rounds.ledger import Done
+from semihand.rounds.ledger import Done, Ledger
 from semihand.rounds.record import confidence_figures
 from semihand.rounds.run import _say_selected
 from semihand.rounds.steps import RoundSteps
@@ -26,6 +26,7 @@ from semihand.steps.guarantee import GuaranteeConfig
 from semihand.steps.rules import Thresholds
 from semihand.steps.selection import SelectConfig, error_limit_mm
 from semihand.tables import as_numpy, fixed_list_column, scan
+from semihand.workforce import working_alone
 
 NUM = 40
 LOOSE = Thresholds(max_stability=9, max_feasibility_mm=9, min_mask_agreement=0)
@@ -151,6 +152,45 @@ def test_with_fused_confidence_a_round_selects_by_the_expected_error_even_withou
     assert list(done.thresholds) == ["max_predicted_error_mm"]
     assert done.thresholds["max_predicted_error_mm"] == pytest.approx(done.metrics["error_limit_mm"])
     assert done.metrics["error_limit_mm"] == pytest.approx(error_limit_mm(errors, select), rel=0.3)
+
+
+def without_numbers(errors: pl.DataFrame, share: float) -> pl.DataFrame:
+    """The same labels; of the least stable ones nobody knows how wrong they are."""
+    worst = pl.col("stability") >= pl.col("stability").quantile(1 - share)
+    return errors.with_columns(error_mm=pl.when(worst).then(float("nan")).otherwise("error_mm"))
+
+
+def test_where_no_trial_has_a_score_the_last_rounds_limits_stay_and_the_ledger_and_the_log_say_so(campaign_of, capsys):
+    campaign = campaign_of(SelectConfig(num_trials=6, default=LOOSE, max_label_error_mm=9))
+    nothing = made_errors(60, 2).with_columns(
+        error_mm=pl.lit(float("nan")), stability=pl.lit(1.0), feasibility_mm=pl.lit(1.0), mask_agreement=pl.lit(0.9)
+    )
+    with working_alone():
+        first = campaign.ledger.once(1, "search", lambda: find_rule(campaign, 1, nothing))
+        assert first.thresholds == LOOSE.model_dump()
+        assert (
+            "no trial of the search for limits has a score that is a number, so those that the search began with"
+            in (capsys.readouterr().out)
+        )
+        second = campaign.ledger.once(2, "search", lambda: find_rule(campaign, 2, made_errors(60, 2)))
+        assert second.thresholds != first.thresholds
+        assert second.metrics["search_kept_limits"] == second.metrics["search_without_score"] == 0
+        campaign.ledger.once(3, "search", lambda: find_rule(campaign, 3, nothing))
+    third = Ledger(campaign.store).finished(3, "search")
+    assert third.thresholds == second.thresholds
+    assert (third.metrics["search_kept_limits"], third.metrics["search_without_score"]) == (1, 6)
+    assert "so those that round 2 selected by are kept; see error_mm in" in capsys.readouterr().out
+
+
+def test_a_trial_whose_score_is_no_number_is_never_chosen(campaign_of):
+    campaign = campaign_of(SelectConfig(num_trials=12, max_label_error_mm=40))
+    with working_alone():
+        done = find_rule(campaign, 1, without_numbers(made_errors(80, 2), 0.3))
+    assert 0 < done.metrics["search_without_score"] < 12
+    assert done.metrics["search_value"] > 0
+    trials = pl.read_parquet(campaign.round_folder(1) / "trials.parquet")
+    assert trials.height == 12
+    assert done.metrics["search_value"] == trials["value"][0] == trials["value"].fill_nan(None).max()
 
 
 def test_a_rounds_reliability_is_that_of_labels_its_fit_has_not_seen(tmp_path):

@@ -7,15 +7,18 @@ import time
 from collections import Counter
 
 import pytest
+from table_rows import ids, label_rows
 
 from semihand.failpoints import POINTS, STEPS, VARIABLE
 from semihand.frames.errors import InputError
 from semihand.proof.driver import draw_plan, places_of, run_campaign, step_at_work
 from semihand.proof.killer import Killer
+from semihand.proof.oracle import _left_behind
 from semihand.proof.run import Proof, ProofConfig, prove
 from semihand.rounds.ledger import Done, Ledger
 from semihand.tables import Store
 
+IDS = ids(3)
 WORKER = (
     "import ctypes, time; ctypes.CDLL(None).prctl(15, b'ray::Labelling'); print('ready', flush=True); time.sleep(60)"
 )
@@ -62,6 +65,25 @@ def test_what_a_campaign_is_at_is_what_follows_the_last_step_that_is_done(tmp_pa
         ledger.once(number, step, Done)
         seen.append(step_at_work(tmp_path))
     assert seen == ["train"] * 3 + ["calibrate", "label", "train", "control", "control", "calibrate"]
+
+
+@pytest.mark.parametrize(
+    ("left", "is_left"),
+    [("tables/labels/round=1/odd.parquet", True), ("tables/labels/_delta_log/odd.tmp", True),
+     ("tables/labels/odd", True), ("mlartifacts/tables/odd", True), ("rounds/1/odd", True), ("tables/labels/_delta_log/"
+     f"{100:020d}.checkpoint.parquet", False), (f"tables/labels/_delta_log/{9:020d}.json", False)],
+)  # fmt: skip
+def test_a_file_is_left_behind_whatever_the_sweep_takes_it_for(tmp_path, left, is_left):
+    folders = [tmp_path / "disturbed", tmp_path / "undisturbed"]
+    for folder, pieces in zip(folders, ([IDS], [IDS[:1], IDS[1:]]), strict=True):
+        store = Store(folder)
+        store.create()
+        for piece in pieces:  # as many shards as it takes
+            store.append("labels", label_rows(piece), 1)
+    assert _left_behind(*folders) == []
+    (folders[0] / left).parent.mkdir(parents=True, exist_ok=True)
+    (folders[0] / left).write_text("{}")
+    assert _left_behind(*folders) == ([f"{left} is left behind"] if is_left else [])
 
 
 @pytest.fixture

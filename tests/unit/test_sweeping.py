@@ -1,6 +1,9 @@
 """tables/sweeping.py: what killed processes left is found, and nothing that any version of a table holds."""
 
 import os
+import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -48,6 +51,35 @@ def test_shards_of_no_commit_and_unfinished_files_are_strays_once_they_are_old(s
     assert not any(path.exists() for path in strays)
     assert young.exists()
     assert labelled(store) == sorted(IDS[:3])
+
+
+DYING = """
+import resource, signal, sys
+from deltalake import DeltaTable
+table = DeltaTable(sys.argv[1])
+signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))  # the system kills it for the eleventh byte of the entry
+table.alter.set_table_description("to be written down")
+"""
+
+
+def test_what_a_death_inside_deltalake_leaves_is_a_stray_once_it_is_old_and_nobody_minds_it(store):
+    log = Path(store.path("labels")) / "_delta_log"
+    whole = {path.name for path in log.iterdir()}
+    died = subprocess.run([sys.executable, "-c", DYING, store.path("labels")], check=False)
+    assert died.returncode == -signal.SIGXFSZ
+    [left] = [path for path in log.iterdir() if path.name not in whole]
+    assert left.stat().st_size <= 10
+    os.link(log / f"{1:020d}.json", log / f"{1:020d}.json#1")  # of one who died between its two names
+    assert stray_files(store.folder, HOUR_S) == []
+    assert {Path(stray.uri) for stray in stray_files(store.folder, 0.0)} == {left, log / f"{1:020d}.json#1"}
+    assert [Path(stray.uri) for stray in stray_files(aged(left, 2).parents[3], HOUR_S)] == [left]
+    assert labelled(store) == sorted(IDS[:3])
+    sweep(stray_files(store.folder, 0.0))
+    assert {path.name for path in log.iterdir()} == whole
+    store.append("labels", label_rows(IDS[3:]), 1)
+    assert labelled(store) == sorted(IDS)
 
 
 def test_what_another_version_holds_is_no_stray(store):

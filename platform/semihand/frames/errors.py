@@ -3,6 +3,7 @@
 import reprlib
 
 from semihand.reasons import QUARANTINE_REASONS
+from semihand.redaction import redact
 
 _SHORT = reprlib.Repr()
 _SHORT.maxlevel = 3
@@ -18,13 +19,14 @@ class BadFrame(Exception):  # noqa: N818  (a frame that fails is a row with its 
 
     Attributes:
         reason: one of `semihand.reasons.QUARANTINE_REASONS`.
-        detail: what was found, for a person to read.
+        detail: what was found, for a person to read; secrets in the URLs of a manifest are redacted.
     """
 
     def __init__(self, reason: str, detail: str) -> None:
         if reason not in QUARANTINE_REASONS:
             raise ValueError(f"reason {reason!r} is not one of {', '.join(QUARANTINE_REASONS)}")
-        detail = detail.encode("utf-8", "backslashreplace").decode()  # it may quote names that no table can hold
+        # It may quote names that no table can hold.
+        detail = redact(detail).encode("utf-8", "backslashreplace").decode()
         super().__init__(reason, detail)
         self.reason = reason
         self.detail = detail
@@ -41,6 +43,6 @@ def first_line(error: BaseException) -> str:
 def shown(value: object, length: int = 60) -> str:
     """A value that a stranger wrote, for a message: short, however deep, long or often repeated in itself it is."""
     try:
-        return _SHORT.repr(value)[:length]
+        return _SHORT.repr(redact(value) if isinstance(value, str) else value)[:length]
     except (ValueError, RecursionError, MemoryError):  # an integer of too many digits, for one
         return f"a {type(value).__name__}"

@@ -25,6 +25,7 @@ from semihand.frames.sets.drafts import draft_of
 from semihand.frames.sets.named import is_named, open_set, parts_of
 from semihand.frames.sets.reader import Part, SetReader
 from semihand.frames.truth import check_truth, open_truth, without_truth
+from semihand.redaction import redact
 from semihand.tables.arrays import rows_of
 from semihand.tables.identity import frame_id
 from semihand.tables.rows import filter_rows, take_rows
@@ -226,7 +227,7 @@ def quarantine_rows(
     """QUARANTINE rows, one per problem, for any step that met BadFrames."""
     columns = {
         "frame_id": frame_ids,
-        "uri": uris,
+        "uri": [None if uri is None else redact(uri) for uri in uris],  # nothing remote is read: no row needs it whole
         "round": [round_index] * len(problems),
         "stage": [stage] * len(problems),
         "reason": [problem.reason for problem in problems],

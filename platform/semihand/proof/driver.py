@@ -26,7 +26,7 @@ _WITHIN = {
     "seal": ("seal.between",),
     "select": ("commit.selections.made",),
     "train": ("fit.listed", "fit.modelled", "file.tensors.half"),
-    "promote": ("record.registered", "record.promoted"),
+    "promote": ("record.uploaded", "record.registered", "record.promoted"),
 }
 # In the order of a round: what follows the last step that is done is at work.
 _IN_ORDER = ("ingest", "subjects", "calibrate", "label", "seal", "search", "select", "train", "evaluate", "promote")

@@ -26,7 +26,9 @@ class ProofConfig(BaseSettings):
     minutes: PositiveFloat = Field(60.0, description="no campaign is begun after so many minutes")
     kills: PositiveInt | None = Field(None, description="or after so many deaths, whatever the time")
     seed: int = Field(0, description="another seed kills others, elsewhere")
-    every_s: PositiveFloat = Field(12.0, description="mean time between two deaths of workers, s")
+    every_s: PositiveFloat = Field(
+        12.0, description="mean time between two deaths of workers, s; only those of this machine are seen"
+    )
     recipe: str = Field("proof", description="what the campaigns are, as jobs/semihand_round.py reads it")
 
 

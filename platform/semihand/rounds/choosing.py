@@ -1,7 +1,6 @@
 """What a round's selection goes by: limits that were searched, proven or set by a share, or clusters of poses."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
@@ -11,13 +10,13 @@ from semihand.rounds.campaign import Campaign
 from semihand.rounds.config import RoundConfig
 from semihand.rounds.givens import write_frame
 from semihand.rounds.ledger import Done
-from semihand.stages.search import search_rule
+from semihand.stages.search import has_score, search_rule
 from semihand.steps.calibrate import halves
 from semihand.steps.clusters import CLUSTERS, read_clusters, write_clusters
 from semihand.steps.guarantee import GuaranteeConfig, prove_limit, split_recordings
 from semihand.steps.pose_selection import choose_clusters
 from semihand.steps.rules import THRESHOLD_COLUMNS, Rule, accept_share, read_rule
-from semihand.steps.selection import Score, SelectConfig, error_limit_mm, first_rule, score_rule
+from semihand.steps.selection import Score, Searched, SelectConfig, error_limit_mm, first_rule, score_rule
 from semihand.tables import Store, scan
 
 TRIALS = "trials.parquet"
@@ -40,7 +39,7 @@ def find_rule(campaign: Campaign, round_number: int, errors: pl.DataFrame) -> Do
     """What the search of a round leaves: the limits of its rule, and what they do on the calibration set.
 
     Raises:
-        InputError: a guarantee is asked for, and no limit is proven.
+        InputError: a guarantee is asked for, and no limit is proven; or a trial of the search was given up.
     """
     config = campaign.config.select
     if config.guarantee is not None:
@@ -52,7 +51,7 @@ def find_rule(campaign: Campaign, round_number: int, errors: pl.DataFrame) -> Do
         rule = accept_share(labels, share, campaign.config.calibrate.confidence)
         score = score_rule(errors, rule, error_limit_mm(errors, config))
         return Done(_named("calibration", score), thresholds=rule.model_dump())
-    return _searched(campaign, errors, campaign.round_folder(round_number))
+    return _searched(campaign, round_number, errors)
 
 
 def rule_of_round(campaign: Campaign, round_number: int, labels: pa.Table, limits: Mapping[str, float]) -> Rule:
@@ -122,20 +121,34 @@ def proven_limit(errors: pl.DataFrame, config: GuaranteeConfig) -> Done:
     return Done(metrics, thresholds={"max_predicted_error_mm": limit_mm})
 
 
-def _searched(campaign: Campaign, errors: pl.DataFrame, folder: Path) -> Done:
+def _searched(campaign: Campaign, round_number: int, errors: pl.DataFrame) -> Done:
     """The limits that accept the most of one half of the calibration labels, checked on the other."""
-    config = campaign.config.select
+    config, folder = campaign.config.select, campaign.round_folder(round_number)
     ours, held_out = (errors[rows] for rows in halves(errors["frame_id"].to_list()))
     start = first_rule(ours, config, campaign.config.calibrate.confidence)
     limit_mm = error_limit_mm(ours, config)
     chosen, metrics = start, {"error_limit_mm": limit_mm}
     if config.num_trials:
-        chosen, score, trials = search_rule(ours, start, config, folder / "search")
+        found, trials = search_rule(ours, start, config, folder / "search")
         write_frame(trials, folder / TRIALS)
-        metrics |= _named("search", score)
+        chosen = found or _kept_limits(campaign, round_number, start)
+        metrics |= _named("search", score_rule(ours, chosen, limit_mm))
+        metrics["search_without_score"] = float(trials.select((~has_score()).sum()).item())
+        metrics["search_kept_limits"] = float(found is None)
     metrics |= _named("held_out", score_rule(held_out, chosen, limit_mm))
     metrics |= _named("held_out_default", score_rule(held_out, start, limit_mm))
     return Done(metrics, thresholds=chosen.model_dump())
+
+
+def _kept_limits(campaign: Campaign, round_number: int, start: Searched) -> Searched:
+    """The last round's limits, where no trial of a search says anything of others; in round 1 those it began with."""
+    last = campaign.ledger.finished(round_number - 1, "search")
+    whose = "the search began with" if last is None else f"round {round_number - 1} selected by"
+    campaign.say(
+        f"round {round_number}: no trial of the search for limits has a score that is a number, so those that {whose} "
+        f"are kept; see error_mm in {campaign.round_folder(round_number)}/calibration.parquet"
+    )
+    return start if last is None else type(start).model_validate(last.thresholds)
 
 
 def _named(name: str, score: Score) -> dict[str, float]:

@@ -1,17 +1,16 @@
 """The localiser that a user named: looked at before anything starts, and kept with the campaign that it was used in."""
 
-import os
-import shutil
-import tempfile
 from pathlib import Path
 
 from semihand.frames.errors import InputError
 from semihand.frames.limits import Limits
 from semihand.methods.localiser.finding import HandFinder
-from semihand.methods.localiser.weights import CARD
+from semihand.methods.localiser.weights import CARD, load_localiser
 from semihand.methods.semihand.weight_folder import WEIGHTS
+from semihand.rounds.ledger import Ledger
 from semihand.steps.finding import FindJob
 from semihand.steps.following import FindConfig
+from semihand.tables import DamagedTable, files
 
 _KEPT = "localiser"  # its copy in a campaign's folder, where every machine sees it
 
@@ -41,19 +40,33 @@ def keep_localiser(given: Path | None, campaign: Path) -> None:
     Raises:
         InputError: it cannot be read.
     """
-    if given is None or (campaign / _KEPT).is_dir():
+    if given is None or kept_localiser(campaign) is not None:
         return
-    unfinished = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=campaign))
     try:
-        for name in (CARD, WEIGHTS):
-            shutil.copyfile(given / name, unfinished / name)
+        copied = {name: (given / name).read_bytes() for name in (WEIGHTS, CARD)}
+        for name, data in copied.items():  # the card last: with it the copy is complete
+            files.write_whole(str(campaign / _KEPT / name), data, "model")
+        files.sync(str(campaign))
     except OSError as error:
-        shutil.rmtree(unfinished)
         raise InputError(f"--localiser {given} cannot be copied into the campaign: {error}") from error
-    unfinished.chmod(0o755)
-    os.rename(unfinished, campaign / _KEPT)
 
 
 def kept_localiser(campaign: Path) -> Path | None:
-    """The copy; None where a campaign has none."""
-    return campaign / _KEPT if (campaign / _KEPT).is_dir() else None
+    """The copy, complete; None where a campaign has none."""
+    return campaign / _KEPT if (campaign / _KEPT / CARD).is_file() else None
+
+
+def check_kept_localiser(campaign: Path, ledger: Ledger) -> None:
+    """Hold the copy, where there is one or should be, to its card and to what the ledger says of it.
+
+    Raises:
+        DamagedTable: it is another than the one that looked at the pool.
+        ValueError: it is damaged or gone.
+    """
+    ingested = ledger.finished(0, "ingest")
+    wanted = None if ingested is None else ingested.hashes.get("localiser")
+    if wanted is None and not (campaign / _KEPT).is_dir():
+        return
+    _, card = load_localiser(campaign / _KEPT)
+    if wanted not in (None, card.sha256):
+        raise DamagedTable(f"{campaign / _KEPT}: not the localiser that looked at the pool; restore it from a copy")

@@ -31,7 +31,7 @@ from semihand.steps.components import EXPECTED
 from semihand.steps.cropping import read_crops
 from semihand.steps.evaluate import PROTOCOLS, evaluate
 from semihand.steps.expected import rows_to_judge
-from semihand.tables import scan
+from semihand.tables import files, scan
 from semihand.tables.rows import take_rows
 from semihand.tracking import RoundRun
 
@@ -71,7 +71,7 @@ def record_round(
         run.log_metrics({**metrics, **facts, **decision.metrics})
         rows = [(name, value) for name, value in {**facts, **decision.metrics, **metrics}.items()]
         page = round_page(f"{campaign.name}: round {steps.number}", rows, figures)
-        (steps.folder / "report.html").write_text(page)
+        files.write_whole(str(steps.folder / "report.html"), page.encode(), "state")
         run.log_page("report", page)
         registered = run.register_model(student, metrics)
         reach("record.registered")

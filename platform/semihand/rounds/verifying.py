@@ -9,6 +9,7 @@ from semihand.methods.semihand.weights import load_model
 from semihand.rounds.kept_files import kept_file
 from semihand.rounds.ledger import Ledger
 from semihand.rounds.listed import MANIFEST, check_manifest
+from semihand.rounds.localiser import check_kept_localiser
 from semihand.steps.checkpoint import CheckpointError, Checkpoints
 from semihand.tables import DamagedTable, Store, files, rounds_of
 from semihand.tables.log import committed_paths, open_table
@@ -38,6 +39,7 @@ def damages(folder: Path) -> Iterator[str]:
             yield from _of(partial(read_record, str(path)))
     yield from _of(partial(_check_seals, store))
     yield from _of(partial(_check_kept, store, folder))
+    yield from _of(partial(check_kept_localiser, folder, Ledger(store)))
     for open_folder, pattern in ((load_model, "models/*"), (load_radii, "radii/*")):
         for path in sorted(folder.glob(pattern)):
             yield from _of(partial(open_folder, path))

@@ -1,7 +1,8 @@
 """Search a rule's limits: Optuna over labels whose error is known, its trials by Ray Tune where Ray runs."""
 
+import math
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,9 +10,11 @@ import optuna
 import polars as pl
 from optuna.distributions import BaseDistribution, FloatDistribution
 from ray import tune
+from ray.tune import Result
 from ray.tune.search import ConcurrencyLimiter
 from ray.tune.search.optuna import OptunaSearch
 
+from semihand.frames.errors import InputError, first_line
 from semihand.steps.rules import read_rule
 from semihand.steps.selection import Score, Searched, SelectConfig, error_limit_mm, score_rule, search_space
 from semihand.workforce import is_alone, watched_cluster
@@ -39,7 +42,7 @@ class _Trial(tune.Trainable):  # type: ignore[misc]  # Ray is untyped
 
 def search_rule(
     errors: pl.DataFrame, start: Searched, config: SelectConfig, folder: Path
-) -> tuple[Searched, Score, pl.DataFrame]:
+) -> tuple[Searched | None, pl.DataFrame]:
     """The rule that accepts the most labels at or under the error limit.
 
     The rule to start from is the first trial, so that the answer is never worse than it is on these labels.
@@ -52,10 +55,12 @@ def search_rule(
         folder: where Tune keeps its state while it searches; it is gone afterwards.
 
     Returns:
-        The best rule, its score, and every trial as a table.
+        The best rule, and every trial as a table; None where no trial has a score that is a number. One that has
+        none is never chosen.
 
     Raises:
-        InputError: no trial ended for as long as Ray is waited for.
+        InputError: no trial ended for as long as Ray is waited for; or one was given up: the limits found without it
+            would not be those that are found with it.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     limit_mm = error_limit_mm(errors, config)
@@ -67,10 +72,16 @@ def search_rule(
             rows = _tried_alone(task, config, progress)
         else:
             rows = _tried_by_tune(task, config, folder, _Telling(progress), stopper)
-    trials = pl.DataFrame(rows).sort("value", descending=True, maintain_order=True)
+    trials = pl.DataFrame(rows).sort(has_score(), "value", descending=True, maintain_order=True)
+    if not math.isfinite(limit_mm) or not trials.select(has_score()).to_series().any():
+        return None, trials
     best = trials.row(0, named=True)
-    rule = type(start).model_validate({name: best[name] for name in bounds})
-    return rule, score_rule(errors, rule, limit_mm), trials
+    return type(start).model_validate({name: best[name] for name in bounds}), trials
+
+
+def has_score() -> pl.Expr:
+    """Whether a trial's score is a number; polars would sort others before all."""
+    return pl.col("value").is_finite()
 
 
 class _Task(NamedTuple):
@@ -148,12 +159,22 @@ def _tried_by_tune(
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
         ),
     )
-    rows = [
-        result.config | {name: result.metrics[name] for name in Score._fields}
-        for result in tuner.fit()
-        if result.metrics and "value" in result.metrics
-    ]
+    results = list(tuner.fit())
     shutil.rmtree(folder)
+    return _scored(results)
+
+
+def _scored(results: Iterable[Result]) -> list[dict[str, float]]:
+    """Limits and scores of trials that all came to their end."""
+    rows = []
+    for result in results:
+        if result.error is not None or "value" not in (result.metrics or {}):
+            why = first_line(result.error) if result.error is not None else "it said nothing"
+            raise InputError(
+                f"the search for limits gave up a trial that failed more than {_MOST_DEATHS} times ({why}), so nothing "
+                "is chosen; see the log of the workers, and run the job again: the search begins anew"
+            )
+        rows.append(result.config | {name: result.metrics[name] for name in Score._fields})
     return rows
 
 

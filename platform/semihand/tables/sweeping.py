@@ -1,6 +1,7 @@
 """What killed processes left: files that are no row's and no name's; found first, removed only when asked."""
 
 import os
+import re
 import time
 from typing import NamedTuple
 
@@ -10,6 +11,10 @@ from deltalake import DeltaTable
 from semihand.tables import files
 from semihand.tables.log import committed_paths, open_table
 from semihand.tables.witness import LOG
+
+# deltalake writes an entry or a checkpoint of a log as NAME#1 and links or renames it to its NAME. It never reads, and
+# never takes away, one whose writer died before that, or before the second name was gone.
+_UNFINISHED_IN_LOG = re.compile(rf".*/{LOG}/[^/]+#\d+")
 
 
 class Stray(NamedTuple):
@@ -21,7 +26,7 @@ class Stray(NamedTuple):
 
 
 def stray_files(folder: str | os.PathLike[str], older_than_s: float) -> list[Stray]:
-    """Shards that no commit took, and files that were never finished, anywhere below a campaign's folder.
+    """Shards that no commit took, and files that were never finished, log entries too, below a campaign's folder.
 
     A shard that any version of a table has held is none, so that every round can be travelled back to; and a
     young one may be of a worker whose driver will commit it.
@@ -43,7 +48,7 @@ def stray_files(folder: str | os.PathLike[str], older_than_s: float) -> list[Str
         Stray(_uri(uri, path, info.path), info.size, now - info.mtime.timestamp())
         for info in sorted(infos, key=lambda info: info.path)
         if now - info.mtime.timestamp() >= older_than_s
-        and (_is_unfinished(info.base_name) or (_is_shard(info.path, tables) and info.path not in known))
+        and (_is_unfinished(info.path, info.base_name) or (_is_shard(info.path, tables) and info.path not in known))
     ]
 
 
@@ -80,9 +85,9 @@ def _uri(folder: str, root: str, path: str) -> str:
     return folder + path[len(root) :]
 
 
-def _is_unfinished(name: str) -> bool:
+def _is_unfinished(path: str, name: str) -> bool:
     before, after = files.UNFINISHED.split("*")
-    return name.startswith(before) and name.endswith(after)
+    return (name.startswith(before) and name.endswith(after)) or _UNFINISHED_IN_LOG.fullmatch(path) is not None
 
 
 def _is_shard(path: str, tables: list[str]) -> bool:

@@ -20,6 +20,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
 from mlflow.types import Schema, TensorSpec
 
+from semihand.failpoints import reach
 from semihand.tables import files
 
 CHAMPION = "champion"
@@ -53,25 +54,35 @@ def register_version(client: MlflowClient, store_uri: str, name: str, run_id: st
     known = version_of_run(client, name, run_id, digest)
     if known is not None:
         return known
-    model = client.create_logged_model(
-        client.get_run(run_id).info.experiment_id, name, run_id, {**values["tags"], "sha256": digest}
-    )
-    with tempfile.TemporaryDirectory() as scratch:
-        _save_served_model(Path(scratch, "model"), folder, model, run_id)
-        try:
-            client.log_model_artifacts(model.model_id, str(Path(scratch, "model")))
-        except OSError:  # half a copy would take the room that the next start needs
-            _remove_artifacts(model.artifact_location)
-            raise
-    _sync_artifacts(model.artifact_location)
-    client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
-    client.log_outputs(run_id, [LoggedModelOutput(model.model_id, 0)])
-    _log_model_metrics(client, run_id, model.model_id, values)
     tags = {**values["tags"], "sha256": digest}
+    model_id = _uploaded_model(client, name, run_id, folder, tags)
+    _log_model_metrics(client, run_id, model_id, values)
+    reach("record.uploaded")
     with _default_store(store_uri):
         _make_registered_model(client, name)
-        made = client.create_model_version(name, f"models:/{model.model_id}", run_id, tags, model_id=model.model_id)
+        made = client.create_model_version(name, f"models:/{model_id}", run_id, tags, model_id=model_id)
     return int(made.version)
+
+
+def _uploaded_model(client: MlflowClient, name: str, run_id: str, folder: Path, tags: Mapping[str, str]) -> str:
+    """The id of a run's model, its files uploaded; one that a start before this had begun is gone on with."""
+    run = client.get_run(run_id)
+    begun = client.search_logged_models([run.info.experiment_id], f"tags.sha256 = '{tags['sha256']}'")
+    model = next((each for each in begun if each.source_run_id == run_id), None)
+    model = model or client.create_logged_model(run.info.experiment_id, name, run_id, dict(tags))
+    if model.status != LoggedModelStatus.READY:
+        with tempfile.TemporaryDirectory() as scratch:
+            _save_served_model(Path(scratch, "model"), folder, model, run_id)
+            try:
+                client.log_model_artifacts(model.model_id, str(Path(scratch, "model")))
+            except OSError:  # half a copy would take the room that the next start needs
+                _remove_artifacts(model.artifact_location)
+                raise
+        _sync_artifacts(model.artifact_location)
+        client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
+    if all(output.model_id != model.model_id for output in run.outputs.model_outputs):
+        client.log_outputs(run_id, [LoggedModelOutput(model.model_id, 0)])
+    return str(model.model_id)
 
 
 def move_champion(client: MlflowClient, name: str, version: int) -> None:
