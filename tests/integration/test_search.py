@@ -131,4 +131,4 @@ def test_scores_that_are_no_number_are_the_same_by_tune_as_in_one_process(errors
         alone, _ = search_rule(broken, config.default, config, tmp_path)
     assert 0 < trials["value"].is_finite().sum() < len(trials)
     assert by_tune == alone
-    assert score_rule(broken, by_tune, 20).value == trials["value"].fill_nan(None).max() > 0
+    assert score_rule(broken, by_tune, 20.0).value == trials["value"].fill_nan(None).max() > 0
