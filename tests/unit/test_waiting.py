@@ -6,7 +6,10 @@ import time
 
 import pytest
 
+from semihand import waiting
 from semihand.frames.errors import InputError
+from semihand.rounds.ledger import Done, Ledger
+from semihand.tables import Store
 from semihand.waiting import SILENCE_S, End, watched
 
 
@@ -131,3 +134,19 @@ def test_a_wait_that_outlives_the_one_around_it_does_not_silence_those_after_it(
     left.close()
     with watched("steps", silence_s=0.2, say=heard.say):
         heard.wait_for(1)
+
+
+def test_a_step_that_is_silent_is_named_once_and_what_it_waits_for_inside_instead_of_it(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(waiting, "SILENCE_S", 0.4)
+    store = Store(tmp_path / "campaign")
+    store.create()
+
+    def evaluate():
+        time.sleep(0.6)
+        with watched("MLflow"):
+            time.sleep(0.6)
+        return Done()
+
+    Ledger(store).once(3, "evaluate", evaluate)
+    said = [record.getMessage() for record in caplog.records if record.name == waiting.__name__]
+    assert [re.search("waiting for ([^;]*)", line)[1] for line in said] == ["step evaluate of round 3", "MLflow"]

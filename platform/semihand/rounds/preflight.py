@@ -109,7 +109,7 @@ def _check_store(config: ClusterConfig, machines: Sequence[Machine]) -> None:
     if 2 * rows * _LABEL_BYTES > room:
         raise InputError(
             f"blocks of {rows} labels take {_mb(2 * rows * _LABEL_BYTES)} MB on their way, and Ray's object store has "
-            f"{_mb(room)} MB. Lower --cluster.label.rows_per_shard, or raise --cluster.object_store_mb, or "
+            f"{_mb(int(room))} MB. Lower --cluster.label.rows_per_shard, or raise --cluster.object_store_mb, or "
             "--object-store-memory of `ray start`."
         )
 
@@ -195,5 +195,5 @@ def _in_words(machines: Sequence[Machine]) -> str:
     return "; ".join([*each, *(["…"] if len(machines) > 4 else [])])
 
 
-def _mb(num_bytes: float) -> str:
+def _mb(num_bytes: int) -> str:
     return f"{num_bytes / 1e6:,.0f}"
