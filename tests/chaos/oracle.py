@@ -7,4 +7,5 @@ from semihand.proof.oracle import violations
 
 def check_same(campaign: Path, undisturbed: Path) -> None:
     """Raise an AssertionError that says what is lost, doubled, different, damaged or left behind."""
-    assert violations(campaign, undisturbed) == []
+    found = violations(campaign, undisturbed)
+    assert not found, "\n".join(found)
