@@ -68,7 +68,7 @@ def _by_domain(runs: list[dict[str, Any]]) -> dict[str, dict[int, float]]:
     found: dict[str, dict[int, float]] = {}
     for run in runs:
         for name, value in run.items():
-            if name not in ("domain", "seed") and value is not None:
+            if name not in ("domain", "seed", "commit") and value is not None:
                 found.setdefault(f"{run['domain']}/{name}", {})[run["seed"]] = value
     return found
 
