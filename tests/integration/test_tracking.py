@@ -253,7 +253,7 @@ def test_a_model_that_was_uploaded_and_is_no_version_yet_becomes_one_and_is_not_
         assert tracker.champion() is None
     tracker = CampaignTracker("uploaded", folder)
     with tracker.round_run(1, {}) as run:
-        tracker.promote(run.register_model(model, {"epe_mm": 20.0}).version)
+        run.promote(run.register_model(model, {"epe_mm": 20.0}).version)
     assert tracker.champion() == 1
     client = client_of(tracker)
     experiment = client.get_experiment_by_name("uploaded").experiment_id
@@ -311,7 +311,7 @@ def test_a_spool_sent_twice_logs_once(tracker, folder):
 
 def test_an_entry_that_mlflow_refuses_is_set_aside_and_the_rest_is_sent(tracker, folder):
     spool = Spool(folder / "mlflow_spool.jsonl")
-    spool.append(Entry("champion", None, {"version": 4321}))
+    spool.append(Entry("champion", 11, {"version": 4321}))
     spool.append(Entry("tags", 11, {"seen": "yes"}))
     with tracker.round_run(11, {}) as run:
         pass

@@ -53,7 +53,7 @@ def test_work_that_no_machine_has_room_for_says_so_and_then_ends_with_the_way_ou
 def test_a_task_that_no_machine_has_room_for_is_given_up(local_ray):
     assert by_one_task(doubled, (BLOCKS[0],), 0).num_rows == 6
     with stall_limit(3.0), pytest.raises(InputError, match=r"no rows came for 3 s.*of 4 CPUs are free.*stall_limit_s"):
-        by_one_task(doubled, (BLOCKS[0],), 10**15, "rows")
+        by_one_task(doubled, (BLOCKS[0],), 2**44, "rows")
 
 
 @pytest.mark.parametrize(("num", "cpus"), [(3, 1.25), (1, 3.75)])
