@@ -284,7 +284,7 @@ def test_a_spool_sent_twice_logs_once(tracker, folder):
 
 def test_an_entry_that_mlflow_refuses_is_set_aside_and_the_rest_is_sent(tracker, folder):
     spool = Spool(folder / "mlflow_spool.jsonl")
-    spool.append(Entry("champion", None, {"version": 4321}))
+    spool.append(Entry("champion", 11, {"version": 4321}))
     spool.append(Entry("tags", 11, {"seen": "yes"}))
     with tracker.round_run(11, {}) as run:
         pass
