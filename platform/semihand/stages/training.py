@@ -79,17 +79,18 @@ def _own_device() -> torch.device:
 
 
 def _work_by_ray(job: Fit, cluster: TrainClusterConfig) -> None:
-    """Ray Train replaces workers that die, but not the actor that watches over them: so that is begun again, too."""
+    """Ray Train replaces workers; where the actor that watches over them dies or reaches none, it begins again."""
     attempts = job.place / "attempts"  # Ray's own notes; it refuses a torn one, and what resumes here are ours
     for deaths in range(cluster.max_failures + 1):
         shutil.rmtree(attempts, ignore_errors=True)
         try:
             _trainer(job, cluster, attempts).fit()
             break
-        except ray.exceptions.RayActorError:
-            if deaths == cluster.max_failures:
+        except (ray.exceptions.RayActorError, ray.train.ControllerError) as error:
+            failure = error.controller_failure if isinstance(error, ray.train.ControllerError) else error
+            if deaths == cluster.max_failures or not isinstance(failure, ray.exceptions.RayActorError):
                 raise
-            logger.warning("the controller of fit %s died; it goes on from its last checkpoint", job.name)
+            logger.warning("the controller of fit %s was lost; it goes on from its last checkpoint", job.name)
     shutil.rmtree(attempts, ignore_errors=True)
 
 
