@@ -16,6 +16,7 @@ import ray.train.collective
 import ray.train.torch
 import torch
 from pydantic import BaseModel, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from ray.util.placement_group import PlacementGroup, remove_placement_group
 
 from semihand.steps.checkpoint import Checkpoints
 from semihand.steps.fitting import ALONE, Crew, Fit, Fitted, fitted, forget_divergence, progress_file, work
@@ -107,20 +108,33 @@ class _Controllers:
 
 
 def _work_by_ray(job: Fit, cluster: TrainClusterConfig, controllers: _Controllers) -> None:
-    """Ray Train replaces workers that die, but not the actor that watches over them: so that is begun again, too."""
+    """Ray Train replaces workers; where the actor that watches over them dies or reaches none, it begins again."""
     attempts = job.place / "attempts"  # Ray's own notes; it refuses a torn one, and what resumes here are ours
     for deaths in range(cluster.max_failures + 1):
         shutil.rmtree(attempts, ignore_errors=True)
+        before = _held_places()
         try:
             trainer = _trainer(job, cluster, attempts)
             controllers.learn_of(trainer)
             trainer.fit()
             break
-        except ray.exceptions.RayActorError:
-            if deaths == cluster.max_failures or controllers.are_over:
+        except (ray.exceptions.RayActorError, ray.train.ControllerError) as error:
+            failure = error.controller_failure if isinstance(error, ray.train.ControllerError) else error
+            is_last = deaths == cluster.max_failures or controllers.are_over
+            if is_last or not isinstance(failure, ray.exceptions.RayActorError):
                 raise
-            logger.warning("the controller of fit %s died; it goes on from its last checkpoint", job.name)
+            logger.warning("the controller of fit %s was lost; it goes on from its last checkpoint", job.name)
+        finally:
+            for place in _held_places() - before:
+                remove_placement_group(PlacementGroup(ray.PlacementGroupID(bytes.fromhex(place))))
     shutil.rmtree(attempts, ignore_errors=True)
+
+
+def _held_places() -> set[str]:
+    """The placement groups of this driver: they end with it, not with the controller that asked for them."""
+    driver = ray.get_runtime_context().get_job_id()
+    table = ray.util.placement_group_table().items()
+    return {place for place, group in table if place.endswith(driver) and group["state"] != "REMOVED"}
 
 
 def _trainer(job: Fit, cluster: TrainClusterConfig, attempts: Path) -> ray.train.torch.TorchTrainer:
@@ -147,7 +161,7 @@ def _trainer(job: Fit, cluster: TrainClusterConfig, attempts: Path) -> ray.train
 def _leave_out_the_cleaner(trainer: ray.train.torch.TorchTrainer) -> None:
     """Ray's cleaner of placement groups asks the dashboard whether the controller lives.
 
-    Where none runs, the end of a fit waits 12 s for its answer; and groups end with the controller all the same.
+    Where none runs it learns nothing, and the end of a fit waits 12 s for its answer.
     """
     callbacks = trainer._create_default_callbacks()
     kept = [each for each in callbacks if type(each).__name__ != "PlacementGroupCleanerCallback"]
