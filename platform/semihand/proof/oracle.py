@@ -34,7 +34,7 @@ def violations(campaign: Path, undisturbed: Path) -> list[str]:
         there = undisturbed / Path(folder).relative_to(campaign)
         found += [f"{Path(folder).name}, {line}" for line in differences(folder, there, [name])]
     found += _left_behind(campaign, undisturbed)
-    found += [f"{name} is missing" for name in sorted(_shape(undisturbed) - _shape(campaign))]
+    found += [f"{name} is missing" for name in _missing(campaign, undisturbed)]
     found += [] if _summary(campaign) == _summary(undisturbed) else ["summary.json says something else"]
     return [*found, *damages(campaign), *_of_registry(campaign)]
 
@@ -53,6 +53,14 @@ def _shape(campaign: Path) -> Counter[str]:
 def _left_behind(campaign: Path, undisturbed: Path) -> list[str]:
     left = [*sorted(_shape(campaign) - _shape(undisturbed)), *_left_in_tables(campaign, undisturbed)]
     return [f"{name} is left behind" for name in left]
+
+
+def _missing(campaign: Path, undisturbed: Path) -> list[str]:
+    """What the other has; MLflow's artifacts may all lie with its server."""
+    elsewhere = not (campaign / _ARTIFACTS).exists()
+    return sorted(
+        name for name in _shape(undisturbed) - _shape(campaign) if not (elsewhere and name.startswith(_ARTIFACTS))
+    )
 
 
 def _left_in_tables(campaign: Path, undisturbed: Path) -> list[str]:

@@ -108,12 +108,12 @@ def versions_of(client: MlflowClient, name: str, folder: Path) -> dict[int, bool
 
 
 def folder_sha256(folder: Path) -> str:
-    """Digest of a model folder: names and contents of its files.
+    """Digest of a model folder: names and contents of its files, but for those that somebody died over.
 
     Raises:
         ValueError: there is no such folder, or it is empty.
     """
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
     if not files:
         raise ValueError(f"model folder {str(folder)!r} holds no file; name a folder made by save_model")
     digest = hashlib.sha256()
