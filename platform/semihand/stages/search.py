@@ -23,7 +23,7 @@ _AT_ONCE = 2
 _MOST_DEATHS = 100  # of a trial; it is over in no time, so what kills it is not the trial
 
 
-class _Trial(tune.Trainable):  # type: ignore[misc]  # Ray is untyped
+class _Trial(tune.Trainable):
     """One set of limits, scored once."""
 
     def setup(self, config: dict[str, float], errors: pl.DataFrame | None = None, limit_mm: float = 0.0) -> None:
@@ -95,7 +95,7 @@ class _Task(NamedTuple):
         return name == "min_mask_agreement"
 
 
-class _Telling(tune.Callback):  # type: ignore[misc]
+class _Telling(tune.Callback):
     """Tells of every trial that is done."""
 
     def __init__(self, progress: Callable[[], None]) -> None:
@@ -110,7 +110,7 @@ class _Telling(tune.Callback):  # type: ignore[misc]
         return {"progress": None}
 
 
-class _Stopper(tune.Stopper):  # type: ignore[misc]
+class _Stopper(tune.Stopper):
     """Ends a search whose trials do not come."""
 
     def __init__(self) -> None:

@@ -13,7 +13,7 @@ from semihand.tables.witness import DamagedTable, check_log, entry_uri, read_ent
 ROWS_KEY = "semihand.num_rows"  # in every commit of ours: the rows of the whole table after it
 
 
-class Table(DeltaTable):  # type: ignore[misc]
+class Table(DeltaTable):
     """A Delta table that knows where it lies; deltalake's own `file_uris` are wrong below `a folder`."""
 
     def __init__(self, uri: str, version: int | None = None) -> None:

@@ -9,7 +9,7 @@ import mlflow.pyfunc
 import numpy as np
 
 
-class HandPoseModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
+class HandPoseModel(mlflow.pyfunc.PythonModel):
     """Pictures to 21 joints of one hand in each."""
 
     def load_context(self, context: Any) -> None:

@@ -32,7 +32,7 @@ _DAMAGE = (
 )  # fmt: skip
 
 
-class _PlainLoader(yaml.SafeLoader):  # type: ignore[misc]
+class _PlainLoader(yaml.SafeLoader):
     """Plain values only, and Python's tuples, which DexYCB's calibration is written with, as lists."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
