@@ -1,6 +1,7 @@
 """The search over thresholds: better than the recipe's defaults, also on labels that it has not seen."""
 
 import hashlib
+import os
 
 import numpy as np
 import polars as pl
@@ -8,7 +9,7 @@ import pytest
 import ray
 
 from semihand.frames.errors import InputError
-from semihand.stages.search import search_rule
+from semihand.stages.search import _Trial, search_rule
 from semihand.steps.calibrate import halves
 from semihand.steps.rules import ErrorLimit, Thresholds
 from semihand.steps.selection import SelectConfig, error_limit_mm, first_rule, score_rule
@@ -115,11 +116,27 @@ def test_a_trial_that_is_given_up_ends_the_search_and_the_next_one_is_as_if_it_h
     monkeypatch.setattr("semihand.stages.search._MOST_DEATHS", 0)
     config = SelectConfig(num_trials=6, max_label_error_mm=20)
     broken = errors.with_columns(error_mm=pl.lit("no number"))  # of which a trial that accepts no label takes no mean
-    with pytest.raises(InputError, match=r"gave up a trial that failed .*run the job again") as told:
+    with pytest.raises(InputError, match=r"gave up a trial \(.*run the job again") as told:
         search_rule(broken, config.default, config, tmp_path / "search")
     assert "\n" not in str(told.value)
     again, fresh = (search_rule(errors, config.default, config, tmp_path / name) for name in ("search", "fresh"))
     assert again[0] == fresh[0]
+
+
+def test_a_search_that_loses_its_actors_is_made_without_them(errors, local_ray, tmp_path, monkeypatch, caplog):
+    class Dying(_Trial):
+        def step(self):
+            os._exit(1)
+
+    monkeypatch.setattr("semihand.stages.search._Trial", Dying)
+    monkeypatch.setattr("semihand.stages.search._MOST_DEATHS", 1)
+    config = SelectConfig(num_trials=6)
+    found, trials = search_rule(errors, config.default, config, tmp_path / "search")
+    with working_alone():
+        alone = search_rule(errors, config.default, config, tmp_path)
+    assert "lost a trial with its actor" in caplog.text
+    assert found == alone[0]
+    assert trials.select(sorted(trials.columns)).equals(alone[1].select(sorted(trials.columns)))
 
 
 def test_scores_that_are_no_number_are_the_same_by_tune_as_in_one_process(errors, local_ray, tmp_path):

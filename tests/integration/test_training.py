@@ -105,10 +105,11 @@ def test_two_workers_follow_the_loss_curve_of_one(by_one_worker, data, card, tmp
     assert two.sha256 != by_one_worker.sha256
 
 
-def test_a_fit_whose_worker_is_killed_goes_on_from_its_checkpoint(local_ray, data, card, tmp_path, one_thread):
+@pytest.mark.parametrize("victim", ["TrainWorker", "TrainController"])
+def test_a_fit_that_loses_a_process_goes_on_from_its_checkpoint(victim, local_ray, data, card, tmp_path, one_thread):
     source_only = DataSource(data.source, data.held_out)
     job = Fit("killed", LONG, None, card, source_only, tmp_path / "killed")
-    killer = Killer(job.place)
+    killer = Killer(job.place, victim)
     killer.start()
     ended = fit(job, TrainClusterConfig(cpus_per_worker=1, checkpoint_every=1, max_failures=1))
     killer.join(1)
@@ -148,15 +149,16 @@ def test_a_fit_whose_workers_find_no_place_is_given_up_and_leaves_nothing_that_w
 
 
 class Killer(threading.Thread):
-    """Stops the training worker after its first checkpoint, marks the losses beside it, and kills the worker.
+    """Stops the training worker after its first checkpoint, marks the losses beside it, and kills the victim.
 
     A fit that is taken up has the losses so far from beside its checkpoint, so a mark among them proves it.
     """
 
     MARK: ClassVar = {"step": -1.0, "total": -1.0}
 
-    def __init__(self, place: Path) -> None:
+    def __init__(self, place: Path, victim: str) -> None:
         super().__init__(daemon=True)
+        self.victim = victim
         self.path = place / "checkpoints.json"
         self.killed_after: int | None = None
 
@@ -166,12 +168,15 @@ class Killer(threading.Thread):
             if time.monotonic() > deadline:
                 return
             time.sleep(0.05)
-        [worker] = [each for each in psutil.Process().children(recursive=True) if "TrainWorker" in title(each)]
+        children = psutil.Process().children(recursive=True)
+        [worker], [victim] = (
+            [each for each in children if name in title(each)] for name in ("TrainWorker", self.victim)
+        )
         os.kill(worker.pid, signal.SIGSTOP)
         record = read_record(str(self.path))
         write_record(str(self.path), record | {"curves": [*record["curves"], self.MARK]})
         self.killed_after = record["checkpoints"][-1]["step"]
-        os.kill(worker.pid, signal.SIGKILL)
+        os.kill(victim.pid, signal.SIGKILL)
 
     def _listed(self) -> list[Any]:
         record = read_record(str(self.path))

@@ -1,5 +1,6 @@
 """Search a rule's limits: Optuna over labels whose error is known, its trials by Ray Tune where Ray runs."""
 
+import logging
 import math
 import shutil
 from collections.abc import Callable, Iterable
@@ -10,6 +11,7 @@ import optuna
 import polars as pl
 from optuna.distributions import BaseDistribution, FloatDistribution
 from ray import tune
+from ray.exceptions import RayActorError
 from ray.tune import Result
 from ray.tune.search import ConcurrencyLimiter
 from ray.tune.search.optuna import OptunaSearch
@@ -18,6 +20,8 @@ from semihand.frames.errors import InputError, first_line
 from semihand.steps.rules import read_rule
 from semihand.steps.selection import Score, Searched, SelectConfig, error_limit_mm, score_rule, search_space
 from semihand.workforce import is_alone, watched_cluster
+
+logger = logging.getLogger(__name__)
 
 _AT_ONCE = 2
 _MOST_DEATHS = 100  # of a trial; it is over in no time, so what kills it is not the trial
@@ -68,10 +72,9 @@ def search_rule(
     first = {name: min(max(value, bounds[name][0]), bounds[name][1]) for name, value in start.model_dump().items()}
     task, stopper = _Task(errors, limit_mm, bounds, first), _Stopper()
     with watched_cluster("trials of limits", stopper.give_up) as progress:
-        if is_alone():
+        rows = None if is_alone() else _tried_by_tune(task, config, folder, _Telling(progress), stopper)
+        if rows is None:
             rows = _tried_alone(task, config, progress)
-        else:
-            rows = _tried_by_tune(task, config, folder, _Telling(progress), stopper)
     trials = pl.DataFrame(rows).sort(has_score(), "value", descending=True, maintain_order=True)
     if not math.isfinite(limit_mm) or not trials.select(has_score()).to_series().any():
         return None, trials
@@ -128,8 +131,11 @@ class _Stopper(tune.Stopper):
 
 def _tried_by_tune(
     task: _Task, config: SelectConfig, folder: Path, telling: _Telling, stopper: _Stopper
-) -> list[dict[str, float]]:
-    """What Tune's actors find, two trials at a time."""
+) -> list[dict[str, float]] | None:
+    """What Tune's actors find, two trials at a time; None where a trial was lost with its actor.
+
+    Tune takes up a trial whose actor died or was not reached, but not one that it has two such answers from.
+    """
     shutil.rmtree(folder, ignore_errors=True)  # of a search that was killed; what was chosen stands in the ledger
     space = {
         name: tune.uniform(low, high) if task.is_linear(name) else tune.loguniform(low, high)
@@ -161,6 +167,9 @@ def _tried_by_tune(
     )
     results = list(tuner.fit())
     shutil.rmtree(folder)
+    if any(isinstance(result.error, RayActorError) for result in results):
+        logger.warning("the search for limits lost a trial with its actor; it is made again in this process")
+        return None
     return _scored(results)
 
 
@@ -171,8 +180,8 @@ def _scored(results: Iterable[Result]) -> list[dict[str, float]]:
         if result.error is not None or "value" not in (result.metrics or {}):
             why = first_line(result.error) if result.error is not None else "it said nothing"
             raise InputError(
-                f"the search for limits gave up a trial that failed more than {_MOST_DEATHS} times ({why}), so nothing "
-                "is chosen; see the log of the workers, and run the job again: the search begins anew"
+                f"the search for limits gave up a trial ({why}), so nothing is chosen; see the log of the workers, and "
+                "run the job again: the search begins anew"
             )
         rows.append(result.config | {name: result.metrics[name] for name in Score._fields})
     return rows

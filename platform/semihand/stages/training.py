@@ -16,8 +16,11 @@ import ray.train.collective
 import ray.train.torch
 import torch
 from pydantic import BaseModel, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from ray.train.backend import Backend
+from ray.train.v2._internal.exceptions import WorkerGroupStartupFailedError, WorkerGroupStartupTimeoutError
 from ray.util.placement_group import PlacementGroup, remove_placement_group
 
+from semihand.frames.errors import first_line
 from semihand.steps.checkpoint import Checkpoints
 from semihand.steps.fitting import ALONE, Crew, Fit, Fitted, fitted, forget_divergence, progress_file, work
 from semihand.steps.train import World
@@ -26,6 +29,7 @@ from semihand.workforce import is_alone, watched_cluster
 logger = logging.getLogger(__name__)
 
 _LOOK_EVERY_S = 10.0
+_NOT_STARTED = (WorkerGroupStartupFailedError, WorkerGroupStartupTimeoutError)
 
 
 class TrainClusterConfig(BaseModel, frozen=True, extra="forbid"):
@@ -100,17 +104,27 @@ class _Controllers:
 
         trainer._register_sigint_handler = registered
 
+    def release(self) -> None:
+        """None of them is to go on: one that was not reached may still be alive."""
+        for handle in self.handles:
+            ray.kill(handle)
+        self.handles.clear()
+
     def end(self) -> None:
         """None of them is to go on, nor another to follow."""
         self.are_over = True
-        for handle in self.handles:
-            ray.kill(handle)
+        self.release()
 
 
 def _work_by_ray(job: Fit, cluster: TrainClusterConfig, controllers: _Controllers) -> None:
-    """Ray Train replaces workers; where the actor that watches over them dies or reaches none, it begins again."""
+    """Ray Train replaces workers; where the actor that watches over them dies or reaches none, another takes over.
+
+    Deaths are counted. A group of workers that does not come up is not one: its places may be held by others, or calls
+    between the machines may get lost, and it is tried again for as long as progress is waited for.
+    """
     attempts = job.place / "attempts"  # Ray's own notes; it refuses a torn one, and what resumes here are ours
-    for deaths in range(cluster.max_failures + 1):
+    deaths = 0
+    while True:
         shutil.rmtree(attempts, ignore_errors=True)
         before = _held_places()
         try:
@@ -120,11 +134,16 @@ def _work_by_ray(job: Fit, cluster: TrainClusterConfig, controllers: _Controller
             break
         except (ray.exceptions.RayActorError, ray.train.ControllerError) as error:
             failure = error.controller_failure if isinstance(error, ray.train.ControllerError) else error
-            is_last = deaths == cluster.max_failures or controllers.are_over
-            if is_last or not isinstance(failure, ray.exceptions.RayActorError):
+            is_unreached = isinstance(failure, (ray.exceptions.ActorUnavailableError, *_NOT_STARTED))
+            is_death = isinstance(failure, ray.exceptions.RayActorError) and not is_unreached
+            deaths += is_death
+            if fitted(job) is not None:
+                break
+            if controllers.are_over or deaths > cluster.max_failures or not (is_unreached or is_death):
                 raise
-            logger.warning("the controller of fit %s was lost; it goes on from its last checkpoint", job.name)
+            logger.warning("fit %s goes on from its last checkpoint: %s", job.name, first_line(failure))
         finally:
+            controllers.release()
             for place in _held_places() - before:
                 remove_placement_group(PlacementGroup(ray.PlacementGroupID(bytes.fromhex(place))))
     shutil.rmtree(attempts, ignore_errors=True)
@@ -137,11 +156,20 @@ def _held_places() -> set[str]:
     return {place for place, group in table if place.endswith(driver) and group["state"] != "REMOVED"}
 
 
+class _OneWorker(ray.train.torch.TorchConfig):
+    """No process group for one process: every call that a start takes is one that may get lost."""
+
+    @property
+    def backend_cls(self) -> Any:
+        return Backend
+
+
 def _trainer(job: Fit, cluster: TrainClusterConfig, attempts: Path) -> ray.train.torch.TorchTrainer:
     cpus = cluster.cpus_per_worker or _cpus_each(cluster.num_workers)
     trainer = ray.train.torch.TorchTrainer(
         _work,
         train_loop_config={"job": job, "checkpoint_every": cluster.checkpoint_every, "threads": max(1, int(cpus))},
+        torch_config=ray.train.torch.TorchConfig() if cluster.num_workers > 1 else _OneWorker(),
         scaling_config=ray.train.ScalingConfig(
             num_workers=cluster.num_workers,
             use_gpu=cluster.gpus_per_worker > 0,
@@ -150,7 +178,8 @@ def _trainer(job: Fit, cluster: TrainClusterConfig, attempts: Path) -> ray.train
         run_config=ray.train.RunConfig(
             name=uuid.uuid4().hex,
             storage_path=str(attempts),
-            failure_config=ray.train.FailureConfig(max_failures=cluster.max_failures),
+            # A group that fails to start keeps its places until the controller ends: one try for each controller.
+            failure_config=ray.train.FailureConfig(max_failures=cluster.max_failures, controller_failure_limit=0),
         ),
     )
     if not ray._private.worker.get_dashboard_url():
@@ -182,9 +211,10 @@ def _work(loop: dict[str, Any]) -> None:
     device = ray.train.torch.get_device()
     if device.type == "cpu":
         torch.set_num_threads(loop["threads"])  # Ray would leave it one
-    crew = Crew(world, device, report=lambda row: ray.train.report(dict(row)))
+    crew = Crew(world, device)
     if world.size > 1:
         crew = crew._replace(
+            report=lambda row: ray.train.report(dict(row)),
             wrap=torch.nn.parallel.DistributedDataParallel,
             mean=partial(_mean, num_workers=world.size),
             first_says=ray.train.collective.broadcast_from_rank_zero,
