@@ -38,7 +38,7 @@ test: check
 
 # Everything that kills, under Ray: an hour.
 chaos: $(STAMP)
-	$(RUN)/pytest tests/chaos -m "chaos or not chaos" -s
+	$(RUN)/pytest tests/chaos -m "chaos or not chaos" --numprocesses 2 --dist worksteal -rP
 
 # Speeds, as ratios and rates; never part of a test.
 bench: $(STAMP)

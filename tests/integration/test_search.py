@@ -2,14 +2,16 @@
 
 import hashlib
 import os
+from functools import partial
 
 import numpy as np
 import polars as pl
 import pytest
 import ray
+from ray import tune
 
 from semihand.frames.errors import InputError
-from semihand.stages.search import _Trial, search_rule
+from semihand.stages.search import search_rule
 from semihand.steps.calibrate import halves
 from semihand.steps.rules import ErrorLimit, Thresholds
 from semihand.steps.selection import SelectConfig, error_limit_mm, first_rule, score_rule
@@ -124,11 +126,12 @@ def test_a_trial_that_is_given_up_ends_the_search_and_the_next_one_is_as_if_it_h
 
 
 def test_a_search_that_loses_its_actors_is_made_without_them(errors, local_ray, tmp_path, monkeypatch, caplog):
-    class Dying(_Trial):
-        def step(self):
-            os._exit(1)
+    class Deadly:
+        def __reduce__(self):
+            return os._exit, (1,)
 
-    monkeypatch.setattr("semihand.stages.search._Trial", Dying)
+    deadly = partial(tune.with_parameters, poison=Deadly())  # whoever is handed it dies
+    monkeypatch.setattr("semihand.stages.search.tune.with_parameters", deadly)
     monkeypatch.setattr("semihand.stages.search._MOST_DEATHS", 1)
     config = SelectConfig(num_trials=6)
     found, trials = search_rule(errors, config.default, config, tmp_path / "search")
