@@ -113,7 +113,8 @@ def by_actors(
         memory=actors.memory or None,
     )
     if then is not None:
-        data = data.map_batches(then, batch_format="pyarrow", batch_size=None, num_cpus=WRITER_CPUS)
+        writers = ray.data.TaskPoolStrategy(size=most)  # else one for every block, each a process to start
+        data = data.map_batches(then, batch_format="pyarrow", batch_size=None, num_cpus=WRITER_CPUS, compute=writers)
     yield from _answers(data, what)
 
 

@@ -56,7 +56,7 @@ def test_nodes_the_gcs_workers_and_drivers_die_at_any_time_and_the_tables_are_th
 @pytest.mark.chaos
 @pytest.mark.timeout(3000)
 def test_the_gcs_dies_in_every_round_and_every_round_ends_as_if_it_had_not(cluster, joining, campaigns):
-    long, hit = joining(rounds=ROUNDS), set()
+    long, hit = joining(rounds=ROUNDS, **{"cluster.label.num_actors": 1}), set()
     with meanwhile(once_a_round(cluster, long.campaign("gcs-dies"), "gcs", SEED, hit)):
         ended = long.run("gcs-dies")
     assert hit == set(range(1, ROUNDS + 1))

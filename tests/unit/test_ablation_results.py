@@ -31,7 +31,9 @@ def write(results: ResultFolder, cell: Cell, epe_mm: float, plan: str = PLAN, **
     """A result whose frames scatter alike in all rows."""
     spread = np.random.default_rng(0).normal(0, 3, 200)
     frames = pl.DataFrame({"frame_id": [f"{i:04d}" for i in range(200)], "error_mm": epe_mm + spread})
-    results.write(cell, plan, RowResult({"epe_mm": epe_mm, "uv_px": 1.0, **more}, frames, Path("model")))
+    results.write(
+        cell, plan, RowResult({"epe_mm": epe_mm, "uv_px": 1.0, **more}, frames, Path("model"), Path("models/start"))
+    )
 
 
 def filled(folder: Path, errors_mm: dict[str, float]) -> tuple[ResultFolder, pl.DataFrame]:
@@ -60,6 +62,11 @@ def test_gap_closed_and_paired_gain_are_what_the_numbers_say(tmp_path: Path):
     assert rows["better"]["on_by_default"]
     assert "gain" not in rows["semihand"]
     assert summary["commits"] == {rows["semihand"]["runs"][0]["commit"]: 16}
+    assert summary["starts"] == {"start": 16}
+    assert "not the same" not in markdown(summary)
+    mixed = figures.with_columns(start=pl.when(pl.col("seed") == 1).then(pl.lit("other")).otherwise("start"))
+    told = markdown(summarise(results, mixed, plans, {"better": "semihand"}))
+    assert "The pre-trained weights were not the same for all results: 8 by " in told
     table = markdown(summary)
     assert "| better | semihand | +2.00 ± 0.00 (0.00) | +4.00 ± 0.00 (0.00) | yes | yes |" in table
     assert "| semihand: what it is | 25.12 ± 0.53 | 40 ± 0 % |" in table
@@ -121,7 +128,7 @@ def test_no_result_is_a_table_that_says_so(tmp_path: Path):
     assert len(run_ablation(config, said.append)) == len(config.cells(config.plans()))
     assert not (tmp_path / "sets").exists()
     report = write_report(config)
-    assert (report.summary, report.figure) == ({"rows": [], "domains": {}, "commits": {}}, None)
+    assert (report.summary, report.figure) == ({"rows": [], "domains": {}, "commits": {}, "starts": {}}, None)
     assert (tmp_path / "table.md").read_text() == "No row is finished.\n"
 
 

@@ -17,6 +17,7 @@ class RowResult(NamedTuple):
     metrics: dict[str, float]
     errors: pl.DataFrame  # frame_id and error_mm of every evaluation frame
     model: Path
+    start: Path  # the pre-trained model that it began with
 
 
 class ResultFolder:
@@ -35,17 +36,23 @@ class ResultFolder:
         path = self._path(cell)
         path.parent.mkdir(parents=True, exist_ok=True)
         result.errors.write_parquet(path.with_suffix(".parquet"))
-        about = cell._asdict() | provenance() | {"model": result.model.name}
+        about = cell._asdict() | provenance() | {"model": result.model.name, "start": result.start.name}
         write_json(path, about | {"plan": json.loads(plan), "metrics": result.metrics})
 
     def read(self, plans: Mapping[Cell, str]) -> pl.DataFrame:
-        """What was run by these plans: row, domain, seed, commit and a column per figure; none is NaN or infinite."""
+        """What was run by these plans: row, domain, seed, commit, start and a column per figure.
+
+        None is NaN or infinite. `start` is the name of the weights that the row began with.
+        """
         found = {
             cell: json.loads(self._path(cell).read_text()) for cell, plan in plans.items() if self.is_done(cell, plan)
         }
-        rows = [cell._asdict() | {"commit": about.get("commit")} | about["metrics"] for cell, about in found.items()]
+        rows = [
+            cell._asdict() | {name: about.get(name) for name in ("commit", "start")} | about["metrics"]
+            for cell, about in found.items()
+        ]
         if not rows:
-            strings = dict.fromkeys(("row", "domain", "commit"), pl.String)
+            strings = dict.fromkeys(("row", "domain", "commit", "start"), pl.String)
             return pl.DataFrame(schema=strings | {"seed": pl.Int64, "epe_mm": pl.Float64})
         return pl.DataFrame(rows, infer_schema_length=None)
 

@@ -36,7 +36,7 @@ def run_row(task: Task) -> RowResult:
         student = _student(task, student, _target(task, labelled), number)
     metrics, errors = _evaluated(task, student)
     metrics |= {} if labelled is None else label_quality(labelled, task.sets)
-    return RowResult(metrics | {"seconds": time.monotonic() - started}, errors, student)
+    return RowResult(metrics | {"seconds": time.monotonic() - started}, errors, student, task.start)
 
 
 def _evaluated(task: Task, model: Path) -> tuple[dict[str, float], pl.DataFrame]:

@@ -29,7 +29,8 @@ def summarise(
         bases: the row that each addition is compared with.
 
     Returns:
-        `rows`, `domains` with their shifts, and `commits`: how many results each commit of the code made.
+        `rows`, `domains` with their shifts, and how many results each commit of the code made (`commits`) and began
+        with each pre-trained model (`starts`).
     """
     figures = _with_gap_closed(figures)
     rows = [_row(name, plan, figures.filter(row=name)) for name, plan in plans.items() if name in set(figures["row"])]
@@ -37,9 +38,17 @@ def summarise(
         if row["name"] in bases:
             row |= _gains(row["name"], bases[row["name"]], results, figures)
             row["in_all_additions"] = plans[ALL].takes_in(plans[row["name"]], plans[row["compared_with"]])
-    commits = figures["commit"].fill_null("unknown").value_counts(sort=True)
     domains = {domain: _domain(figures.filter(domain=domain)) for domain in figures["domain"].unique().sort()}
-    return {"rows": rows, "domains": domains, "commits": dict(commits.iter_rows())}
+    return {
+        "rows": rows,
+        "domains": domains,
+        "commits": _counts(figures["commit"]),
+        "starts": _counts(figures["start"]),
+    }
+
+
+def _counts(names: pl.Series) -> dict[str, int]:
+    return dict(names.fill_null("unknown").value_counts(sort=True).iter_rows())
 
 
 def _with_gap_closed(figures: pl.DataFrame) -> pl.DataFrame:

@@ -35,9 +35,10 @@ def markdown(summary: Mapping[str, Any]) -> str:
     if not summary["rows"]:
         return "No row is finished."
     parts = [_rows(summary["rows"]), [_CONVENTIONS], _domains(summary["domains"])]
-    if len(summary["commits"]) > 1:
-        made = ", ".join(f"{count} by {commit}" for commit, count in summary["commits"].items())
-        parts.append([f"The code was not the same for all results: {made}."])
+    for name, said in (("commits", "The code was not the same for all results"),
+                       ("starts", "The pre-trained weights were not the same for all results")):  # fmt: skip
+        if len(summary[name]) > 1:
+            parts.append([f"{said}: {', '.join(f'{count} by {each}' for each, count in summary[name].items())}."])
     additions = [row for row in summary["rows"] if row.get("gain")]
     if additions:
         off = [row["name"] for row in additions if not row["on_by_default"]]

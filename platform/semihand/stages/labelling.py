@@ -16,7 +16,7 @@ from semihand.frames.limits import STANDARD, Limits
 from semihand.frames.truth import without_truth
 from semihand.steps.components import ErrorModel
 from semihand.steps.label import LABELLER, FrameLabeller, LabelConfig
-from semihand.steps.label_rows import quarantined, split_labelled
+from semihand.steps.label_rows import quarantined, write_labelled
 from semihand.steps.previous import PreviousLabels
 from semihand.steps.subjects import Lengths
 from semihand.tables import Shard, Store
@@ -133,20 +133,10 @@ def label_frames(
     if not todo:
         forget_deaths(job.attempts)
         return
-    write = partial(_write, store=store, round_number=job.round_number)
+    write = partial(write_labelled, store=store, round_number=job.round_number)
     written = labelled_blocks(take_rows(frames, todo), job, cluster, write)
     _commit_all(rows_of_blocks(written), store, job.round_number, cluster.shards_per_commit, progress)
     forget_deaths(job.attempts)
-
-
-def _write(labelled: pa.Table, store: Store, round_number: int) -> pa.Table:
-    """Write both kinds of rows; a row of metadata per file is all that travels on."""
-    labels, quarantine = split_labelled(labelled)
-    written = [
-        store.write_shard("labels", labels, round_number).as_row(),
-        store.write_shard("quarantine", quarantine, round_number).as_row(),
-    ]
-    return pa.Table.from_pylist(written)
 
 
 def _commit_all(

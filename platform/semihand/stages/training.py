@@ -100,6 +100,8 @@ class _Controllers:
 
         def registered(controller: Any) -> None:
             self.handles.append(controller)
+            if self.are_over:
+                self.release()
             register(controller)
 
         trainer._register_sigint_handler = registered

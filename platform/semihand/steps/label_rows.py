@@ -9,7 +9,7 @@ from jaxtyping import Float
 from PIL import Image
 
 from semihand.frames.errors import BadFrame
-from semihand.tables import LABELS, QUARANTINE, fixed_list_column
+from semihand.tables import LABELS, QUARANTINE, Store, fixed_list_column
 from semihand.tables.rows import filter_rows, take_rows
 
 _FAILURE = ("failure_reason", "failure_detail", "failure_uri")
@@ -84,6 +84,19 @@ def split_labelled(labelled: pa.Table) -> tuple[pa.Table, pa.Table]:
     }
     quarantine = pa.Table.from_arrays([given[name] for name in QUARANTINE.names], schema=QUARANTINE)
     return labels, quarantine
+
+
+def write_labelled(labelled: pa.Table, store: Store, round_number: int) -> pa.Table:
+    """Write both kinds of rows; gives a row of metadata per file, which is all that travels on.
+
+    It stands here and not beside the actors because whoever only writes should not have to load a network's libraries.
+    """
+    labels, quarantine = split_labelled(labelled)
+    written = [
+        store.write_shard("labels", labels, round_number).as_row(),
+        store.write_shard("quarantine", quarantine, round_number).as_row(),
+    ]
+    return pa.Table.from_pylist(written)
 
 
 def _column(values: np.ndarray) -> pa.Array:
