@@ -64,11 +64,11 @@ def _log_row(run: RoundRun, row: Mapping[str, Any], plan: Mapping[str, object], 
 
 
 def _by_domain(runs: list[dict[str, Any]]) -> dict[str, dict[int, float]]:
-    """Every figure of every domain, by seed."""
+    """Every figure of every domain, by seed; what names a run (domain, seed, commit, start) is no float."""
     found: dict[str, dict[int, float]] = {}
     for run in runs:
         for name, value in run.items():
-            if name not in ("domain", "seed", "commit") and value is not None:
+            if isinstance(value, float):
                 found.setdefault(f"{run['domain']}/{name}", {})[run["seed"]] = value
     return found
 
