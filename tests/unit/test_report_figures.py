@@ -155,6 +155,16 @@ def test_the_search_tells_allowed_trials_from_the_others_and_rings_the_chosen_on
     assert "chosen: 900 labels at 9.00 mm" in legend_texts(figure)
 
 
+@pytest.mark.parametrize("errors", [[4.0, 9.0, 12.0], [2.0, 8.0, 9.0], [5.0, 5.0, 5.0]])
+def test_the_ring_around_the_trial_that_keeps_most_is_not_cut(errors):
+    figure = threshold_search_figure(np.array(errors), [1900, 1950, 2000], 15.0, chosen=2)
+    figure.canvas.draw()
+    ring = line_named(figure, f"chosen: 2,000 labels at {errors[2]:.2f} mm").get_window_extent()
+    edge = figure.axes[0].get_window_extent()
+    assert edge.x0 <= ring.x0 < ring.x1 <= edge.x1
+    assert edge.y0 <= ring.y0 < ring.y1 <= edge.y1
+
+
 def test_progress_shows_the_errors_there_are_and_stacks_every_frame_once():
     rounds = [
         {"round": 0, "labels": 0, "selected": 0, "quarantined": 0, "evaluation": {"epe_mm": 30.0}},

@@ -78,7 +78,8 @@ def threshold_search_figure(
         }
         name = f"chosen: {count[chosen]:,.0f} labels at {label_error_mm[chosen]:.2f} mm"
         axes.plot(label_error_mm[chosen], count[chosen], "o", label=name, linestyle="", **ring)
-    axes.set_ylim(bottom=0)
+    axes.margins(x=0.08)  # a ring on the edge would be cut
+    axes.set_ylim(0, 1.12 * max(1.0, *count))
     return with_legend(figure, axes, "below")
 
 
