@@ -95,7 +95,7 @@ class Campaigns:
         """Start a campaign again and again until it is done.
 
         Raises:
-            BrokenCampaignError: something but SIGKILL ended it.
+            BrokenCampaignError: something but SIGKILL or SIGTERM ended it.
         """
         folder, failpoints = self.campaign(name), self.failpoints(name)
         failpoints.mkdir(parents=True)
@@ -109,7 +109,8 @@ class Campaigns:
             code = self._start(folder, log, failpoints, mutation)
             if code == 0:
                 return Ended(folder, failpoints, starts)
-            was_killed = code == -signal.SIGKILL or (code == _NO_WORD and _num_deaths(failpoints) > before)
+            was_killed = code in (-signal.SIGKILL, -signal.SIGTERM)
+            was_killed |= code == _NO_WORD and _num_deaths(failpoints) > before
             if not was_killed:
                 raise BrokenCampaignError(f"start {starts} of {name} ended with {code}:\n{log.read_text()[-4000:]}")
         raise BrokenCampaignError(f"{name} was not done after {_MOST_STARTS} starts: {Counter(k.name for k in plan)}")

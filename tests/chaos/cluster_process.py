@@ -10,10 +10,14 @@ import socket
 import sys
 import time
 
+from ray._private.node import Node
+from ray._raylet import GcsClient
 from ray.cluster_utils import Cluster
+from ray.core.generated.autoscaler_pb2 import DrainNodeReason
 
 _STORE_BYTES = 100 * 1024**2
 _GCS_AWAY_S = 2.0
+_NOTICE_S = 10.0
 
 
 class Breakable:
@@ -36,15 +40,27 @@ class Breakable:
             self.cluster.add_node(**self._node)
 
     def lose(self, what: str) -> None:
-        """A `node` but the head dies with its raylet and workers, or the `gcs` does; something takes its place."""
-        if what == "node":
-            nodes = sorted(self.cluster.worker_nodes, key=lambda node: str(node.unique_id))
-            self.cluster.remove_node(self._rng.choice(nodes), allow_graceful=False)
-            self.cluster.add_node(**self._node)
-        else:
+        """A `node` but the head dies with its raylet and workers, one is `preempted`, or the `gcs` dies.
+
+        Something takes its place. A node that is preempted is drained first, and then told to stop.
+        """
+        if what == "gcs":
             self.cluster.head_node.kill_gcs_server()
             time.sleep(_GCS_AWAY_S)
             self.cluster.head_node.start_gcs_server()
+            return
+        node = self._rng.choice(sorted(self.cluster.worker_nodes, key=lambda node: str(node.unique_id)))
+        if what == "preempted":
+            self._announce_the_end_of(node)
+        self.cluster.remove_node(node, allow_graceful=what == "preempted")
+        self.cluster.add_node(**self._node)
+
+    def _announce_the_end_of(self, node: Node) -> None:
+        ends_ms = int((time.time() + _NOTICE_S) * 1000)
+        reason = DrainNodeReason.Value("DRAIN_NODE_REASON_PREEMPTION")
+        accepted, why_not = GcsClient(address=self.cluster.address).drain_node(node.node_id, reason, "", ends_ms)
+        assert accepted, why_not
+        time.sleep(_NOTICE_S)
 
 
 def main(nodes: int, cpus: int, seed: int) -> None:

@@ -1,5 +1,6 @@
 """Clusters that campaigns join, and what befalls them meanwhile."""
 
+import json
 import os
 import random
 import subprocess
@@ -11,6 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
+
+from semihand.proof.driver import step_at_work
+from semihand.rounds.driver import LOCK
 from semihand.rounds.ledger import Ledger
 from semihand.tables import Store
 
@@ -20,8 +25,10 @@ _SETTINGS = {
     "RAY_AUTH_MODE": "token", "RAY_gcs_storage": "rocksdb",
     "RAY_health_check_period_ms": "1000", "RAY_health_check_failure_threshold": "2",
 }  # fmt: skip
+LOSSES = ("node", "preempted", "gcs")
 _LOOK_EVERY_S = 0.5
 _WITHIN_A_ROUND_S = 6.0
+_STOPS_WITHIN_S = 30.0
 
 
 class RayCluster:
@@ -45,7 +52,7 @@ class RayCluster:
         self.address = self._line()
 
     def lose(self, what: str) -> None:
-        """Let a `node` or the `gcs` die by SIGKILL, and another take its place; returns when that is there."""
+        """Let a `node` or the `gcs` die by SIGKILL, or a node be `preempted`; returns when another is in its place."""
         assert self._process.stdin is not None
         print(what, file=self._process.stdin, flush=True)
         assert self._line() == what
@@ -79,12 +86,12 @@ def meanwhile(disturb: Callable[[threading.Event], None]) -> Iterator[None]:
 
 
 def at_any_time(cluster: RayCluster, every_s: float, seed: int) -> Callable[[threading.Event], None]:
-    """Nodes and the GCS die, each after a while of its own."""
+    """Nodes die or are preempted, the GCS dies, each after a while of its own."""
 
     def disturb(ended: threading.Event) -> None:
         rng = random.Random(seed)
         while not ended.wait(rng.expovariate(1 / every_s)):
-            cluster.lose(rng.choice(("node", "gcs")))
+            cluster.lose(rng.choice(LOSSES))
 
     return disturb
 
@@ -103,6 +110,21 @@ def once_a_round(
             if round_at_work(campaign) == number:
                 cluster.lose(what)
                 rounds.add(number)
+
+    return disturb
+
+
+def told_to_stop(campaign: Path, steps: set[str], told: list[str]) -> Callable[[threading.Event], None]:
+    """Its driver gets a SIGTERM, as `ray job stop` sends it, once in each of some steps, which are added to `told`."""
+
+    def disturb(ended: threading.Event) -> None:
+        while not ended.wait(_LOOK_EVERY_S):
+            step = step_at_work(campaign)
+            if step in steps.difference(told):
+                driver = psutil.Process(json.loads((campaign / LOCK).read_text())["pid"])
+                driver.terminate()
+                driver.wait(_STOPS_WITHIN_S)
+                told.append(step)
 
     return disturb
 

@@ -1,4 +1,4 @@
-"""Nodes of a cluster are lost and replaced, its GCS is killed and comes back, and the tables are the same."""
+"""Nodes of a cluster are lost or preempted, its GCS is killed and comes back, and the tables are the same."""
 
 from contextlib import ExitStack, closing
 from functools import partial
@@ -6,7 +6,7 @@ from itertools import count
 
 import pytest
 from campaigns import ALONE, CONTROL, SMALL, Campaigns, Kill
-from clusters import RayCluster, at_any_time, meanwhile, once_a_round
+from clusters import LOSSES, RayCluster, at_any_time, meanwhile, once_a_round
 from oracle import check_same
 
 from semihand.proof.driver import step_at_work
@@ -49,7 +49,7 @@ def test_nodes_the_gcs_workers_and_drivers_die_at_any_time_and_the_tables_are_th
             ended = torn.run(name, tuple(map(Kill, DRIVERS_DIE_AT)))
         check_same(ended.folder, undisturbed.folder)
         print(f"{name}: {dict(cluster.losses)}, {killer.landed.total()} workers, {ended.starts} starts")
-        if min(cluster.losses["node"], cluster.losses["gcs"]) >= 3:
+        if min(cluster.losses[what] for what in LOSSES) >= 3:
             return
 
 

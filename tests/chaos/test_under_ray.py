@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 from campaigns import Kill
+from clusters import meanwhile, told_to_stop
 from oracle import check_same
 
 # A call in four is lost: on its way, on the way of its answer, or in between.
@@ -17,6 +18,7 @@ LOSSES = {
     "NodeManagerService.grpc_client.RequestWorkerLease": LOST,
 }
 LEAST_LOST = 3  # of each
+STOPPED_IN = {"train", "label", "search", "control"}
 BY_WORKERS = ("file.shard.named", "file.tensors.half", "fit.listed")
 BY_THE_DRIVER = ("commit.labels.made", "seal.between", "step.promote.done")
 
@@ -45,6 +47,17 @@ def test_a_quarter_of_the_calls_between_processes_is_lost_and_the_tables_are_the
     print(f"calls lost: {dict(landed)}")
     assert min(landed[method] for method in LOSSES) >= LEAST_LOST
     assert ended.starts == 1
+    check_same(ended.folder, undisturbed_round.folder)
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(1200)
+def test_a_driver_that_is_told_to_stop_goes_on_when_it_is_started_again(under_ray, undisturbed_round):
+    campaigns, told = under_ray(), []
+    with meanwhile(told_to_stop(campaigns.campaign("told"), STOPPED_IN, told)):
+        ended = campaigns.run("told")
+    assert set(told) == STOPPED_IN
+    assert ended.starts == 1 + len(STOPPED_IN)
     check_same(ended.folder, undisturbed_round.folder)
 
 

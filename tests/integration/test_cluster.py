@@ -1,4 +1,8 @@
-"""What is refused because Ray would wait for ever."""
+"""What is refused because Ray would wait for ever; and how a driver ends that is told to."""
+
+import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -8,6 +12,16 @@ from semihand.rounds.config import ClusterConfig
 from semihand.rounds.preflight import preflight
 from semihand.stages.labelling import LabelClusterConfig
 from semihand.stages.training import TrainClusterConfig
+
+DRIVER = """
+import time
+import ray
+from semihand.rounds.cluster import connected
+from semihand.rounds.config import ClusterConfig
+with connected(ClusterConfig(num_cpus=4, object_store_mb=100)):
+    print("connected", flush=True)
+    ray.get(ray.remote(time.sleep).remote(600))
+"""
 
 
 def asking(num_actors=1, cpus_per_actor=0.5, gpus_per_actor=0.0, **train):
@@ -70,3 +84,11 @@ def test_a_run_that_takes_every_cpu_is_refused_before_it_starts(local_ray):
         connected(asking(num_actors=4, cpus_per_actor=1.0)),
     ):
         raise AssertionError("it was let in")
+
+
+def test_a_driver_that_is_told_to_stop_while_it_waits_for_ray_ends_at_once():
+    driver = subprocess.Popen([sys.executable, "-c", DRIVER], stdout=subprocess.PIPE, text=True)
+    with driver:
+        assert driver.stdout.readline() == "connected\n"
+        driver.terminate()
+        assert driver.wait(60) == -signal.SIGTERM

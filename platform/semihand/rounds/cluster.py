@@ -2,7 +2,9 @@
 
 import logging
 import os
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -71,10 +73,20 @@ def _join_or_start(config: ClusterConfig, insecure: bool) -> None:
             "--insecure-cluster."
         )
     named = os.environ.get("RAY_ADDRESS", "local")
-    if named not in ("", "local"):
-        _join(address_of(named), insecure)
-    else:
-        _start(config, mode)
+    with _ends_at_once():
+        if named not in ("", "local"):
+            _join(address_of(named), insecure)
+        else:
+            _start(config, mode)
+
+
+@contextmanager
+def _ends_at_once() -> Iterator[None]:
+    """Keep what SIGTERM does (`ray job stop` and preemption send it): Ray's own handler hangs, and aborts after 3 s."""
+    before = signal.getsignal(signal.SIGTERM) or signal.SIG_DFL
+    yield
+    if threading.current_thread() is threading.main_thread():  # no other may
+        signal.signal(signal.SIGTERM, before)
 
 
 def _join(address: str, insecure: bool) -> None:
