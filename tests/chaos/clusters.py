@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import cycle
 from pathlib import Path
 
 import psutil
@@ -86,12 +87,13 @@ def meanwhile(disturb: Callable[[threading.Event], None]) -> Iterator[None]:
 
 
 def at_any_time(cluster: RayCluster, every_s: float, seed: int) -> Callable[[threading.Event], None]:
-    """Nodes die or are preempted, the GCS dies, each after a while of its own."""
+    """Nodes die or are preempted, the GCS dies, by turns in an order of its own, each after a while of its own."""
 
     def disturb(ended: threading.Event) -> None:
         rng = random.Random(seed)
+        turns = cycle(rng.sample(LOSSES, len(LOSSES)))
         while not ended.wait(rng.expovariate(1 / every_s)):
-            cluster.lose(rng.choice(LOSSES))
+            cluster.lose(next(turns))
 
     return disturb
 

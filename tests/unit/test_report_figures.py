@@ -108,6 +108,10 @@ def test_losses_keep_their_points_and_use_a_logarithmic_axis_only_above_zero():
     figure = loss_curves({"pose": ([0, 5, 9], [3.0, 1.0, 0.5])})
     np.testing.assert_allclose(line_named(figure, "pose").get_xydata(), [(0, 3), (5, 1), (9, 0.5)])
     assert figure.axes[0].get_yscale() == "log"
+    figure.canvas.draw()
+    assert {"0.5", "1", "2"} <= {label.get_text() for label in figure.axes[0].get_yticklabels()}
+    assert figure.axes[0].get_legend() is None  # it would hide curves
+    assert figure.legends
     assert loss_curves({"a": ([0, 1], [1.0, 0.0])}).axes[0].get_yscale() == "linear"
     assert loss_curves({}).axes[0].get_yscale() == "linear"
 

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from semihand.hand.metrics import risk_coverage
 
@@ -14,7 +15,7 @@ from semihand.hand.metrics import risk_coverage
 SERIES_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 _LINE_STYLES = ("-", "--", "-.", ":")
 _SIZE_INCHES = (5.2, 3.6)
-LegendPlace = Literal["upper right", "upper left", "lower left", "lower right", "below"]
+LegendPlace = Literal["upper left", "lower left", "lower right", "below"]
 
 
 def pck_curve(errors_mm: Mapping[str, Float[np.ndarray, "..."]], max_mm: float = 50.0) -> Figure:
@@ -49,9 +50,12 @@ def loss_curves(losses: Mapping[str, tuple[Sequence[int], Sequence[float]]]) -> 
     all_values = np.array([value for _, values in losses.values() for value in values], dtype=float)
     if len(all_values) and np.nanmin(all_values) > 0:
         axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axes.yaxis.set_minor_formatter(NullFormatter())
     for index, (name, (steps, values)) in enumerate(losses.items()):
         axes.plot(steps, values, label=name, **series_style(index))
-    return with_legend(figure, axes, "upper right")
+    return with_legend(figure, axes, "below")
 
 
 def risk_coverage_curve(errors_mm: Float[np.ndarray, " n"], predicted_mm: Float[np.ndarray, " n"]) -> Figure:
