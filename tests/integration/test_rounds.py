@@ -98,6 +98,16 @@ def own_data(tiny_campaign, teacher, tmp_path_factory):
     return config, good
 
 
+def test_the_ledger_names_the_registered_version_of_every_round_s_model(own_data):
+    config, _ = own_data
+    client = MlflowClient(f"sqlite:///{config.campaign / 'mlflow.db'}")
+    promoted = scan(config.campaign, "rounds").filter(pl.col("step") == "promote").sort("round").collect()
+    assert promoted["round"].to_list() == [0, 1]
+    for uri, run_id in promoted.select("model_uri", "mlflow_run_id").iter_rows():
+        _, name, version = uri.rsplit("/", 2)
+        assert client.get_model_version(name, version).run_id == run_id
+
+
 def test_broken_files_are_quarantined_by_reason_and_all_others_labelled(own_data):
     config, good = own_data
     frames, labels, quarantine = (scan(config.campaign, name).collect() for name in ("frames", "labels", "quarantine"))

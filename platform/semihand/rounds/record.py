@@ -78,7 +78,7 @@ def record_round(
         if decision.metrics["promoted"]:
             run.promote(registered.version)
         reach("record.promoted")
-        return replace(decision, mlflow_run_id=run.run_id)
+        return replace(decision, model_uri=registered.uri, mlflow_run_id=run.run_id)
 
 
 def _facts(steps: RoundSteps) -> dict[str, float]:

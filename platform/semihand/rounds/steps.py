@@ -173,7 +173,7 @@ class RoundSteps:
         consistent = record is not None and trained_on["labels"] == record.labels_version
         promoted = consistent and new <= limit * old
         metrics = {"champion_epe_mm": old, "student_epe_mm": new, "promoted": float(promoted)}
-        return Done(metrics, model_sha256=read_card(student).sha256, model_uri=str(student))
+        return Done(metrics, model_sha256=read_card(student).sha256)
 
     def read_calibration(self) -> Calibration | FusedConfidence:
         """What `calibrate` left."""

@@ -218,7 +218,7 @@ ROUNDS = _table(
     text("hashes", "JSON: sha256 of the manifest, configuration and code it depends on"),
     text("thresholds", "JSON: the thresholds in force"),
     text("model_sha256", "sha256 of the weights that the step left"),
-    text("model_uri", "where these weights lie", deterministic=False),
+    text("model_uri", "where these weights lie; `promote`: their version in the registry", deterministic=False),
     text("mlflow_run_id", "the MLflow run", deterministic=False),
     text("metrics", "JSON: what was measured"),
 )  # fmt: skip
