@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / part) for part in ("platform", "tests", "tests/chaos")]
 
 from campaigns import Campaigns
-from flips import KINDS, SHARD, files_of_kind, flipped
+from flips import KINDS, SHARD, files_of_kind, flipped, make_checkpoints
 
 from made_pools import write_pictures
 from semihand.frames.synthetic import SyntheticConfig, generate_frames
@@ -56,6 +56,7 @@ def open_checkpoints(campaign: Path, path: Path) -> None:
 
 DOORS: dict[str, Callable[[Path, Path], object]] = {
     "log": open_log,
+    "log's checkpoint": open_log,
     "witness": open_witnessed,
     SHARD: lambda campaign, path: check_digest(str(path)),
     "seal": lambda campaign, path: Store(campaign).seal_record(int(path.stem.removeprefix("round-"))),
@@ -89,6 +90,7 @@ def main() -> None:
         folder = Path(scratch)
         write_pictures(folder / "pool", generate_frames(SyntheticConfig(domain="target", num_frames=12), range(12)), 12)
         campaign = Campaigns(folder, folder / "pool").run("flips").folder
+        make_checkpoints(campaign)
         rng, tried, missed, begun = random.Random(options.seed), Counter(), [], time.monotonic()
         paths = {kind: files_of_kind(campaign, kind) for kind in (SHARD, *KINDS)}
         for kind, of_kind in paths.items():

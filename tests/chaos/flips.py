@@ -5,12 +5,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from deltalake import DeltaTable
+
+from semihand.tables import SCHEMAS, Store
 from semihand.tables.log import open_table
 from semihand.tables.sweeping import tables_below
 
 #: kind: the files of a campaign, as patterns; shards are those that some table holds
 KINDS = {
     "log": ("**/_delta_log/*.json",),
+    "log's checkpoint": ("**/_delta_log/*.checkpoint.parquet",),
     "witness": ("**/witness/*.json",),
     "seal": ("seals/*.json",),
     "manifest": ("manifest.parquet",),
@@ -29,6 +33,15 @@ def files_of_kind(campaign: Path, kind: str) -> list[Path]:
         tables = [open_table(uri) for uri in tables_below(campaign)]
         return sorted(Path(path) for table in tables for paths in table.data_files().values() for path in paths)
     return sorted(path for pattern in KINDS[kind] for path in campaign.glob(pattern))
+
+
+def make_checkpoints(campaign: Path) -> None:
+    """Have deltalake write a checkpoint of every log, which else it does every hundred commits; it is noted at once."""
+    store = Store(campaign)
+    for name in SCHEMAS:
+        DeltaTable(store.path(name)).create_checkpoint()
+        (campaign / "witness" / f"{name}.json").unlink()
+    store.create()
 
 
 @contextmanager

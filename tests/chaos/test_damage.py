@@ -5,7 +5,7 @@ import re
 import shutil
 
 import pytest
-from flips import KINDS, SHARD, files_of_kind, flipped
+from flips import KINDS, SHARD, files_of_kind, flipped, make_checkpoints
 
 from semihand.rounds.maintaining import MaintainConfig, maintain
 from semihand.rounds.verifying import damages
@@ -17,7 +17,9 @@ _PER_KIND = 3
 @pytest.fixture
 def campaign(undisturbed, tmp_path):
     """A copy to spoil."""
-    return shutil.copytree(undisturbed.folder, tmp_path / undisturbed.folder.name)
+    copy = shutil.copytree(undisturbed.folder, tmp_path / undisturbed.folder.name)
+    make_checkpoints(copy)
+    return copy
 
 
 @pytest.mark.parametrize("kind", [SHARD, *KINDS])

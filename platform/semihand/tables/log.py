@@ -1,5 +1,6 @@
 """The Delta log of a table, opened with suspicion: a torn entry loses rows without a sound."""
 
+import json
 from typing import Any
 from urllib.parse import unquote
 
@@ -8,7 +9,18 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
 from semihand.tables import files
-from semihand.tables.witness import DamagedTable, check_log, entry_uri, read_entries, read_entry, replayed
+from semihand.tables.witness import (
+    DELETE_IT,
+    DamagedTable,
+    Held,
+    Told,
+    check_log,
+    counters,
+    entry_uri,
+    read_entries,
+    read_entry,
+    replayed,
+)
 
 ROWS_KEY = "semihand.num_rows"  # in every commit of ours: the rows of the whole table after it
 
@@ -20,6 +32,14 @@ class Table(DeltaTable):
         super().__init__(uri, version=version)
         self.uri = uri
         self.name = uri.rsplit("/", 1)[-1]
+        self.is_noted = False  # set once its log was compared with what was noted of it
+
+    def transaction_version(self, app_id: str) -> int | None:
+        """The version of an application transaction; from the log's entries, as a checkpoint may say another."""
+        if not self.is_noted:
+            version: int | None = super().transaction_version(app_id)
+            return version
+        return counters(read_entries(self.uri, table_id(self), self.version())).get(app_id)
 
     def data_files(self) -> dict[int | None, list[str]]:
         """The files of this version by round; None stands for a table that is not partitioned.
@@ -58,22 +78,28 @@ def open_table(uri: str, version: int | None = None) -> Table:
     is_noted = check_log(uri)
     try:
         table = Table(uri, version)
+        told = _told(table)
     except (DeltaError, OverflowError) as error:
         if version is not None and not 0 <= version <= open_table(uri).version():
             raise ValueError(f"{uri}: no version {version}; the latest is {open_table(uri).version()}") from error
         raise DamagedTable(
             f"{uri}: the log cannot be read ({error}); if its last entry is torn, jobs/maintain.py --task repair "
-            f"lays it aside, and the next run makes its rows again"
+            f"lays it aside, and the next run makes its rows again; if a checkpoint of it is damaged, {DELETE_IT}"
         ) from error
+    except BaseException as error:
+        if not isinstance(error, ValueError) and type(error).__name__ != "PanicException":  # deltalake's, in Rust
+            raise
+        raise DamagedTable(f"{uri}: a checkpoint of its log cannot be read ({error}); {DELETE_IT}") from error
     committed = _committed_rows(uri, table.version())
-    found = num_rows(table)
+    found = sum(held.num_rows for held in told.held.values())
     if committed is not None and committed != found:
         raise DamagedTable(
             f"{uri}: version {table.version()} holds {found} rows, but {committed} were committed; an "
             f"entry of _delta_log is torn: restore it from a copy, or read an older version"
         )
-    if is_noted:
-        _check_held(table)
+    if is_noted and told != replayed(read_entries(uri, table_id(table), table.version())):
+        raise DamagedTable(f"{uri}: a checkpoint of its log says something else than the log; {DELETE_IT}")
+    table.is_noted = is_noted
     return table
 
 
@@ -102,12 +128,21 @@ def _is_elsewhere(path: str) -> bool:
     return "://" in plain or plain.startswith("/") or ".." in plain.split("/")
 
 
-def _check_held(table: Table) -> None:
-    """What deltalake makes of the log, which it may have read from a checkpoint, is what the entries say."""
+def _told(table: Table) -> Told:
+    """What deltalake makes of a log, which it may have read from a checkpoint."""
     actions = adds(table)
-    found = dict(zip(actions["path"].to_pylist(), actions["num_records"].to_pylist(), strict=True))
-    if found != replayed(read_entries(table.uri, table_id(table), table.version())):
-        raise DamagedTable(f"{table.uri}: a checkpoint of its log says something else than the log; delete it")
+    rounds = actions["round"] if "round" in actions.column_names else pa.nulls(len(actions))
+    columns = (actions[name].to_pylist() for name in ("path", "num_records", "size_bytes"))
+    made = table.metadata()
+    return Told(
+        {path: Held(num or 0, size, of) for path, num, size, of in zip(*columns, rounds.to_pylist(), strict=True)},
+        {
+            "id": made.id,
+            "columns": json.loads(table.schema().to_json()),
+            "partition": made.partition_columns,
+            "settings": made.configuration,
+        },
+    )
 
 
 def _committed_rows(uri: str, version: int) -> int | None:

@@ -1,8 +1,9 @@
 """A witness of every log: a hash over its entries, in a record outside Delta, so that no bit of it flips unseen.
 
 Delta believes what lies in its log. Each commit of ours notes how far the log went and the hash of all that it said
-until then, each entry's bytes hashed together with the hash before it. What a table holds is then worked out from the
-entries themselves, and must be what deltalake says, which may have read it from a checkpoint.
+until then, each entry's bytes hashed together with the hash before it, and the hashes of the checkpoints that deltalake
+made on the way. What a table holds is then worked out from the entries themselves, and must be what deltalake says,
+which may have read it from a checkpoint of which nothing was noted.
 """
 
 import hashlib
@@ -14,11 +15,20 @@ from semihand.tables import files
 from semihand.tables.records import RecordError, read_record, write_record
 
 LOG = "_delta_log"
+DELETE_IT = "delete it and _last_checkpoint beside it, the entries of the log say the same"
 Action = dict[str, Any]
 
 
 class DamagedTable(RuntimeError):  # noqa: N818  the name says it all
     """The log or a file of a table is not what was committed; nothing may be read from it."""
+
+
+class Held(NamedTuple):
+    """A file of a table, as its log has it."""
+
+    num_rows: int
+    size: int
+    round: int | None
 
 
 class Entry(NamedTuple):
@@ -27,18 +37,30 @@ class Entry(NamedTuple):
     Attributes:
         chain: the hash of all entries up to this one.
         info: what it says about its commit.
-        added: rows by file, relative to the table.
-        removed: files.
+        added: files by path, relative to the table.
+        removed: paths.
+        counters: versions of application transactions.
+        made: the table's id, columns, partition and settings, where it says them.
     """
 
     chain: str
     info: dict[str, Any]
-    added: dict[str, int]
+    added: dict[str, Held]
     removed: tuple[str, ...]
+    counters: dict[str, int]
+    made: dict[str, Any] | None
 
 
-# The entries of every log that this process has read and found whole; logs only grow.
+class Told(NamedTuple):
+    """What a log says of its table: the files that it holds, and how it was made."""
+
+    held: dict[str, Held]
+    made: dict[str, Any] | None
+
+
+# The entries of every log that this process has read and found whole; logs only grow. And the same of checkpoints.
 _READ: dict[tuple[str, str], list[Entry]] = {}
+_WHOLE: set[tuple[str, str]] = set()
 
 
 def witness(uri: str, table_id: str, version: int) -> None:
@@ -48,7 +70,8 @@ def witness(uri: str, table_id: str, version: int) -> None:
         DamagedTable: an entry is gone, empty or torn.
     """
     entries = read_entries(uri, table_id, version)
-    write_record(_place(uri), {"table": table_id, "version": version, "chain": entries[version].chain})
+    values = {"table": table_id, "version": version, "chain": entries[version].chain}
+    write_record(_place(uri), values | {"checkpoints": _checkpoints(uri, table_id, version)})
 
 
 def check_log(uri: str) -> bool:
@@ -71,6 +94,8 @@ def check_log(uri: str) -> bool:
         raise DamagedTable(
             f"{uri}: an entry of {LOG} up to {version} is not what was committed; restore it from a copy"
         )
+    for number, digest in noted.get("checkpoints", {}).items():
+        _check_checkpoint(checkpoint_uri(uri, int(number)), digest)
     return True
 
 
@@ -92,24 +117,37 @@ def read_entries(uri: str, table_id: str, version: int) -> list[Entry]:
     return known[: version + 1]
 
 
-def replayed(entries: list[Entry]) -> dict[str, int]:
-    """The files that a log leaves in its table, with their rows."""
-    held: dict[str, int] = {}
+def replayed(entries: list[Entry]) -> Told:
+    """What a log says, all entries taken together."""
+    held: dict[str, Held] = {}
+    made = None
     for entry in entries:
         for path in entry.removed:
             held.pop(path, None)
         held.update(entry.added)
-    return held
+        made = entry.made or made
+    return Told(held, made)
+
+
+def counters(entries: list[Entry]) -> dict[str, int]:
+    """The last version of every application transaction."""
+    return {app: version for entry in entries for app, version in entry.counters.items()}
 
 
 def forget_logs() -> None:
     """Read every log anew, as a process that begins."""
     _READ.clear()
+    _WHOLE.clear()
 
 
 def entry_uri(uri: str, entry: int) -> str:
     """Where an entry of a table's log lies."""
     return files.join(uri, LOG, f"{entry:020d}.json")
+
+
+def checkpoint_uri(uri: str, entry: int) -> str:
+    """Where deltalake puts a checkpoint of a table's log up to an entry."""
+    return files.join(uri, LOG, f"{entry:020d}.checkpoint.parquet")
 
 
 def read_entry(uri: str, number: int, before: str = "") -> Entry:
@@ -130,14 +168,16 @@ def read_entry(uri: str, number: int, before: str = "") -> Entry:
     try:
         actions = [dict(json.loads(line)) for line in data.splitlines() if line.strip()]
         info = next(dict(each["commitInfo"]) for each in actions if "commitInfo" in each)
-        added = {unquote(each["add"]["path"]): _rows(each["add"]) for each in actions if "add" in each}
+        added = {unquote(each["add"]["path"]): _held(each["add"]) for each in actions if "add" in each}
         removed = tuple(unquote(each["remove"]["path"]) for each in actions if "remove" in each)
+        counters = {each["txn"]["appId"]: int(each["txn"]["version"]) for each in actions if "txn" in each}
+        made = next((_made(each["metaData"]) for each in actions if "metaData" in each), None)
     except (ValueError, TypeError, KeyError, StopIteration) as error:
         raise DamagedTable(
             f"{path}: this log entry is empty or torn ({len(data)} bytes); if it is the last one, "
             f"jobs/maintain.py --task repair lays it aside, and the next run makes its rows again"
         ) from error
-    return Entry(hashlib.sha256(before.encode() + data).hexdigest(), info, added, removed)
+    return Entry(hashlib.sha256(before.encode() + data).hexdigest(), info, added, removed, counters, made)
 
 
 def _noted(uri: str) -> dict[str, Any] | None:
@@ -147,8 +187,38 @@ def _noted(uri: str) -> dict[str, Any] | None:
         raise DamagedTable(f"{error}; if the log is known to be whole, delete that file") from error
 
 
-def _rows(added: Action) -> int:
-    return int(json.loads(added.get("stats") or "{}").get("numRecords", 0))
+def _checkpoints(uri: str, table_id: str, version: int) -> dict[str, str]:
+    """The sha256 of the checkpoints up to a version by their numbers: those noted before, and new ones."""
+    noted = _noted(uri)
+    if noted is None or noted["table"] != table_id:
+        noted = {"version": -1}
+    known = {number: digest for number, digest in noted.get("checkpoints", {}).items() if int(number) <= version}
+    for number in range(int(noted["version"]) + 1, version + 1):
+        digest = files.sha256(checkpoint_uri(uri, number))
+        if digest is not None:
+            known[str(number)] = digest
+    return known
+
+
+def _check_checkpoint(path: str, digest: str) -> None:
+    """It is what it was; or gone, which costs nothing: the entries say the same."""
+    if (path, digest) not in _WHOLE and files.sha256(path) not in (None, digest):
+        raise DamagedTable(f"{path}: this checkpoint is not what was written; {DELETE_IT}")
+    _WHOLE.add((path, digest))
+
+
+def _held(added: Action) -> Held:
+    stats, round = json.loads(added.get("stats") or "{}"), added["partitionValues"].get("round")
+    return Held(int(stats.get("numRecords", 0)), int(added["size"]), None if round is None else int(round))
+
+
+def _made(metadata: Action) -> dict[str, Any]:
+    return {
+        "id": metadata["id"],
+        "columns": json.loads(metadata["schemaString"]),
+        "partition": metadata["partitionColumns"],
+        "settings": metadata["configuration"],
+    }
 
 
 def _place(uri: str) -> str:
