@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from semihand.frames.listing import list_frames
 from semihand.frames.sets.named import is_named, open_set
+from semihand.frames.settled import settled_ids, without_ids
 from semihand.frames.truth import without_truth
 from semihand.methods.semihand.weights import read_card
 from semihand.rounds.campaign import Campaign
@@ -18,7 +19,7 @@ from semihand.stages.ingest import ingest_set
 from semihand.steps.finding import unsaid
 from semihand.steps.training_data import read_frames
 from semihand.tables import Store, scan
-from semihand.tables.rows import filter_rows, take_rows
+from semihand.tables.rows import filter_rows
 from semihand.workforce import Actors
 
 
@@ -90,8 +91,7 @@ def _listed_by_actors(campaign: Campaign, path: Path) -> Listed:
 
 
 def _add_missing(store: Store, name: str, rows: pa.Table) -> None:
-    """The rows that a run before this one has not added."""
-    there = set(scan(store, name).select("frame_id").collect()["frame_id"])
-    new = [row for row, each in enumerate(rows["frame_id"].to_pylist()) if each not in there]
-    if new:
-        store.append(name, take_rows(rows, new))
+    """The rows of frames that a run before this one has added to neither table."""
+    new = without_ids(rows, settled_ids(store))
+    if new.num_rows:
+        store.append(name, new)

@@ -10,6 +10,7 @@ from semihand.rounds.campaign import Campaign
 from semihand.rounds.ledger import Ledger
 from semihand.tables import DamagedTable, files, scan
 from semihand.tables.seals import REPEAT_REASON
+from semihand.words import counted
 
 MANIFEST = "manifest.parquet"
 FILE_HASH = "manifest_file"
@@ -21,6 +22,9 @@ def write_manifest(campaign: Campaign) -> dict[str, str]:
     Returns:
         `manifest`, the sha256 of what was listed wherever it lies, which is who the campaign's rounds are; and that
         of the file.
+
+    Raises:
+        DamagedTable: a frame is listed twice.
     """
     columns = ("frame_id", "uri", "content_sha256", pl.col("image").bin.size().cast(pl.Int64).alias("size"))
     frames = scan(campaign.store, "frames").select(columns).collect()
@@ -30,6 +34,7 @@ def write_manifest(campaign: Campaign) -> dict[str, str]:
     quarantine = scan(campaign.store, "quarantine", round=0).filter(pl.col("reason") != REPEAT_REASON)
     refused = quarantine.select("frame_id", "uri", pl.col("reason").alias("refused")).collect()
     listed = pl.concat([frames, refused], how="diagonal").sort("frame_id")
+    _refuse_repeats(campaign, listed["frame_id"])
     buffer = io.BytesIO()
     listed.write_parquet(buffer)
     files.write_whole(_place(campaign), buffer.getvalue(), "manifest")
@@ -63,6 +68,15 @@ def check_manifest(path: Path, ledger: Ledger) -> dict[str, str]:
     if FILE_HASH in hashes and files.sha256(str(path)) != hashes[FILE_HASH]:
         raise DamagedTable(f"{path}: not what was listed; restore it from a copy, or start a new campaign")
     return hashes
+
+
+def _refuse_repeats(campaign: Campaign, ids: pl.Series) -> None:
+    twice = ids.filter(ids.is_duplicated()).unique(maintain_order=True)
+    if len(twice):
+        raise DamagedTable(
+            f"{campaign.folder}: {counted(len(twice), 'frame')} listed twice in FRAMES and QUARANTINE of round 0 "
+            f"(first {twice[0]}), but each may be once; start a new campaign"
+        )
 
 
 def _place(campaign: Campaign) -> str:

@@ -12,6 +12,7 @@ from semihand.frames.errors import InputError
 from semihand.frames.listing import count_in_words, list_frames
 from semihand.frames.options import ListOptions
 from semihand.frames.sets.named import is_named, open_set
+from semihand.frames.settled import without_ids
 from semihand.frames.synthetic.config import SyntheticConfig
 from semihand.frames.truth import known_points, known_poses, open_truth, without_truth
 from semihand.rounds.campaign import Campaign
@@ -27,7 +28,6 @@ from semihand.steps.checking.sharing import WHO
 from semihand.steps.harden import harden_frames
 from semihand.steps.training_data import DataSource, read_frames
 from semihand.tables import FRAMES, Store, scan
-from semihand.tables.rows import take_rows
 from semihand.tables.schemas import PICTURES_OF_TRUTH
 from semihand.words import counted
 
@@ -141,15 +141,14 @@ def _refuse_depth(store: Store, path: Path) -> None:
 
 
 def _ingest_listed(campaign: Campaign, path: Path) -> Counter[str]:
+    """List into both tables; frames that a run before this one has committed are none of this one's."""
     listing = list_frames(path, ListOptions.said_by(campaign.config))
     check_pictures(listing.frames, path)
-    frames = without_truth(listing.frames)
     known = set(scan(campaign.store, "frames").select("frame_id").collect()["frame_id"])
-    new = [row for row, frame_id in enumerate(frames["frame_id"].to_pylist()) if frame_id not in known]
-    if new:
-        campaign.store.append("frames", take_rows(frames, new))
-    if listing.quarantine.num_rows:
-        campaign.store.replace_round("quarantine", listing.quarantine, 0)
+    new = without_ids(without_truth(listing.frames), known)
+    if new.num_rows:
+        campaign.store.append("frames", new)
+    campaign.store.replace_round("quarantine", without_ids(listing.quarantine, known), 0)
     return listing.conversions
 
 

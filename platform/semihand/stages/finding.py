@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import polars as pl
 import pyarrow as pa
 import torch
 
 from semihand.deaths import DETAIL, REASON, Guard, Guarded, forget_deaths
 from semihand.frames.errors import BadFrame
+from semihand.frames.settled import settled_ids
 from semihand.steps.finding import FindJob, unsaid
 from semihand.steps.following import FindConfig
 from semihand.steps.found_rows import FoundRow, found_table, split_found
 from semihand.steps.shots import segments, shots_of
-from semihand.tables import Shard, Store, scan
+from semihand.tables import Shard, Store
 from semihand.tables.rows import take_rows
 from semihand.workforce import Actors, Work, by_actors, is_alone, rows_of_blocks
 
@@ -52,7 +52,7 @@ def find_frames(
         finders: how many.
         progress: told how many pieces are done, and of how many, at every commit.
     """
-    done = {each for name in _TABLES for each in _ids(store, name)}
+    done = settled_ids(store)
     ids: list[str] = frames["frame_id"].to_pylist()
     pieces = pieces_of(frames, job.config)
     to_do = [piece for piece in pieces if not done.issuperset(ids[row] for row in piece)]
@@ -120,9 +120,3 @@ def _several(written: Iterator[pa.Table], num: int) -> Iterator[list[list[Shard]
             waiting = []
     if waiting:
         yield waiting
-
-
-def _ids(store: Store, name: str) -> list[str]:
-    rows = scan(store, name)
-    rows = rows.filter(pl.col("round") == 0) if name == "quarantine" else rows
-    return rows.select("frame_id").collect()["frame_id"].to_list()

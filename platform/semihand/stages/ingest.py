@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import pyarrow as pa
 import torch
 
@@ -19,8 +18,8 @@ from semihand.frames.options import ListOptions
 from semihand.frames.sets.files import forget_annotations, kept_bytes
 from semihand.frames.sets.named import parts_of
 from semihand.frames.sets.reader import Part, SetReader
-from semihand.tables import Shard, Store, files, scan
-from semihand.tables.rows import filter_rows
+from semihand.frames.settled import settled_ids, without_ids
+from semihand.tables import QUARANTINE, Shard, Store, files, scan
 from semihand.workforce import Actors, Work, by_actors, by_one_task, is_alone, machines, rows_of_blocks
 
 _TABLES = ("quarantine", "frames")  # committed in this order: frames that are there say that all is there
@@ -77,6 +76,8 @@ def ingest_set(
         InputError: what describes the data set or one of its parts cannot be read.
     """
     store.create(_TABLES)
+    if scan(store, "frames").head(1).collect().is_empty():  # what was refused without them is listed anew
+        store.replace_round("quarantine", QUARANTINE.empty_table(), 0)
     parts = parts_of(reader)
     memory = _memory(reader, options)
     forget_annotations()
@@ -173,11 +174,6 @@ def _failed(number: int, error: str) -> dict[str, Any]:
 
 def _write(job: _Job, listing: Listing) -> list[Shard]:
     """Write what the store does not have."""
-    shards = []
-    for name, rows in (("quarantine", listing.quarantine), ("frames", job.keep(listing.frames))):
-        there = scan(job.store, name).select("frame_id").collect()["frame_id"]
-        if len(there):  # an ingest that was killed between its commits
-            known = set(there)
-            rows = filter_rows(rows, np.array([each not in known for each in rows["frame_id"].to_pylist()], bool))
-        shards.append(job.store.write_shard(name, rows))
-    return shards
+    known = settled_ids(job.store)
+    tables = (("quarantine", listing.quarantine), ("frames", job.keep(listing.frames)))
+    return [job.store.write_shard(name, without_ids(rows, known)) for name, rows in tables]
