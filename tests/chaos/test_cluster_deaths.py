@@ -14,7 +14,7 @@ from semihand.proof.killer import Killer
 
 SEED = 20261122
 ROUNDS = 20
-PATIENCE_S = 2400.0
+PATIENCE_S = 3300.0
 WORKERS_DIE_EVERY_S, NODES_DIE_EVERY_S = 15.0, 30.0
 DRIVERS_DIE_AT = ("commit.labels.made", "step.search.done", "step.train.recorded")
 
@@ -37,7 +37,7 @@ def joining(campaigns, cluster):
 
 
 @pytest.mark.chaos
-@pytest.mark.timeout(3000)
+@pytest.mark.timeout(3600)
 def test_nodes_the_gcs_workers_and_drivers_die_at_any_time_and_the_tables_are_the_same(cluster, joining, undisturbed):
     torn = joining(CONTROL)
     for number in count():
@@ -54,12 +54,13 @@ def test_nodes_the_gcs_workers_and_drivers_die_at_any_time_and_the_tables_are_th
 
 
 @pytest.mark.chaos
-@pytest.mark.timeout(3000)
+@pytest.mark.timeout(3600)
 def test_the_gcs_dies_in_every_round_and_every_round_ends_as_if_it_had_not(cluster, joining, campaigns):
-    long, hit = joining(rounds=ROUNDS, **{"cluster.label.num_actors": 1}), set()
+    rounds = {"rounds": ROUNDS, "select.num_trials": 0}  # no search: it takes a fifth of a round, and the GCS is back
+    long, hit = joining(**rounds, **{"cluster.label.num_actors": 1}), set()
     with meanwhile(once_a_round(cluster, long.campaign("gcs-dies"), "gcs", SEED, hit)):
         ended = long.run("gcs-dies")
     assert hit == set(range(1, ROUNDS + 1))
     assert ended.starts == 1
-    alone = Campaigns(campaigns.folder, campaigns.pool, {"rounds": ROUNDS}, (ALONE,)).run("alone")
+    alone = Campaigns(campaigns.folder, campaigns.pool, rounds, (ALONE,)).run("alone")
     check_same(ended.folder, alone.folder)
