@@ -13,10 +13,11 @@ from semihand.tables.witness import (
     DELETE_IT,
     DamagedTable,
     Held,
+    Made,
     Told,
     check_log,
-    counters,
     entry_uri,
+    last_counters,
     read_entries,
     read_entry,
     replayed,
@@ -39,7 +40,7 @@ class Table(DeltaTable):
         if not self.is_noted:
             version: int | None = super().transaction_version(app_id)
             return version
-        return counters(read_entries(self.uri, table_id(self), self.version())).get(app_id)
+        return last_counters(read_entries(self.uri, table_id(self), self.version())).get(app_id)
 
     def data_files(self) -> dict[int | None, list[str]]:
         """The files of this version by round; None stands for a table that is not partitioned.
@@ -136,12 +137,7 @@ def _told(table: Table) -> Told:
     made = table.metadata()
     return Told(
         {path: Held(num or 0, size, of) for path, num, size, of in zip(*columns, rounds.to_pylist(), strict=True)},
-        {
-            "id": made.id,
-            "columns": json.loads(table.schema().to_json()),
-            "partition": made.partition_columns,
-            "settings": made.configuration,
-        },
+        Made(made.id, json.loads(table.schema().to_json()), made.partition_columns, made.configuration),
     )
 
 

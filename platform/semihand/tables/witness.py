@@ -31,6 +31,15 @@ class Held(NamedTuple):
     round: int | None
 
 
+class Made(NamedTuple):
+    """How a table was made; columns as in Delta's JSON."""
+
+    id: str
+    columns: dict[str, Any]
+    partition: list[str]
+    settings: dict[str, str]
+
+
 class Entry(NamedTuple):
     """One entry of a log.
 
@@ -40,7 +49,7 @@ class Entry(NamedTuple):
         added: files by path, relative to the table.
         removed: paths.
         counters: versions of application transactions.
-        made: the table's id, columns, partition and settings, where it says them.
+        made: how the table was made, where it says so.
     """
 
     chain: str
@@ -48,14 +57,14 @@ class Entry(NamedTuple):
     added: dict[str, Held]
     removed: tuple[str, ...]
     counters: dict[str, int]
-    made: dict[str, Any] | None
+    made: Made | None
 
 
 class Told(NamedTuple):
     """What a log says of its table: the files that it holds, and how it was made."""
 
     held: dict[str, Held]
-    made: dict[str, Any] | None
+    made: Made | None
 
 
 # The entries of every log that this process has read and found whole; logs only grow. And the same of checkpoints.
@@ -129,7 +138,7 @@ def replayed(entries: list[Entry]) -> Told:
     return Told(held, made)
 
 
-def counters(entries: list[Entry]) -> dict[str, int]:
+def last_counters(entries: list[Entry]) -> dict[str, int]:
     """The last version of every application transaction."""
     return {app: version for entry in entries for app, version in entry.counters.items()}
 
@@ -212,13 +221,9 @@ def _held(added: Action) -> Held:
     return Held(int(stats.get("numRecords", 0)), int(added["size"]), None if round is None else int(round))
 
 
-def _made(metadata: Action) -> dict[str, Any]:
-    return {
-        "id": metadata["id"],
-        "columns": json.loads(metadata["schemaString"]),
-        "partition": metadata["partitionColumns"],
-        "settings": metadata["configuration"],
-    }
+def _made(said: Action) -> Made:
+    columns = json.loads(said["schemaString"])
+    return Made(said["id"], columns, said["partitionColumns"], said["configuration"])
 
 
 def _place(uri: str) -> str:
