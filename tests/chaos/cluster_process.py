@@ -35,7 +35,8 @@ class Breakable:
         with socket.socket() as held:  # a port of the GCS's own choice would be another after its death
             held.bind(("127.0.0.1", 0))
             port = held.getsockname()[1]
-        self.cluster = Cluster(initialize_head=True, head_node_args={**self._node, "gcs_server_port": port})
+        head = {**self._node, "gcs_server_port": port, "include_dashboard": False}
+        self.cluster = Cluster(initialize_head=True, head_node_args=head)
         for _ in range(nodes):
             self.cluster.add_node(**self._node)
 

@@ -37,7 +37,7 @@ def joining(campaigns, cluster):
 
 
 @pytest.mark.chaos
-@pytest.mark.timeout(3600)
+@pytest.mark.timeout(3000)
 def test_nodes_the_gcs_workers_and_drivers_die_at_any_time_and_the_tables_are_the_same(cluster, joining, undisturbed):
     torn = joining(CONTROL)
     for number in count():
