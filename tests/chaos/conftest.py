@@ -52,11 +52,13 @@ def campaigns(tmp_path_factory):
 
 @pytest.fixture(scope="package")
 def under_ray(campaigns):
-    """Campaigns of one round, each start with a Ray of its own; takes what is to be set in its environment."""
+    """Campaigns of one round, each start with a Ray of its own; takes how long it may be, and its environment."""
     from campaigns import CONTROL, ONE_ROUND, SMALL, Campaigns
 
     more = {**SMALL, **ONE_ROUND, "cluster.num_cpus": 4, "cluster.object_store_mb": 100}
-    return lambda **environment: Campaigns(campaigns.folder, campaigns.pool, more, (CONTROL,), environment)
+    return lambda patience_s=600.0, **environment: Campaigns(
+        campaigns.folder, campaigns.pool, more, (CONTROL,), environment, patience_s
+    )
 
 
 @pytest.fixture(scope="package")
