@@ -4,15 +4,18 @@ The package is imported inside the fixtures: an import up here would come before
 """
 
 import os
+from pathlib import Path
 
 import pytest
 
+HERE = Path(__file__).parent
 
-@pytest.hookimpl(trylast=True)
+
 def pytest_collection_modifyitems(items):
     """What may take longest comes first in each half: two processes begin with a half each, and end together."""
-    longest_first = sorted(items, key=_limit_s, reverse=True)
-    items[:] = longest_first[::2] + longest_first[1::2]
+    elsewhere = [item for item in items if HERE not in item.path.parents]
+    ours = sorted((item for item in items if HERE in item.path.parents), key=_limit_s, reverse=True)
+    items[:] = elsewhere + ours[::2] + ours[1::2]
 
 
 def _limit_s(item):
