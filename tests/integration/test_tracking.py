@@ -164,6 +164,9 @@ def test_the_champion_predicts_in_a_fresh_process_and_nothing_in_it_is_a_pickle(
     run.promote(other.version)
     run.promote(registered.version)
     assert tracker.champion() == registered.version == other.version - 1
+    endings = {path.suffix for path in (folder / "mlartifacts/models").rglob("*") if path.is_file()}
+    assert ".safetensors" in endings
+    assert not endings & {".pkl", ".pickle", ".pt", ".pth", ".joblib", ".pyc"}
     pictures = np.random.default_rng(0).integers(0, 256, (3, 48, 64, 3), dtype=np.uint8)
     np.save(tmp_path / "pictures.npy", pictures)
     served = predict_in_fresh_process(tracker, tmp_path)
@@ -173,9 +176,6 @@ def test_the_champion_predicts_in_a_fresh_process_and_nothing_in_it_is_a_pickle(
     assert np.ptp(served["joints_uv_px"], axis=0).max() > 0
     sources = [Path(line) for line in (tmp_path / "sources.txt").read_text().splitlines()]
     assert_requirements_cover(sources, folder / "mlartifacts")
-    endings = {path.suffix for path in (folder / "mlartifacts/models").rglob("*") if path.is_file()}
-    assert ".safetensors" in endings
-    assert not endings & {".pkl", ".pickle", ".pt", ".pth", ".joblib", ".pyc"}
 
 
 PREDICT = """
