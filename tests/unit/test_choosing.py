@@ -15,7 +15,7 @@ from semihand.rounds.choosing import few_in_words, find_rule
 from semihand.rounds.config import RoundConfig
 from semihand.rounds.convergence import label_movements, reason_to_end
 from semihand.rounds.ledger import Done, Ledger
-from semihand.rounds.record import confidence_figures
+from semihand.rounds.record import confidence_figures, search_figures
 from semihand.rounds.run import _say_selected
 from semihand.rounds.steps import RoundSteps
 from semihand.steps.calibrate import CalibrateConfig
@@ -199,6 +199,24 @@ def test_a_rounds_reliability_is_that_of_labels_its_fit_has_not_seen(tmp_path):
     [axes] = confidence_figures(told, config)["reliability"].axes
     drawn = np.concatenate([line.get_xdata() for line in axes.lines])
     assert 7.0 in np.round(drawn.astype(float), 6)
+
+
+@pytest.mark.parametrize(
+    ("best", "kept_limits", "ringed"),
+    [
+        ((0.5, 8.0, 0.5), 0.0, "chosen: 20 labels at 8.00 mm"),
+        ((-1.0, 11.0, 0.5), 0.0, "chosen: 20 labels at 11.00 mm"),
+        ((0.0, float("nan"), 0.0), 0.0, None),
+        ((0.5, 8.0, 0.5), 1.0, None),
+    ],
+)
+def test_the_picture_of_a_search_rings_the_trial_whose_limits_are_used_and_no_other(best, kept_limits, ringed):
+    rows = [best, (-5.0, 15.0, 1.0), (-6.0, 16.0, 0.9)]
+    trials = pl.DataFrame(rows, ["value", "error_mm", "share"], orient="row")
+    metrics = {"error_limit_mm": 10.0, "search_kept_limits": kept_limits}
+    [axes] = search_figures(trials, NUM, metrics)["threshold_search"].axes
+    named = [str(line.get_label()) for line in axes.lines]
+    assert [name for name in named if name.startswith("chosen")] == ([] if ringed is None else [ringed])
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """What MLflow and the page of a round are told: figures, tables, curves, inputs and the model."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +28,7 @@ from semihand.rounds.config import RoundConfig
 from semihand.rounds.ledger import Done
 from semihand.rounds.shown import read_shown
 from semihand.rounds.steps import CURVES, ERRORS, RoundSteps
+from semihand.steps.calibrate import halves
 from semihand.steps.components import EXPECTED
 from semihand.steps.cropping import read_crops
 from semihand.steps.evaluate import PROTOCOLS, evaluate
@@ -115,7 +117,10 @@ def round_figures(steps: RoundSteps, student: Path, evaluation: pa.Table | None)
     steps_of = [int(row["step"]) for row in curves]
     figures["loss"] = loss_curves({k: (steps_of, [row[k] for row in curves]) for k in curves[0] if k != "step"})
     if (steps.folder / TRIALS).is_file():
-        figures |= _search_figure(steps)
+        searched = campaign.ledger.finished(number, "search")
+        assert searched is not None
+        searched_on, _ = halves(pl.read_parquet(steps.folder / ERRORS)["frame_id"].to_list())
+        figures |= search_figures(pl.read_parquet(steps.folder / TRIALS), len(searched_on), searched.metrics)
     if evaluation is not None:
         protocol = PROTOCOLS[campaign.config.protocol]
         models, limits = {"teacher": steps.teacher, "student": student}, campaign.config.limits
@@ -141,16 +146,23 @@ def confidence_figures(errors: pl.DataFrame, config: RoundConfig) -> dict[str, F
     }
 
 
-def _search_figure(steps: RoundSteps) -> dict[str, Figure]:
-    """What the search tried; nothing where no trial accepted a label."""
-    trials = pl.read_parquet(steps.folder / TRIALS).filter(pl.col("error_mm").is_finite())
-    done = steps.campaign.ledger.finished(steps.number, "search")
-    assert done is not None
-    if trials.is_empty():
+def search_figures(trials: pl.DataFrame, num_labels: int, metrics: Mapping[str, float]) -> dict[str, Figure]:
+    """What the search tried; nothing where no trial accepted a label.
+
+    No trial is shown as the chosen one where the best accepts nothing, or where the last round's limits were kept.
+
+    Args:
+        trials: what `search_rule` tried, the best first.
+        num_labels: how many labels it tried them on.
+        metrics: of the step `search`.
+    """
+    accepting = trials.filter(pl.col("error_mm").is_finite())
+    if accepting.is_empty():
         return {}
-    labels = [round(share * len(pl.read_parquet(steps.folder / ERRORS)) / 2) for share in trials["share"]]
-    figure = threshold_search_figure(trials["error_mm"].to_numpy(), labels, done.metrics["error_limit_mm"], 0)
-    return {"threshold_search": figure}
+    kept = [round(share * num_labels) for share in accepting["share"]]
+    is_taken = not metrics.get("search_kept_limits") and math.isfinite(trials["error_mm"][0])
+    error_mm, limit_mm = accepting["error_mm"].to_numpy(), metrics["error_limit_mm"]
+    return {"threshold_search": threshold_search_figure(error_mm, kept, limit_mm, 0 if is_taken else None)}
 
 
 def _label_overlays(labels: pl.DataFrame, frames: pa.Table, limits: Limits) -> dict[str, Figure]:
