@@ -13,8 +13,8 @@ HERE = Path(__file__).parent
 
 def pytest_collection_modifyitems(items):
     """What may take longest comes first in each half: two processes begin with a half each, and end together."""
-    elsewhere = [item for item in items if HERE not in item.path.parents]
-    ours = sorted((item for item in items if HERE in item.path.parents), key=_limit_s, reverse=True)
+    elsewhere = [item for item in items if not item.path.is_relative_to(HERE)]
+    ours = sorted((item for item in items if item.path.is_relative_to(HERE)), key=_limit_s, reverse=True)
     items[:] = elsewhere + ours[::2] + ours[1::2]
 
 

@@ -112,14 +112,15 @@ def round_figures(steps: RoundSteps, student: Path, evaluation: pa.Table | None)
         raw = np.stack(labels["bone_mm"].to_list()).astype(np.float64)
         corrected = bone_lengths(labels["corrected_mm"].to_numpy().astype(np.float64))
         figures["bone_lengths"] = bone_lengths_figure(raw, corrected, np.array(read_card(steps.teacher).template_mm))
-    figures |= confidence_figures(pl.read_parquet(steps.folder / ERRORS), campaign.config)
+    errors = pl.read_parquet(steps.folder / ERRORS)
+    figures |= confidence_figures(errors, campaign.config)
     curves = json.loads((steps.folder / CURVES).read_text())
     steps_of = [int(row["step"]) for row in curves]
     figures["loss"] = loss_curves({k: (steps_of, [row[k] for row in curves]) for k in curves[0] if k != "step"})
     if (steps.folder / TRIALS).is_file():
         searched = campaign.ledger.finished(number, "search")
         assert searched is not None
-        searched_on, _ = halves(pl.read_parquet(steps.folder / ERRORS)["frame_id"].to_list())
+        searched_on, _ = halves(errors["frame_id"].to_list())
         figures |= search_figures(pl.read_parquet(steps.folder / TRIALS), len(searched_on), searched.metrics)
     if evaluation is not None:
         protocol = PROTOCOLS[campaign.config.protocol]
