@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from table_rows import ids, label_rows
 
 from sample_hands import random_hands_mm
+from semihand.steps.calibrate import ConfidenceKind
 from semihand.steps.clusters import (
     ClusterConfig,
     cluster_thresholds,
@@ -31,6 +32,7 @@ from semihand.tables.validation import checked_rows
 
 CLUSTERS = ClusterConfig(num_clusters=6)
 RIGHT = np.zeros(1, bool)
+KINDS: tuple[ConfidenceKind, ...] = ("isotonic", "fused")
 
 
 def some_poses(num_kinds: int, per_kind: int, seed: int, noise_mm: float = 1.0) -> np.ndarray:
@@ -77,19 +79,19 @@ def test_clusters_find_the_kinds_of_poses_whatever_the_order():
     kinds = np.repeat(np.arange(6), 40)
     assert all(len(set(kinds[found == cluster])) == 1 for cluster in set(found))  # none mixes two kinds
     labels = labels_of(joints_mm)
-    once = choose_clusters(labels, None, 1, CLUSTERS)
+    once = choose_clusters(labels, None, 1, CLUSTERS, "fused")
     order = np.random.default_rng(2).permutation(240)
-    assert choose_clusters(take_rows(labels, order), None, 1, CLUSTERS) == once
-    assert choose_clusters(labels, None, 1, CLUSTERS.model_copy(update={"seed": 5})).centres != once.centres
+    assert choose_clusters(take_rows(labels, order), None, 1, CLUSTERS, "fused") == once
+    assert choose_clusters(labels, None, 1, CLUSTERS.model_copy(update={"seed": 5}), "fused").centres != once.centres
 
 
 def test_as_many_clusters_as_there_are_poses_at_most():
     vectors = pose_vectors_mm(np.repeat(random_hands_mm(3, 4), 4, axis=0), np.zeros(12, bool))
     assert find_clusters(vectors, ClusterConfig(num_clusters=8)).shape == (3, 63)
     empty = labels_of(np.empty((0, 21, 3)))
-    nothing = choose_clusters(empty, None, 1, CLUSTERS)
+    nothing = choose_clusters(empty, None, 1, CLUSTERS, "fused")
     assert select_labels(empty, nothing, SelectConfig(by_cluster=True)).num_rows == 0
-    assert choose_clusters(labels_of(some_poses(3, 4, 1)), nothing, 2, CLUSTERS).centres
+    assert choose_clusters(labels_of(some_poses(3, 4, 1)), nothing, 2, CLUSTERS, "fused").centres
 
 
 def test_rare_and_hard_poses_get_their_share_where_one_threshold_would_starve_them():
@@ -99,7 +101,7 @@ def test_rare_and_hard_poses_get_their_share_where_one_threshold_would_starve_th
     error_mm = as_numpy(labels["predicted_error_mm"]) + 12 * (kinds == 5)  # all labels of the last kind are worse
     labels = with_column(labels, "predicted_error_mm", pa.array(error_mm, pa.float32()))
     config = ClusterConfig(num_clusters=24, ceiling=0.98)
-    clusters = choose_clusters(labels, None, 1, config)
+    clusters = choose_clusters(labels, None, 1, config, "fused")
     selections = checked_rows(select_labels(labels, clusters, SelectConfig(by_cluster=True)), SELECTIONS)
     chosen = np.array(selections["selected"].to_pylist())
     shares = [chosen[kinds == kind].mean() for kind in range(6)]
@@ -109,6 +111,20 @@ def test_rare_and_hard_poses_get_their_share_where_one_threshold_would_starve_th
     assert all(chosen[found == cluster].any() for cluster in set(found))
     assert set(selections["reason"].to_pylist()) == {"accepted in its cluster", "beyond its cluster"}
     assert error_mm[chosen].max() <= np.quantile(error_mm, 0.98, method="inverted_cdf")
+
+
+def test_plateaus_of_an_isotonic_fit_let_no_cluster_in_whole():
+    labels = labels_of(some_poses(6, 40, 3))
+    plateau = with_column(labels, "predicted_error_mm", pa.array(np.full(240, 21.0), pa.float32()))
+    config = ClusterConfig(num_clusters=6, share_ramp=(0.4, 0.4), ceiling=1.0)
+    by_kind = [choose_clusters(plateau, None, 1, config, kind).accept(plateau).chosen for kind in KINDS]
+    assert by_kind[0].mean() == pytest.approx(0.4, abs=6 / 240)
+    assert by_kind[1].all()  # what a fused confidence expects is a limit in mm, whoever shares it
+    stable = as_numpy(labels["stability"])
+    joints_mm = np.repeat(random_hands_mm(1, 9), 240, axis=0)
+    alike = with_column(plateau, "label_mm", fixed_list_column(joints_mm.astype(np.float32)))
+    left, _ = drop_near_duplicates(alike, np.ones(240, bool), ["accepted"] * 240, 2.0)
+    assert np.flatnonzero(left).tolist() == [stable.argmin()]
 
 
 @given(st.integers(0, 2**31), st.floats(0, 1), st.lists(st.none() | st.floats(0, 40), min_size=5, max_size=5))
@@ -142,13 +158,13 @@ def test_the_share_rises_to_its_end_and_stays():
 
 def test_clusters_go_on_from_the_last_round(tmp_path):
     labels = labels_of(some_poses(6, 20, 6))
-    first = choose_clusters(labels, None, 1, CLUSTERS)
+    first = choose_clusters(labels, None, 1, CLUSTERS, "fused")
     write_clusters(first, tmp_path / "clusters.json")
     assert read_clusters(tmp_path / "clusters.json") == first
     assert read_clusters(tmp_path / "none.json") is None
-    second = choose_clusters(labels, first, 2, CLUSTERS)
+    second = choose_clusters(labels, first, 2, CLUSTERS, "fused")
     assert second.centres == first.centres
-    fresh = choose_clusters(labels, None, 2, CLUSTERS)
+    fresh = choose_clusters(labels, None, 2, CLUSTERS, "fused")
     assert all(a <= b <= c for a, b, c in zip(first.thresholds, second.thresholds, fresh.thresholds, strict=True))
     assert first.thresholds != second.thresholds != fresh.thresholds
 

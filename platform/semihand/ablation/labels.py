@@ -112,7 +112,8 @@ def choose_labels(
     if plan.select.by_cluster:
         # Neither a momentum nor a ceiling, so that a cluster takes the share that it is told to.
         config = plan.select.cluster.model_copy(update={"share_ramp": (share, share), "momentum": 0.0, "ceiling": 1.0})
-        rule = clusters = choose_clusters(labels, None if before is None else before.clusters, number, config)
+        last = None if before is None else before.clusters
+        rule = clusters = choose_clusters(labels, last, number, config, plan.calibrate.confidence)
     chosen = select_labels(labels, rule, _one_by_one(plan))
     return filter_rows(chosen, chosen["selected"]), clusters
 

@@ -63,7 +63,7 @@ def rule_of_round(campaign: Campaign, round_number: int, labels: pa.Table, limit
     if not config.by_cluster:
         return read_rule(limits)
     before = read_clusters(campaign.kept(round_number - 1, "select", CLUSTERS))
-    clusters = choose_clusters(labels, before, round_number, config.cluster)
+    clusters = choose_clusters(labels, before, round_number, config.cluster, campaign.config.calibrate.confidence)
     write_clusters(clusters, folder_of(round_number) / CLUSTERS)
     return clusters
 

@@ -9,8 +9,8 @@ from jaxtyping import Bool, Float, Int
 from pydantic import BaseModel, Field, NonNegativeFloat, PositiveInt
 
 from semihand.steps.poses import label_vectors, one_thread, shape_vectors
-from semihand.steps.rules import Fates, Share
-from semihand.tables import as_numpy, files
+from semihand.steps.rules import Fates, Share, score_of
+from semihand.tables import files
 
 CLUSTERS = "clusters.json"  # in a round's folder
 _NUM_ITERATIONS = 25
@@ -34,14 +34,14 @@ class ClusterConfig(BaseModel, frozen=True, extra="forbid"):
 class PoseClusters(BaseModel, frozen=True, extra="forbid"):
     """Centres of clusters, which stay for all rounds, and this round's threshold for each."""
 
-    score: str  # the column that the thresholds are for
+    score: str  # what the thresholds are for, as `score_name` calls it
     centres: list[list[float]]
     thresholds: list[NonNegativeFloat | None]  # None: no label of this cluster was ever seen
 
     def accept(self, labels: pa.Table) -> Fates:
         """Every label's fate by the threshold of its cluster; labels as `label_vectors` takes them."""
         cluster = nearest_cluster(label_vectors(labels), np.array(self.centres).reshape(-1, 63))
-        within = within_clusters(as_numpy(labels[self.score]).astype(np.float64), cluster, self.thresholds)
+        within = within_clusters(score_of(labels, self.score), cluster, self.thresholds)
         reasons = ["accepted in its cluster" if each else "beyond its cluster" for each in within]
         return Fates(within, reasons, cluster)
 

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from pydantic import BaseModel, Field, NonNegativeFloat, PositiveInt
 
 from semihand.steps.clusters import ClusterConfig, find_clusters, nearest_cluster
-from semihand.steps.pose_selection import label_scores
+from semihand.steps.pose_selection import label_ranks
 from semihand.steps.poses import label_vectors, shape_vectors
 from semihand.steps.rules import Share
 from semihand.steps.thinning import thin_poses
@@ -49,17 +49,17 @@ def choose_for_review(labels: pa.Table, config: ReviewConfig) -> Chosen:
     """
     if not labels.num_rows:
         return Chosen(np.empty(0, np.int64), np.empty(0, np.int64))
-    vectors, score = label_vectors(labels), label_scores(labels)
+    vectors, rank = label_vectors(labels), label_ranks(labels)
     centres = find_clusters(vectors, ClusterConfig(num_clusters=config.num_clusters))
     cluster = nearest_cluster(vectors, centres)
     dense = dense_clusters(vectors, cluster, centres, config.dense_share)
     frame_ids = labels["frame_id"].to_pylist()
-    keep = np.ones(len(score), bool)
+    keep = np.ones(len(rank), bool)
     if config.thin_mm:
         who, where = labels["subject_id"].to_pylist(), labels["sequence_id"].to_pylist()
         groups = [f"{subject or ''}\n{sequence or ''}" for subject, sequence in zip(who, where, strict=True)]
-        keep = thin_poses(vectors, -score, frame_ids, groups, config.thin_mm)
-    order = np.lexsort((np.array(frame_ids), -score, ~np.isin(cluster, dense)))
+        keep = thin_poses(vectors, -rank, frame_ids, groups, config.thin_mm)
+    order = np.lexsort((np.array(frame_ids), -rank, ~np.isin(cluster, dense)))
     rows = order[keep[order]][: config.num]
     return Chosen(rows, cluster[rows])
 

@@ -15,6 +15,7 @@ from semihand.tables import as_numpy
 
 Share = Annotated[float, Field(ge=0, le=1)]
 THRESHOLD_COLUMNS = ("stability", "feasibility_mm", "mask_agreement")
+_INSTABILITY = "instability"  # the name of a score that is no column of LABELS
 _MM_PER_PX = 3.0  # of a hand that fills a crop of 64 px
 
 
@@ -89,20 +90,36 @@ def instability(labels: pa.Table) -> Float[np.ndarray, " labels"]:
     return total
 
 
+def score_name(kind: ConfidenceKind) -> str:
+    """What labels are ordered by where a share of them is accepted, lower is better.
+
+    The expected error of a fused confidence, else the instability: an isotonic fit has plateaus, and every label on
+    one would be within the same limit.
+    """
+    return EXPECTED if kind == "fused" else _INSTABILITY
+
+
+def score_of(labels: pa.Table, name: str) -> Float[np.ndarray, " labels"]:
+    """The score by its name; infinite for a label that has none."""
+    if name == _INSTABILITY:
+        return instability(labels)
+    score: np.ndarray = as_numpy(labels[name], null_as=np.inf).astype(np.float64)
+    return score
+
+
 def accept_share(labels: pa.Table, share: float, kind: ConfidenceKind) -> ErrorLimit | InstabilityLimit:
     """The rule that accepts the best share of these labels: τ set by acceptance rate.
 
     Args:
         labels: stability and feasibility_mm, or predicted_error_mm, of all labels to choose from.
         share: of them; labels as good as the last accepted one are accepted too.
-        kind: of the confidence: "fused" goes by the expected error, "isotonic" by the instability.
+        kind: of the confidence, which says what they are ordered by.
     """
-    fused = kind == "fused"
-    score = as_numpy(labels[EXPECTED], null_as=np.inf) if fused else instability(labels)
+    score = score_of(labels, score_name(kind))
     known = np.sort(score[np.isfinite(score)])
     last = min(int(np.ceil(share * len(score))), len(known)) - 1
     limit = float(known[last]) if last >= 0 else 0.0
-    return ErrorLimit(max_predicted_error_mm=limit) if fused else InstabilityLimit(max_instability=limit)
+    return ErrorLimit(max_predicted_error_mm=limit) if kind == "fused" else InstabilityLimit(max_instability=limit)
 
 
 def read_rule(values: Mapping[str, float]) -> Thresholds | ErrorLimit | InstabilityLimit:
