@@ -13,6 +13,7 @@ from pyarrow import feather
 from semihand.ablation.config import AblationConfig
 from semihand.ablation.plans import Cell
 from semihand.ablation.report import write_report
+from semihand.ablation.results import ResultFolder
 from semihand.ablation.run import run_ablation
 from semihand.frames.errors import InputError
 from semihand.tables import fixed_list_column
@@ -23,7 +24,7 @@ TINY = {
     "parallel": 2,
     "domains": ["target_sensor"],
     "device": "cpu",
-    "rows": ["source_only", "all_additions", "ceiling"],
+    "rows": ["source_only", "fused_confidence", "all_additions", "ceiling"],
     "sets": {"num_source": 64, "num_calibration": 24, "num_target": 24, "num_evaluation": 12},
     "network": {"width": 8, "depth": 1, "decoder_channels": 16},
     "pretrain": {"num_steps": 4, "source_batch": 16, "target_batch": 0},
@@ -47,7 +48,7 @@ def campaign(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_rows_are_kept_and_summed_up(campaign: Path):
     report = write_report(AblationConfig(campaign=campaign, **TINY))
     summary = json.loads((campaign / "summary.json").read_text())
-    assert [row["name"] for row in summary["rows"]] == ["source_only", "all_additions", "ceiling"]
+    assert [row["name"] for row in summary["rows"]] == TINY["rows"]
     assert all(row["epe_mm"] > 0 for row in summary["rows"])
     assert summary["domains"]["target_sensor"]["ratio"] > 0
     assert "all_additions" in report.table
@@ -64,7 +65,17 @@ def test_what_is_finished_is_not_run_again_and_a_budget_of_no_time_starts_nothin
     left = run_ablation(AblationConfig(campaign=campaign, **more), said.append)
     assert left == [Cell("consistency_only", "target_sensor", 1)]
     assert {path: path.stat().st_mtime_ns for path in campaign.glob("results/*/*/*")} == before
-    assert "3 of 4 rows were done already" in said
+    assert "4 of 5 rows were done already" in said
+
+
+def test_a_row_that_would_end_too_late_by_the_longest_so_far_is_not_started(campaign: Path):
+    before = {path: path.stat().st_mtime_ns for path in campaign.glob("results/*/*/*")}
+    plans = AblationConfig(campaign=campaign, **TINY).plans()
+    longest_s = ResultFolder(campaign).longest_s(AblationConfig(campaign=campaign, **TINY).cells(plans))
+    assert longest_s > 0
+    more = TINY | {"rows": [*TINY["rows"], "consistency_only"], "budget_minutes": 0.9 * longest_s / 60}
+    assert run_ablation(AblationConfig(campaign=campaign, **more)) == [Cell("consistency_only", "target_sensor", 1)]
+    assert {path: path.stat().st_mtime_ns for path in campaign.glob("results/*/*/*")} == before
 
 
 def test_the_report_is_in_mlflow_once_however_often_it_is_logged(campaign: Path, monkeypatch: pytest.MonkeyPatch):
@@ -95,7 +106,7 @@ def test_truth_reaches_no_row_that_may_not_learn_from_it(campaign: Path, tmp_pat
     (copy / "sets").mkdir(parents=True)
     for path in campaign.glob("sets/*"):
         table = feather.read_table(path, memory_map=False)
-        if "truth" in path.name:
+        if "truth" in path.name or "evaluation" in path.name:
             noise = np.random.default_rng(0).normal(0, 50, (table.num_rows, 21, 3)) + np.array([0, 0, 500])
             place = table.schema.get_field_index("joints_mm")
             table = table.set_column(place, table.schema.field(place), _column(noise, table.schema.field(place)))
@@ -103,7 +114,8 @@ def test_truth_reaches_no_row_that_may_not_learn_from_it(campaign: Path, tmp_pat
     assert run_ablation(AblationConfig(campaign=copy, **TINY)) == []
     before, after = models(campaign), models(copy)
     assert before["source_only"] == after["source_only"]
-    assert before["all_additions"] == after["all_additions"]
+    for row in ("fused_confidence", "all_additions"):  # one selects by the expected error, one by the instability
+        assert before[row] == after[row]
     assert before["ceiling"] != after["ceiling"]
 
 

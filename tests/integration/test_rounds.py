@@ -164,7 +164,8 @@ def test_a_campaign_leaves_its_summary_its_models_and_a_run_per_round(tiny_campa
     assert tags["shared_with_evaluation"].split(" (target-")[0].endswith(" subjects")
     assert tags["shared_with_calibration"] == "nothing"
     figures = {each.path for each in client.list_artifacts(runs["1"].info.run_id, "figures")}
-    assert {"figures/same_frames_before_after.png", "figures/labels_worst.png", "figures/pck.png"} <= figures
+    expected = ("same_frames_before_after", "same_frames_movement", "labels_worst", "pck")
+    assert {f"figures/{name}.png" for name in expected} <= figures
     inputs = {each.dataset.name for each in runs["1"].inputs.dataset_inputs}
     assert {"labels", "selections", "frames"} <= inputs
     assert tracker.champion() is not None

@@ -78,6 +78,9 @@ def test_a_campaign_that_has_come_to_rest_ends_and_says_why(finished):
     summary = json.loads((finished.folder / "summary.json").read_text())
     assert [each["round"] for each in summary["rounds"]] == [0, 1, 2, 3]
     assert summary["stopped"].startswith("stopped after round 3 of 4: the median label moved ")
+    moved = [each.get("median_moved_mm") for each in summary["rounds"]]
+    assert moved[:2] == [None, None]
+    assert f"{[each for each in moved if each is not None][-1]:.2f}" in summary["stopped"]
 
 
 def test_labels_know_the_error_expected_of_them_and_of_their_joints(finished, teacher):

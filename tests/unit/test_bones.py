@@ -48,6 +48,20 @@ def test_a_pose_with_the_right_lengths_stays_where_it_is(joints_mm):
 
 
 @given(hands(), lengths())
+def test_a_second_registration_changes_nothing(joints_mm, lengths_mm):
+    once = register_to_lengths(joints_mm, lengths_mm)
+    np.testing.assert_allclose(register_to_lengths(once, lengths_mm), once, atol=1e-9)
+
+
+@given(hands(), lengths())
+def test_registration_of_a_mirror_image_is_the_mirror_image(joints_mm, lengths_mm):
+    mirror = np.array([-1.0, 1.0, 1.0])
+    np.testing.assert_array_equal(
+        register_to_lengths(joints_mm * mirror, lengths_mm), register_to_lengths(joints_mm, lengths_mm) * mirror
+    )
+
+
+@given(hands(), lengths())
 def test_registration_moves_with_the_hand(joints_mm, lengths_mm):
     turn = Rotation.from_euler("xyz", [0.3, -1.1, 2.0]).as_matrix()
     shift = np.array([10.0, -20.0, 30.0])

@@ -13,7 +13,7 @@ from made_errors import made_errors
 from semihand.rounds.campaign import open_campaign
 from semihand.rounds.choosing import few_in_words, find_rule
 from semihand.rounds.config import RoundConfig
-from semihand.rounds.convergence import label_movements, reason_to_end
+from semihand.rounds.convergence import label_movements, movement_figures, reason_to_end
 from semihand.rounds.ledger import Done, Ledger
 from semihand.rounds.record import confidence_figures, search_figures
 from semihand.rounds.run import _say_selected
@@ -106,6 +106,11 @@ def test_labels_that_do_not_say_how_far_they_moved_are_compared(campaign_of):
     assert list(movements) == [2]
     assert movements[2].moved_mm == pytest.approx(moved_mm(after, before).median())
     assert movements[2].spread_mm == pytest.approx(np.sqrt(3))
+    assert movement_figures(campaign, 2) == {
+        "median_moved_mm": movements[2].moved_mm,
+        "median_spread_mm": movements[2].spread_mm,
+    }
+    assert movement_figures(campaign, 1) == {}
 
 
 def test_a_round_that_the_same_teacher_labelled_again_is_no_sign_of_rest(campaign_of):
@@ -114,6 +119,7 @@ def test_a_round_that_the_same_teacher_labelled_again_is_no_sign_of_rest(campaig
     campaign.store.append("labels", labels(frame_ids, 3, model=f"{2:064x}"), 3)
     campaign.store.append("labels", labels(frame_ids, 4), 4)
     assert list(label_movements(campaign, 4)) == [2, 4]
+    assert movement_figures(campaign, 3) == {}
 
 
 @pytest.mark.parametrize("begun", [False, True])

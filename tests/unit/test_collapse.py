@@ -86,5 +86,5 @@ def test_consistency_collapses_unless_what_is_labelled_is_seen_more_diversely(cr
     }
     print({name: round(share, 2) for name, share in left.items()})
     assert left["nothing"] < 0.35
-    assert left["perturbed"] < left["diverse"] - 0.05
+    assert left["perturbed"] < left["diverse"] - 0.2
     assert left["diverse"] > 0.6

@@ -7,51 +7,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sample_hands import hands, lengths, possible_hands_mm
+from seen_hands import looked_at, seen
 from semihand.hand.angles import share_within_limits
 from semihand.hand.bones import bone_lengths, register_to_lengths
-from semihand.hand.camera import intrinsics_matrix, project
-from semihand.hand.circles import circle_centres, circle_depths_mm, generic_radii_mm, render_circles
 from semihand.hand.correction import Hands, correct_to_hands
-from semihand.hand.crops import apply_affine, crop_affine, square_box
 from semihand.hand.projection import palm_of
 from semihand.methods.semihand.network import NetworkConfig
 from semihand.methods.semihand.weights import ModelCard
 from semihand.steps.correct import CorrectConfig, Known, correct_poses
-from semihand.steps.cropping import Cameras, read_crops
+from semihand.steps.cropping import read_crops
 from semihand.steps.lifting import Halves
 from semihand.steps.paired_test import Evidence, closer_to, silhouette_overlap
 from semihand.steps.training_set import source_crops
 from semihand.tables import as_numpy
 
 PROJECTION = CorrectConfig(method="projection")
-FOCAL_PX, SIDE = 500.0, 32
-
-
-def seen(truth_mm):
-    """Cameras that see every hand in a crop of its own, and the masks of the circles of the true hands."""
-    num = len(truth_mm)
-    K = np.broadcast_to(intrinsics_matrix(FOCAL_PX, FOCAL_PX, 320.0, 240.0), (num, 3, 3))
-    uv_px = project(truth_mm, K)
-    low, high = uv_px.min(1), uv_px.max(1)
-    affine = crop_affine(square_box(np.concatenate([low, high - low], 1), 1.3), 64)
-    cameras = Cameras(K, np.zeros((num, 8)), affine)
-    uv = (torch.from_numpy(apply_affine(affine, uv_px)) + 0.5) * SIDE / 64 - 0.5
-    px = torch.from_numpy(affine[:, :1, 0] * FOCAL_PX * SIDE / 64) / circle_depths_mm(torch.from_numpy(truth_mm))
-    radii = generic_radii_mm(torch.from_numpy(bone_lengths(truth_mm))) * px
-    return cameras, render_circles(circle_centres(uv), radii, SIDE).numpy()
-
-
-def looked_at(truth_mm, sigma_mm, seed):
-    """A consensus of eight noisy views, their covariance, and what the even and the odd ones say apart."""
-    views = truth_mm + np.random.default_rng(seed).normal(0, sigma_mm * 8**0.5, (8, *truth_mm.shape))
-
-    def said(some):
-        away = some - some.mean(0)
-        return some.mean(0), np.einsum("vbji,vbjk->bjik", away, away) / len(some)
-
-    cameras, masks = seen(truth_mm)
-    evidence = Evidence(Halves(*said(views[::2]), said(views[1::2])[0]), masks, cameras)
-    return *said(views), evidence
 
 
 def test_the_projection_is_that_of_the_hand_with_its_covariance():

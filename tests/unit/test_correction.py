@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from sample_hands import possible_hands_mm, right_hand_mm
-from semihand.hand.angles import joint_angles
+from semihand.hand.angles import MAX_ABDUCTION_DEG, joint_angles
 from semihand.hand.bones import bone_lengths, register_to_lengths
 from semihand.hand.correction import Hands, correct_to_hands, regularised
 from semihand.hand.palm import crossed_square_distances, embed_palm, mean_palm, square_distances
@@ -43,9 +43,10 @@ def test_the_result_has_lengths_palm_and_limits(seed, num_views):
     corrected = correct_to_hands(noisy(truth_mm, 6, seed), hands_of(truth_mm), views_covariance(3, seed, num_views))
     np.testing.assert_allclose(bone_lengths(corrected), bone_lengths(truth_mm), rtol=1e-9)
     np.testing.assert_allclose(square_distances(corrected), square_distances(truth_mm), rtol=1e-6, atol=1e-6)
-    flexion = joint_angles(corrected).flexion_deg
+    flexion, abduction = joint_angles(corrected)
     assert (flexion <= np.array([[45.0, 45, 90], *[[90, 135, 90]] * 4])).all()
     assert (flexion >= -np.array([[45.0, 10, 45]] * 5)).all()
+    assert (np.nan_to_num(np.abs(abduction)) <= MAX_ABDUCTION_DEG).all()
 
 
 @given(SEEDS)

@@ -143,6 +143,12 @@ def test_no_threshold_is_over_the_ceiling_and_every_cluster_with_a_label_under_i
     assert thresholds[4] == before[4]
 
 
+def test_a_label_without_a_score_is_in_no_cluster():
+    score, cluster = np.array([1.0, np.inf, np.inf]), np.zeros(3, int)
+    thresholds = cluster_thresholds(score, cluster, [None], 0.9, ClusterConfig(momentum=0, ceiling=1.0))
+    assert within_clusters(score, cluster, thresholds).tolist() == [True, False, False]
+
+
 def test_a_threshold_follows_its_quantile_by_its_momentum():
     score, cluster = np.arange(1.0, 11.0), np.zeros(10, int)
     config = ClusterConfig(momentum=0.75, ceiling=1.0)

@@ -112,6 +112,20 @@ def test_a_few_wild_labels_do_not_move_the_median():
     assert np.abs(shaken / calm - 1).max() < 0.3
 
 
+def test_a_label_whose_reference_bone_has_no_length_is_left_out():
+    bones, config = noisy_bones(4, 6), SubjectConfig(prior_frames=0)
+    flat = bones.copy()
+    flat[0, REFERENCE] = 0
+    without, with_flat = (
+        measured(measure_subjects(label_bones(["ed"] * len(each), each), TEMPLATE, 1, config))["ed"]
+        for each in (bones[1:], flat)
+    )
+    np.testing.assert_array_equal(with_flat, without)
+    flat[:, REFERENCE] = 0
+    nothing = measure_subjects(label_bones(["ed"] * 4, flat), TEMPLATE, 1, config)
+    np.testing.assert_allclose(measured(nothing)["ed"], TEMPLATE, rtol=1e-6)
+
+
 def test_subjects_are_measured_apart_in_any_order_and_the_nameless_together():
     bones = noisy_bones(8, 4)
     names = ["ada", None, "bo", "ada", None, "bo", "ada", None]
@@ -164,11 +178,13 @@ def one_subjects_poses(num: int) -> np.ndarray:
 def test_unbiased_lengths_are_the_truth_at_noise_that_lengthens_the_medians():
     poses_mm = one_subjects_poses(300)
     truth_mm, off = bone_lengths(poses_mm[0]), {"median": [], "unbiased": []}
+    template = truth_mm * np.random.default_rng(1).uniform(0.8, 1.2, 20)  # which no label may fall back on
+    template[REFERENCE] = truth_mm[REFERENCE]
     for seed in range(60):
         labels = label_poses(poses_mm, 5.0, seed)
         for estimator, errors in off.items():
             config = SubjectConfig(prior_frames=0, estimator=estimator)
-            errors.append(measured(measure_subjects(labels, TEMPLATE, 2, config))["eve"] - truth_mm)
+            errors.append(measured(measure_subjects(labels, template, 2, config))["eve"] - truth_mm)
     assert np.abs(np.mean(off["unbiased"], axis=0)).max() < 0.3
     assert np.abs(np.mean(off["median"], axis=0)).max() > 1.0
 

@@ -21,7 +21,7 @@ class SetSizes(BaseModel, frozen=True, extra="forbid"):
         default=400, description="source frames beyond those, for confidence and thresholds"
     )
     num_target: PositiveInt = Field(default=2400, description="unlabelled frames of each target, per seed")
-    num_evaluation: PositiveInt = Field(default=600, description="unseen target frames, per seed")
+    num_evaluation: int = Field(default=600, ge=2, description="unseen target frames, per seed")
     size_px: Side = Field(default=64, description="side of the pictures, px")
 
 

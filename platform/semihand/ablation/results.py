@@ -56,6 +56,11 @@ class ResultFolder:
             return pl.DataFrame(schema=strings | {"seed": pl.Int64, "epe_mm": pl.Float64})
         return pl.DataFrame(rows, infer_schema_length=None)
 
+    def longest_s(self, plans: Mapping[Cell, str]) -> float:
+        """What the longest row that was run by these plans took, seconds; 0 where none was."""
+        found = self.read(plans)
+        return 0.0 if found.is_empty() else float(found["seconds"].to_numpy().max())
+
     def errors(self, cell: Cell) -> pl.DataFrame:
         """The error of every evaluation frame."""
         return pl.read_parquet(self._path(cell).with_suffix(".parquet"))

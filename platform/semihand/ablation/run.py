@@ -50,6 +50,7 @@ def run_ablation(config: AblationConfig, say: Callable[[str], None] = print) -> 
     start = _pretrained(config, source, seed, device, say)
     two = any(plans[cell.row].second_teacher for cell in open_cells)
     second = _pretrained(config, source, seed + 1, device, say) if two else None
+    num_open, longest_s = len(open_cells), results.longest_s(cells)
     deadline = None if config.budget_minutes is None else started + 60 * config.budget_minutes
 
     def task(cell: Cell) -> Task:
@@ -59,13 +60,15 @@ def run_ablation(config: AblationConfig, say: Callable[[str], None] = print) -> 
 
     spawn = get_context("spawn")
     with ProcessPoolExecutor(config.parallel, mp_context=spawn, initializer=end_with_parent) as pool:
-        done = _in_budget(pool, open_cells, task, config.parallel, deadline)
+        done = _in_budget(pool, open_cells, task, config.parallel, deadline, longest_s)
         for cell, result in done:
             results.write(cell, cells[cell], result)
             metrics = result.metrics
             say(f"{cell.domain}, seed {cell.seed}, {cell.row}: EPE {metrics['epe_mm']:.2f} mm, "
                 f"{metrics['uv_px']:.2f} px, {metrics['seconds'] / 60:.1f} min")  # fmt: skip
             open_cells.remove(cell)
+    if len(open_cells) == num_open:
+        say(f"no row was started: the longest so far took {longest_s / 60:.1f} min; raise --budget-minutes")
     return open_cells
 
 
@@ -75,10 +78,11 @@ def _in_budget(
     task: Callable[[Cell], Task],
     parallel: int,
     deadline: float | None,
+    longest: float,
 ) -> Iterator[tuple[Cell, RowResult]]:
     """Rows as they finish; none is started that would, by the longest so far, end after the deadline."""
     threads = max(1, (os.cpu_count() or 1) // parallel)
-    waiting, running, longest = list(cells), dict[Future[RowResult], Cell](), 0.0
+    waiting, running = list(cells), dict[Future[RowResult], Cell]()
     while waiting or running:
         while waiting and len(running) < parallel and (deadline is None or time.monotonic() + longest < deadline):
             cell = waiting.pop(0)

@@ -21,7 +21,8 @@ _HEADINGS = {
 _CONVENTIONS = (
     "Unseen target frames, mean ± standard deviation over seeds. EPE and labels: root (middle MCP) and scale known; "
     "2D in px of the picture; PA after Procrustes; AUC of 3D PCK over 21.05-50 mm, the paper's 20-50; labels of the "
-    "last round; gap closed: share of source only → ceiling in EPE."
+    "last round; gap closed: share of source only → ceiling in EPE. A row's means are over its own runs: "
+    "compare rows of fewer runs by their gains below, which are paired."
 )
 _RULE = (
     "On by default: gain above 2 standard errors over frames on at least two domains. The standard error knows one "

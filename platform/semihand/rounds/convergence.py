@@ -1,5 +1,7 @@
 """How far a campaign's labels moved from round to round, read from its LABELS table, and whether it ends by that."""
 
+import math
+
 import polars as pl
 
 from semihand.rounds.campaign import Campaign
@@ -17,6 +19,15 @@ def label_movements(campaign: Campaign, last_round: int) -> dict[int, Movement]:
     models = {number: _models(campaign, number) for number in range(1, last_round + 1)}
     again = {number for number in range(2, last_round + 1) if models[number] == models[number - 1]}
     return {number: _movement(campaign, number) for number in range(2, last_round + 1) if number not in again}
+
+
+def movement_figures(campaign: Campaign, number: int) -> dict[str, float]:
+    """How far a round's median label moved, and its spread, mm; nothing of a first round or of the same teacher."""
+    if number == 1 or _models(campaign, number) == _models(campaign, number - 1):
+        return {}
+    moved = _movement(campaign, number)
+    figures = {"median_moved_mm": moved.moved_mm, "median_spread_mm": moved.spread_mm}
+    return {name: value for name, value in figures.items() if math.isfinite(value)}
 
 
 def reason_to_end(campaign: Campaign, number: int) -> str | None:

@@ -14,6 +14,7 @@ from semihand.frames.truth import without_truth
 from semihand.methods.semihand.weights import read_card
 from semihand.rounds.campaign import Campaign
 from semihand.rounds.choosing import find_rule, labels_to_select, rule_of_round
+from semihand.rounds.convergence import movement_figures
 from semihand.rounds.givens import (
     CALIBRATION_LABELS,
     accepted_labels,
@@ -123,8 +124,9 @@ class RoundSteps:
             for name in ("labels", "quarantine")
         }
         versions = {"labels": record.labels_version, "quarantine": record.quarantine_version}
-        return Done({"labels": counts["labels"], "quarantined": counts["quarantine"]}, versions=versions,
-                    hashes={"manifest": identity})  # fmt: skip
+        figures = {"labels": counts["labels"], "quarantined": counts["quarantine"]}
+        figures |= movement_figures(self.campaign, self.number)
+        return Done(figures, versions=versions, hashes={"manifest": identity})
 
     def search(self) -> Done:
         """The limits that this round selects by."""

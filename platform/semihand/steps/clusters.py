@@ -123,9 +123,9 @@ def cluster_thresholds(
 def within_clusters(
     score: Float[np.ndarray, " batch"], cluster: Int[np.ndarray, " batch"], thresholds: list[float | None]
 ) -> Bool[np.ndarray, " batch"]:
-    """Which labels lie within their cluster's threshold."""
+    """Which labels lie within their cluster's threshold; one without a score, which is infinite, never does."""
     limits = np.array([-np.inf if limit is None else limit for limit in thresholds])
-    within: np.ndarray = score <= limits[cluster]
+    within: np.ndarray = np.isfinite(score) & (score <= limits[cluster])
     return within
 
 

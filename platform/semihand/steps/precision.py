@@ -9,8 +9,13 @@ Precision: TypeAlias = Literal["auto", "bf16", "fp32"]  # auto: bf16 where the m
 
 
 def in_precision(precision: Precision, device: torch.device) -> contextlib.AbstractContextManager[object]:
-    """Where networks compute in this precision: every GPU, and CPUs with AVX-512 BF16 or AMX, are fast in bf16."""
+    """Where networks compute in this precision: GPUs from Ampere on and CPUs with AVX-512 BF16 or AMX have bf16."""
     if precision == "auto":
-        fast = device.type == "cuda" or torch.cpu._is_avx512_bf16_supported()
-        precision = "bf16" if fast else "fp32"
+        precision = "bf16" if _multiplies_bf16(device) else "fp32"
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+
+
+def _multiplies_bf16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return torch.cpu._is_avx512_bf16_supported()

@@ -97,6 +97,9 @@ def _measured(rows: pl.DataFrame, template: Template, config: SubjectConfig) -> 
     """One subject's hand, its reference bone as long as the template's."""
     reference_mm = template.lengths_mm[REFERENCE_BONE]
     bones = np.stack(rows["bone_mm"].to_list()).reshape(-1, NUM_BONES)
+    bones = bones[bones[:, REFERENCE_BONE] > 0]  # else the label has no size to bring to the template's
+    if not len(bones):
+        return template
     lengths = np.median(bones * (reference_mm / bones[:, REFERENCE_BONE, None]), axis=0)
     if config.estimator == "median" and template.palm_mm is None:
         return Template(lengths)
@@ -127,7 +130,11 @@ def _drawn(measured: Template, template: Template, num_frames: int, config: Subj
 
 
 class Lengths:
-    """Bone lengths and palms by subject; a subject that was never measured has the template's."""
+    """Bone lengths and palms by subject.
+
+    A subject that was never measured has those of the frames that name nobody, which are the template's where every
+    frame names its subject.
+    """
 
     def __init__(self, by_subject: Mapping[str, Lengths20], palms: Mapping[str, Palm] | None = None) -> None:
         self._by_subject = dict(by_subject)
