@@ -1,6 +1,10 @@
 """ablation/: a tiny ablation from nothing; what is finished is kept, and truth stays out of the rows."""
 
 import json
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +20,11 @@ from semihand.ablation.report import write_report
 from semihand.ablation.results import ResultFolder
 from semihand.ablation.run import run_ablation
 from semihand.frames.errors import InputError
+from semihand.methods.semihand.weights import read_card
 from semihand.tables import fixed_list_column
 from semihand.tracking import track_ablation
 
+ROOT = Path(__file__).resolve().parents[2]
 TINY = {
     "seeds": 1,
     "parallel": 2,
@@ -31,6 +37,13 @@ TINY = {
     "base": {"train": {"num_steps": 4, "source_batch": 16, "target_batch": 16}, "label": {"views": {"num_views": 2}}},
 }
 
+RUN = """
+import json, sys
+from semihand.ablation.config import AblationConfig
+from semihand.ablation.run import run_ablation
+assert run_ablation(AblationConfig(campaign=sys.argv[1], **json.loads(sys.argv[2]))) == []
+"""
+
 
 def models(campaign: Path) -> dict[str, str]:
     found = (json.loads(path.read_text()) for path in campaign.glob("results/*/*/*.json"))
@@ -39,9 +52,13 @@ def models(campaign: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def campaign(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("ablation")
-    config = AblationConfig(campaign=folder, **TINY)
-    assert run_ablation(config) == []
+    """Every row, run where neither Ray nor MLflow can be imported, nor in the rows' own processes."""
+    folder, blocked = tmp_path_factory.mktemp("ablation"), tmp_path_factory.mktemp("blocked")
+    for name in ("ray", "mlflow"):
+        (blocked / f"{name}.py").write_text("raise ModuleNotFoundError(__name__)")
+    path = os.pathsep.join([str(blocked), str(ROOT / "platform")])
+    subprocess.run([sys.executable, "-c", RUN, str(folder), json.dumps(TINY)], env=os.environ | {"PYTHONPATH": path},
+                   check=True)  # fmt: skip
     return folder
 
 
@@ -99,6 +116,14 @@ def test_the_report_is_in_mlflow_once_however_often_it_is_logged(campaign: Path,
 def test_a_folder_of_another_configuration_is_refused(campaign: Path):
     with pytest.raises(InputError, match="began with another base"):
         run_ablation(AblationConfig(campaign=campaign, **TINY | {"base": {"train": {"num_steps": 6}}}))
+
+
+def test_semihand_runs_with_the_hourglass_of_the_paper(campaign: Path, tmp_path: Path):
+    shutil.copytree(campaign / "sets", tmp_path / "sets")
+    hourglass = TINY | {"rows": ["semihand"], "network": {"backbone": "hourglass", "width": 8}}
+    assert run_ablation(AblationConfig(campaign=tmp_path, **hourglass)) == []
+    (model,) = models(tmp_path).values()
+    assert read_card(tmp_path / "models" / model).network.backbone == "hourglass"
 
 
 def test_truth_reaches_no_row_that_may_not_learn_from_it(campaign: Path, tmp_path: Path):
