@@ -12,7 +12,7 @@ from ray import tune
 
 from semihand.frames.errors import InputError
 from semihand.stages.search import search_rule
-from semihand.steps.calibrate import halves
+from semihand.steps.recordings import halves
 from semihand.steps.rules import ErrorLimit, Thresholds
 from semihand.steps.selection import SelectConfig, error_limit_mm, first_rule, score_rule
 from semihand.workforce import stall_limit, working_alone
@@ -33,6 +33,7 @@ def errors():
         {
             "frame_id": ids,
             "subject_id": [f"s{row % 7}" for row in range(NUM_LABELS)],
+            "sequence_id": pl.Series([None] * NUM_LABELS, dtype=pl.String),
             "stability": stability.astype(np.float32),
             "feasibility_mm": feasibility_mm.astype(np.float32),
             "mask_agreement": agreement.astype(np.float32),
@@ -44,7 +45,7 @@ def errors():
 
 
 def test_the_thresholds_found_beat_the_defaults_on_labels_held_out(errors, local_ray, tmp_path):
-    ours, held_out = (errors[rows] for rows in halves(errors["frame_id"].to_list()))
+    ours, held_out = (errors[rows] for rows in halves(errors))
     assert min(len(ours), len(held_out)) > NUM_LABELS / 3
     config = SelectConfig(num_trials=24)
     chosen, trials = search_rule(ours, config.default, config, tmp_path / "search")

@@ -17,9 +17,10 @@ from sample_hands import random_hands_mm
 from semihand.frames.reading import read_pictures
 from semihand.hand.camera import relative_depth
 from semihand.methods.semihand.augmentation import AppearanceConfig
-from semihand.steps.calibrate import CalibrateConfig, Calibration, fit_calibration, halves, label_errors, place_known
+from semihand.steps.calibrate import CalibrateConfig, Calibration, fit_calibration, label_errors, place_known
 from semihand.steps.confidence import fit_confidence
 from semihand.steps.harden import HardenConfig, harden_frames
+from semihand.steps.recordings import halves
 from semihand.tables import FRAMES, content_sha256, fixed_list_column, rows_of
 from semihand.tables.rows import take_rows
 
@@ -127,14 +128,27 @@ def test_too_few_frames_are_refused_with_the_way_out():
         CalibrateConfig(num_frames=19)
 
 
+def named(frame_ids: list[str], sequences: list[str | None]) -> pl.DataFrame:
+    return pl.DataFrame({"frame_id": frame_ids, "sequence_id": pl.Series(sequences, dtype=pl.String)})
+
+
 def test_the_halves_are_told_by_the_id_alone_and_are_all_there_is():
     names = ids(200)
-    search, check = halves(names)
+    search, check = halves(named(names, [None] * 200))
     assert sorted(search + check) == list(range(200))
     assert min(len(search), len(check)) > 60
     order = np.random.default_rng(2).permutation(200)
-    again, _ = halves([names[i] for i in order])
+    again, _ = halves(named([names[i] for i in order], [None] * 200))
     assert {names[order[row]] for row in again} == {names[row] for row in search}
+
+
+def test_recordings_are_searched_or_checked_as_a_whole_where_there_are_enough():
+    sequences = [f"clip {row // 10}" for row in range(200)]
+    sides = [{sequences[row] for row in half} for half in halves(named(ids(200), sequences))]
+    assert not sides[0] & sides[1]
+    assert min(map(len, sides)) >= 5
+    one_clip = halves(named(ids(200), ["clip"] * 200))
+    assert one_clip == halves(named(ids(200), [None] * 200))
 
 
 def pictures(frames: pa.Table) -> list[np.ndarray]:

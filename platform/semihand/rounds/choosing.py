@@ -11,10 +11,10 @@ from semihand.rounds.config import RoundConfig
 from semihand.rounds.givens import write_frame
 from semihand.rounds.ledger import Done
 from semihand.stages.search import has_score, search_rule
-from semihand.steps.calibrate import halves
 from semihand.steps.clusters import CLUSTERS, read_clusters, write_clusters
 from semihand.steps.guarantee import GuaranteeConfig, prove_limit, split_recordings
 from semihand.steps.pose_selection import choose_clusters
+from semihand.steps.recordings import halves
 from semihand.steps.rules import THRESHOLD_COLUMNS, Rule, accept_share, read_rule
 from semihand.steps.selection import Score, Searched, SelectConfig, error_limit_mm, first_rule, score_rule
 from semihand.tables import Store, scan
@@ -124,7 +124,7 @@ def proven_limit(errors: pl.DataFrame, config: GuaranteeConfig) -> Done:
 def _searched(campaign: Campaign, round_number: int, errors: pl.DataFrame) -> Done:
     """The limits that accept the most of one half of the calibration labels, checked on the other."""
     config, folder = campaign.config.select, campaign.round_folder(round_number)
-    ours, held_out = (errors[rows] for rows in halves(errors["frame_id"].to_list()))
+    ours, held_out = (errors[rows] for rows in halves(errors))
     start = first_rule(ours, config, campaign.config.calibrate.confidence)
     limit_mm = error_limit_mm(ours, config)
     chosen, metrics = start, {"error_limit_mm": limit_mm}

@@ -28,11 +28,11 @@ from semihand.rounds.config import RoundConfig
 from semihand.rounds.ledger import Done
 from semihand.rounds.shown import read_shown
 from semihand.rounds.steps import CURVES, ERRORS, RoundSteps
-from semihand.steps.calibrate import halves
 from semihand.steps.components import EXPECTED
 from semihand.steps.cropping import read_crops
 from semihand.steps.evaluate import PROTOCOLS, evaluate
 from semihand.steps.expected import rows_to_judge
+from semihand.steps.recordings import halves
 from semihand.tables import files, scan
 from semihand.tables.rows import take_rows
 from semihand.tracking import RoundRun
@@ -120,7 +120,7 @@ def round_figures(steps: RoundSteps, student: Path, evaluation: pa.Table | None)
     if (steps.folder / TRIALS).is_file():
         searched = campaign.ledger.finished(number, "search")
         assert searched is not None
-        searched_on, _ = halves(errors["frame_id"].to_list())
+        searched_on, _ = halves(errors)
         figures |= search_figures(pl.read_parquet(steps.folder / TRIALS), len(searched_on), searched.metrics)
     if evaluation is not None:
         protocol = PROTOCOLS[campaign.config.protocol]

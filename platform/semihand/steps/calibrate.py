@@ -1,6 +1,5 @@
 """Calibrate: what an instability means in millimetres, from frames whose truth may be read."""
 
-from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -130,11 +129,3 @@ class CalibrateConfig(BaseModel, frozen=True, extra="forbid"):
         default="isotonic",
         description="what a label's expected error goes by: isotonic: its stability; fused: all components",
     )
-
-
-def halves(frame_ids: Sequence[str]) -> tuple[list[int], list[int]]:
-    """Rows to search on and rows to check on, told apart by the frame's id alone."""
-    rows: tuple[list[int], list[int]] = ([], [])
-    for row, frame_id in enumerate(frame_ids):
-        rows[int(frame_id[-1], 16) % 2].append(row)
-    return rows
