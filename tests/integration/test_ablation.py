@@ -87,8 +87,8 @@ def test_what_is_finished_is_not_run_again_and_a_budget_of_no_time_starts_nothin
 
 def test_a_row_that_would_end_too_late_by_the_longest_so_far_is_not_started(campaign: Path):
     before = {path: path.stat().st_mtime_ns for path in campaign.glob("results/*/*/*")}
-    plans = AblationConfig(campaign=campaign, **TINY).plans()
-    longest_s = ResultFolder(campaign).longest_s(AblationConfig(campaign=campaign, **TINY).cells(plans))
+    config = AblationConfig(campaign=campaign, **TINY)
+    longest_s = ResultFolder(campaign).longest_s(config.cells(config.plans()))
     assert longest_s > 0
     more = TINY | {"rows": [*TINY["rows"], "consistency_only"], "budget_minutes": 0.9 * longest_s / 60}
     assert run_ablation(AblationConfig(campaign=campaign, **more)) == [Cell("consistency_only", "target_sensor", 1)]

@@ -68,7 +68,8 @@ def run_ablation(config: AblationConfig, say: Callable[[str], None] = print) -> 
                 f"{metrics['uv_px']:.2f} px, {metrics['seconds'] / 60:.1f} min")  # fmt: skip
             open_cells.remove(cell)
     if len(open_cells) == num_open:
-        say(f"no row was started: the longest so far took {longest_s / 60:.1f} min; raise --budget-minutes")
+        longest = f"; the longest so far took {longest_s / 60:.1f} min" if longest_s else ""
+        say(f"no row was started: raise --budget-minutes{longest}")
     return open_cells
 
 

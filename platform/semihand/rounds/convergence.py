@@ -16,14 +16,13 @@ def label_movements(campaign: Campaign, last_round: int) -> dict[int, Movement]:
     A teacher that was not replaced says what it said: such a round says nothing about convergence. Where labels
     do not say themselves how far they moved, their joints are compared.
     """
-    models = {number: _models(campaign, number) for number in range(1, last_round + 1)}
-    again = {number for number in range(2, last_round + 1) if models[number] == models[number - 1]}
-    return {number: _movement(campaign, number) for number in range(2, last_round + 1) if number not in again}
+    rounds = range(2, last_round + 1)
+    return {number: _movement(campaign, number) for number in rounds if _by_another_teacher(campaign, number)}
 
 
 def movement_figures(campaign: Campaign, number: int) -> dict[str, float]:
     """How far a round's median label moved, and its spread, mm; nothing of a first round or of the same teacher."""
-    if number == 1 or _models(campaign, number) == _models(campaign, number - 1):
+    if number == 1 or not _by_another_teacher(campaign, number):
         return {}
     moved = _movement(campaign, number)
     figures = {"median_moved_mm": moved.moved_mm, "median_spread_mm": moved.spread_mm}
@@ -48,6 +47,10 @@ def _movement(campaign: Campaign, number: int) -> Movement:
         return movement(labels.select(columns).collect(), None)
     before = _labels(campaign, number - 1).select("frame_id", "joints_mm").collect()
     return movement(labels.select(*columns, "joints_mm").collect(), before)
+
+
+def _by_another_teacher(campaign: Campaign, number: int) -> bool:
+    return _models(campaign, number) != _models(campaign, number - 1)
 
 
 def _models(campaign: Campaign, number: int) -> list[str]:

@@ -28,6 +28,7 @@ def halves(errors: pl.DataFrame) -> tuple[list[int], list[int]]:
     for names in (recordings(errors), errors["frame_id"].to_list()):
         rows: tuple[list[int], list[int]] = ([], [])
         for row, (name, frame_id) in enumerate(zip(names, errors["frame_id"], strict=True)):
+            # The id of a frame is a hash already.
             digits = frame_id if name == frame_id else hashlib.sha256(name.encode()).hexdigest()
             rows[int(digits[-1], 16) % 2].append(row)
         if min(map(len, rows)) >= _LEAST_SHARE * len(errors):
